@@ -1,0 +1,40 @@
+// Attention blocks of the importer: grouped-query attention and multi-head latent attention.
+#pragma once
+
+#include "compiler/gguf-to-model/rope.h"
+
+namespace ktc {
+
+// Grouped-query attention. Heads are per layer; a layer's key/value heads divide its heads.
+struct GqaParameters {
+  std::vector<int64_t> heads, kvHeads;
+  int64_t headDim = 0, vDim = 0;
+  bool headNorm = false; // RMS norm of each head of q and k, before rope
+  RopeParameters rope;
+};
+
+// Reads the attention keys. `ropeStyle` is "norm" or "neox"; head sizes default to width / heads.
+GqaParameters readGqa(ModelBuilder &model, llvm::StringRef ropeStyle, bool headNorm);
+
+// Projections q, k, v (with biases where the file has them), attention, output projection.
+mlir::Value gqaAttention(ModelBuilder &model, const GqaParameters &gqa, int64_t layer, mlir::Value x);
+
+// Multi-head latent attention.
+struct MlaParameters {
+  int64_t heads = 0;
+  int64_t queryRank = 0; // 0: q comes from one projection
+  int64_t latent = 0;
+  int64_t nope = 0, ropeDims = 0; // parts of a query head
+  int64_t vDim = 0;
+  RopeParameters rope;
+};
+
+// Reads the attention keys of both metadata layouts: the current one describes the compressed cache as one
+// shared head and gives the head sizes as *_mla, the older one gives the head sizes themselves.
+MlaParameters readMla(ModelBuilder &model);
+
+// Query path, compressed key/value projection, attention with either tensor layout (attn_k_b and attn_v_b, or
+// the joint attn_kv_b), output projection.
+mlir::Value mlaAttention(ModelBuilder &model, const MlaParameters &mla, int64_t layer, mlir::Value x);
+
+} // namespace ktc

@@ -1,0 +1,59 @@
+// The compiler's phases and their passes, each with the reason for its place.
+#include "compiler/pipeline/Pipeline.h"
+
+#include "compiler/model-to-placed/Passes.h"
+#include "compiler/placed-to-schedule/Passes.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Pass/PassRegistry.h"
+
+using namespace mlir;
+
+namespace ktc {
+
+void registerDialects(DialectRegistry &registry) {
+  registry.insert<quant::KtDialect, model::ModelDialect, sched::SchedDialect, func::FuncDialect>();
+}
+
+void addPreparePasses(OpPassManager &passes) {
+  // Refuse what no kernel can run before any work is done for it.
+  passes.addPass(createModelCheckTypes());
+  // The absorbed form needs k_b and v_b, so the joint weight is split before the form is chosen.
+  passes.addPass(createModelSplitKvB());
+  passes.addPass(createModelSelectMlaForm());
+  // Before lowering, which turns every sum into an accumulation.
+  passes.addPass(createModelReassociateResidual());
+}
+
+void addSchedulePasses(OpPassManager &passes, const ScheduleOptions &options) {
+  passes.addPass(createModelVerifyPlaced());
+  SchedLowerEntriesOptions lowering;
+  lowering.decodeSizes = options.decodeSizes;
+  lowering.chunk = options.chunk;
+  lowering.headRows = options.headRows;
+  lowering.context = options.context;
+  lowering.kvType = options.kvType;
+  passes.addPass(createSchedLowerEntries(lowering));
+  // Fusions first: they remove commands and buffers that barriers and memory would otherwise be planned for.
+  passes.addPass(createSchedFuseNormQuantize());
+  passes.addPass(createSchedFuseResidual());
+  // Lifetimes are counted in barrier groups, so barriers come before memory.
+  passes.addPass(createSchedInsertBarriers());
+  passes.addPass(createSchedPlanMemory());
+  passes.addPass(createSchedCheckMemory());
+}
+
+void registerPasses() {
+  registerModelToPlacedPasses();
+  registerPlacedToSchedulePasses();
+  PassPipelineRegistration<>("model-to-placed", "Prepare the model and place it with the policy `cpu`",
+                             [](OpPassManager &passes) {
+                               addPreparePasses(passes);
+                               passes.addPass(createModelApplyPolicy());
+                               passes.addPass(createModelVerifyPlaced());
+                             });
+  PassPipelineRegistration<>("placed-to-schedule", "Lower a placed model to a checked schedule",
+                             [](OpPassManager &passes) { addSchedulePasses(passes, {}); });
+}
+
+} // namespace ktc

@@ -1,0 +1,34 @@
+// The compiler's phases and their passes. The only place with pass order.
+#pragma once
+
+#include "mlir/IR/DialectRegistry.h"
+#include "mlir/Pass/PassManager.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace ktc {
+
+// What shapes the schedule.
+struct ScheduleOptions {
+  int64_t context = 4096;                              // positions of the KV cache
+  int64_t chunk = 256;                                 // tokens of a prefill chunk
+  int64_t headRows = 16;                               // rows of the head entry
+  std::vector<int64_t> decodeSizes = {1, 2, 4, 8, 16}; // token counts of decode entries
+  std::string kvType = "f16";
+};
+
+// Dialects of all stages, for contexts and for ktc-opt.
+void registerDialects(mlir::DialectRegistry &registry);
+
+// All passes, and the phases as pipelines `model-to-placed` and `placed-to-schedule`, for ktc-opt.
+void registerPasses();
+
+// Model → ready to be placed. The policy is applied after it (applyPolicyToModule, or the pass model-apply-policy).
+void addPreparePasses(mlir::OpPassManager &passes);
+
+// Placed model → complete, checked schedule.
+void addSchedulePasses(mlir::OpPassManager &passes, const ScheduleOptions &options);
+
+} // namespace ktc

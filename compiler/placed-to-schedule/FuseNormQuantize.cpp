@@ -1,0 +1,77 @@
+// sched-fuse-norm-quantize: rms_norm writes q8 rows itself.
+#include "compiler/placed-to-schedule/KernelEdit.h"
+#include "compiler/placed-to-schedule/Passes.h"
+
+namespace ktc {
+
+#define GEN_PASS_DEF_SCHEDFUSENORMQUANTIZE
+#include "PlacedToSchedulePasses.h.inc"
+
+using namespace mlir;
+
+namespace {
+
+constexpr int kNormF32 = 2, kNormQ8 = 3; // operands of rms_norm
+constexpr int kQuantizeX = 0, kQuantizeQ8 = 1;
+
+struct FuseNormQuantize : impl::SchedFuseNormQuantizeBase<FuseNormQuantize> {
+  void runOnOperation() override {
+    KernelEditor kernels(getOperation());
+    for (auto entry : getOperation().getOps<sched::EntryOp>())
+      for (auto quantize : llvm::make_early_inc_range(entry.getBody().getOps<sched::DispatchOp>()))
+        if (kernels.family(quantize) == "quantize")
+          fuse(quantize, kernels);
+    kernels.eraseUnused();
+  }
+
+  // True if the quantize reads exactly the rows that the norm writes: same width, same count, same spacing.
+  static bool sameRows(sched::DispatchOp norm, sched::DispatchOp quantize, KernelEditor &kernels) {
+    return kernels.integer(norm, "k") == kernels.integer(quantize, "k") &&
+           kernels.integer(norm, "rows") == kernels.integer(quantize, "rows") &&
+           kernels.integer(norm, "y_stride") == kernels.integer(quantize, "x_stride") &&
+           kernels.integer(norm, "y_row_stride") == kernels.integer(quantize, "x_row_stride");
+  }
+
+  static void fuse(sched::DispatchOp quantize, KernelEditor &kernels) {
+    Value rows = quantize->getOperand(kQuantizeX);
+    auto alloc = rows.getDefiningOp<sched::AllocOp>();
+    if (!alloc)
+      return;
+    sched::DispatchOp norm;
+    bool otherReaders = false;
+    for (OpOperand &use : rows.getUses()) {
+      auto user = dyn_cast<sched::DispatchOp>(use.getOwner());
+      if (!user)
+        return; // a view or copy: not the plain case
+      if (user == quantize)
+        continue;
+      if (llvm::is_contained(user.getWrites(), static_cast<int32_t>(use.getOperandNumber()))) {
+        if (norm || kernels.family(user) != "rms_norm" || use.getOperandNumber() != kNormF32)
+          return;
+        norm = user;
+      } else {
+        otherReaders = true;
+      }
+    }
+    if (!norm || !sameRows(norm, quantize, kernels) ||
+        !isa_and_nonnull<sched::NoneOp>(norm->getOperand(kNormQ8).getDefiningOp()))
+      return;
+
+    Value q8 = quantize->getOperand(kQuantizeQ8);
+    q8.getDefiningOp()->moveBefore(norm);
+    Value none = norm->getOperand(kNormQ8);
+    norm->setOperand(kNormQ8, q8);
+    SmallVector<int32_t> writes = {kNormQ8};
+    if (otherReaders)
+      writes.insert(writes.begin(), kNormF32);
+    else
+      norm->setOperand(kNormF32, none);
+    norm.setWrites(writes);
+    quantize.erase();
+    if (!otherReaders)
+      alloc.erase();
+  }
+};
+
+} // namespace
+} // namespace ktc

@@ -1,0 +1,54 @@
+// KernelEditor: see the header.
+#include "compiler/placed-to-schedule/KernelEdit.h"
+
+#include "mlir/IR/Builders.h"
+#include "llvm/ADT/StringSet.h"
+
+using namespace mlir;
+
+namespace ktc {
+
+KernelEditor::KernelEditor(ModuleOp module) : module(module) {
+  for (auto kernel : module.getOps<sched::KernelOp>())
+    byName[kernel.getSymName()] = kernel;
+}
+
+sched::KernelOp KernelEditor::kernelOf(sched::DispatchOp dispatch) { return byName.lookup(dispatch.getKernel()); }
+
+StringRef KernelEditor::family(sched::DispatchOp dispatch) { return kernelOf(dispatch).getFamily(); }
+
+int64_t KernelEditor::integer(sched::DispatchOp dispatch, StringRef name) {
+  auto value = kernelOf(dispatch).getParams().getAs<IntegerAttr>(name);
+  return value ? value.getInt() : 0;
+}
+
+void KernelEditor::set(sched::DispatchOp dispatch, StringRef name, int64_t value) {
+  sched::KernelOp from = kernelOf(dispatch);
+  OpBuilder builder(from);
+  NamedAttrList params(from.getParams());
+  params.set(name, builder.getI64IntegerAttr(value));
+  DictionaryAttr wanted = params.getDictionary(builder.getContext());
+  for (auto &[known, kernel] : byName)
+    if (kernel.getFamily() == from.getFamily() && kernel.getParams() == wanted) {
+      dispatch.setKernel(known);
+      return;
+    }
+  builder.setInsertionPointAfter(from);
+  std::string symbol;
+  for (size_t i = 0; symbol.empty() || byName.contains(symbol); ++i)
+    symbol = (from.getFamily() + "." + Twine(byName.size() + i)).str();
+  byName[symbol] = builder.create<sched::KernelOp>(from.getLoc(), symbol, from.getFamily(), wanted);
+  dispatch.setKernel(symbol);
+}
+
+void KernelEditor::eraseUnused() {
+  llvm::StringSet<> used;
+  module.walk([&](sched::DispatchOp dispatch) { used.insert(dispatch.getKernel()); });
+  for (auto kernel : llvm::make_early_inc_range(module.getOps<sched::KernelOp>()))
+    if (!used.contains(kernel.getSymName())) {
+      byName.erase(kernel.getSymName());
+      kernel.erase();
+    }
+}
+
+} // namespace ktc

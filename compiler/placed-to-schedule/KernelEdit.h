@@ -1,0 +1,30 @@
+// KernelEditor: read and change the kernel specification of a dispatch.
+//
+// Kernels are shared symbols, so a change makes (or finds) another symbol; unused ones are removed at the end.
+#pragma once
+
+#include "dialects/schedule/Schedule.h"
+
+namespace ktc {
+
+class KernelEditor {
+public:
+  explicit KernelEditor(mlir::ModuleOp module);
+
+  // Family of the dispatch's kernel.
+  llvm::StringRef family(sched::DispatchOp dispatch);
+  // An integer parameter, 0 if absent.
+  int64_t integer(sched::DispatchOp dispatch, llvm::StringRef name);
+  // Points the dispatch to the same kernel with parameter `name` = `value`.
+  void set(sched::DispatchOp dispatch, llvm::StringRef name, int64_t value);
+  // Removes kernel symbols that no dispatch names.
+  void eraseUnused();
+
+private:
+  sched::KernelOp kernelOf(sched::DispatchOp dispatch);
+
+  mlir::ModuleOp module;
+  llvm::StringMap<sched::KernelOp> byName;
+};
+
+} // namespace ktc

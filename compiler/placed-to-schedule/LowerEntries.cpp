@@ -1,0 +1,166 @@
+// sched-lower-entries: the placed model becomes one schedule entry per shape.
+//
+// The two functions of the model stage are walked once per entry; each operation's lowering is in lower/. Persistent memory
+// (inputs, outputs, hidden states, KV cache) is laid out here and is the same for all entries.
+#include "compiler/placed-to-schedule/Passes.h"
+#include "compiler/placed-to-schedule/lower/EntryBuilder.h"
+
+#include "runtime/abi/kt_abi.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+#include <algorithm>
+
+namespace ktc {
+
+#define GEN_PASS_DEF_SCHEDLOWERENTRIES
+#include "PlacedToSchedulePasses.h.inc"
+
+using namespace mlir;
+
+namespace {
+
+// Byte ranges of the io arena.
+struct IoLayout {
+  int64_t tokens = 0, positions = 0, hidden = 0, logits = 0, bytes = 0;
+  int64_t tokenBytes = 0, hiddenBytes = 0, logitRows = 0;
+};
+
+// What one entry consists of.
+struct EntryPlan {
+  std::string name;
+  lower::EntryShape shape;
+  bool body, head;
+};
+
+struct LowerEntries : impl::SchedLowerEntriesBase<LowerEntries> {
+  using SchedLowerEntriesBase::SchedLowerEntriesBase;
+
+  void runOnOperation() override;
+
+private:
+  LogicalResult prepare();
+  LogicalResult declareMemory(OpBuilder &builder);
+  LogicalResult lowerEntry(const EntryPlan &plan, OpBuilder &builder);
+  LogicalResult lowerOp(Operation *op, lower::EntryBuilder &entry, bool headOnly);
+
+  func::FuncOp body, head;
+  int64_t width = 0, vocab = 0;
+  IoLayout io;
+  lower::Settings settings;
+  Value tokens, positions, logits;
+};
+
+LogicalResult LowerEntries::prepare() {
+  ModuleOp module = getOperation();
+  body = module.lookupSymbol<func::FuncOp>(model::kBodyFunction);
+  head = module.lookupSymbol<func::FuncOp>(model::kHeadFunction);
+  if (!body || !head)
+    return module.emitError() << "expected functions @body and @head";
+  if (decodeSizes.empty())
+    decodeSizes = {1, 2, 4, 8, 16};
+  if (chunk <= 0 || headRows <= 0 || context <= 0 || llvm::any_of(decodeSizes, [](int64_t m) { return m <= 0; }))
+    return module.emitError() << "decode sizes, chunk, head-rows and context must be positive";
+  if (kvType != "f16" && kvType != "bf16" && kvType != "f32")
+    return module.emitError() << "kv-type must be f16, bf16 or f32, found " << kvType;
+  settings.context = context;
+  settings.kvType = kvType;
+  settings.kvElementBytes = kvType == "f32" ? 4 : 2;
+  width = cast<RankedTensorType>(body.getResultTypes()[0]).getDimSize(1);
+  vocab = cast<RankedTensorType>(head.getResultTypes()[0]).getDimSize(1);
+  return success();
+}
+
+LogicalResult LowerEntries::declareMemory(OpBuilder &builder) {
+  ModuleOp module = getOperation();
+  auto up = [](int64_t bytes) { return (bytes + 63) / 64 * 64; };
+  int64_t largestDecode = *llvm::max_element(decodeSizes);
+  io.tokenBytes = up(std::max<int64_t>(chunk, largestDecode) * 4);
+  io.hiddenBytes = up(chunk * width * 4);
+  io.logitRows = std::max<int64_t>(headRows, largestDecode);
+  io.positions = io.tokenBytes;
+  io.hidden = 2 * io.tokenBytes;
+  io.logits = io.hidden + io.hiddenBytes;
+  io.bytes = io.logits + up(io.logitRows * vocab * 4);
+  Location loc = module.getLoc();
+  if (!module.lookupSymbol(lower::kCpuDevice))
+    builder.create<sched::DeviceOp>(loc, lower::kCpuDevice, "cpu", 0);
+  builder.create<sched::LaneOp>(loc, lower::kCpuLane, lower::kCpuDevice);
+  builder.create<sched::ArenaOp>(loc, lower::kActivationArena, "activation", lower::kCpuDevice, 0);
+  builder.create<sched::ArenaOp>(loc, lower::kKvArena, "kv_cache", lower::kCpuDevice, 0);
+  builder.create<sched::ArenaOp>(loc, lower::kIoArena, "io", lower::kCpuDevice, io.bytes);
+  return success();
+}
+
+LogicalResult LowerEntries::lowerOp(Operation *op, lower::EntryBuilder &entry, bool headOnly) {
+  return llvm::TypeSwitch<Operation *, LogicalResult>(op)
+      .Case([&](model::EmbedOp op) { return lower::lowerEmbed(op, entry, tokens); })
+      .Case([&](model::RmsNormOp op) { return lower::lowerRmsNorm(op, entry, headOnly); })
+      .Case([&](model::LinearOp op) { return lower::lowerLinear(op, entry); })
+      .Case([&](model::GqaAttentionOp op) { return lower::lowerGqaAttention(op, entry, positions); })
+      .Case([&](model::MlaAttentionOp op) { return lower::lowerMlaAttention(op, entry, positions); })
+      .Case([&](model::RouterOp op) { return lower::lowerRouter(op, entry); })
+      .Case([&](model::ExpertsOp op) { return lower::lowerExperts(op, entry); })
+      .Case([&](model::FfnOp op) { return lower::lowerFfn(op, entry); })
+      .Case([&](model::AddOp op) { return lower::lowerAdd(op, entry); })
+      .Case([&](model::LmHeadOp op) { return lower::lowerLmHead(op, entry, logits); })
+      .Case([&](func::ReturnOp) { return success(); })
+      .Default([](Operation *op) { return op->emitOpError() << "has no lowering to the schedule"; });
+}
+
+LogicalResult LowerEntries::lowerEntry(const EntryPlan &plan, OpBuilder &builder) {
+  auto op = builder.create<sched::EntryOp>(getOperation().getLoc(), plan.name, plan.shape.tokens, plan.shape.dynamic);
+  Block &block = op.getBody().emplaceBlock();
+  lower::EntryBuilder entry(getOperation(), OpBuilder::atBlockEnd(&block), plan.shape, settings, lower::kCpuLane);
+  int64_t rows = plan.shape.tokens;
+  if (plan.body) {
+    tokens = entry.fixed(lower::kIoArena, io.tokens, rows * 4, sched::names::kTokens);
+    positions = entry.fixed(lower::kIoArena, io.positions, rows * 4, sched::names::kPositions);
+  }
+  if (plan.head)
+    logits = entry.fixed(lower::kIoArena, io.logits, rows * vocab * 4, sched::names::kLogits);
+
+  Value hidden;
+  if (plan.body) {
+    for (Operation &inner : body.getBody().front())
+      if (failed(lowerOp(&inner, entry, false)))
+        return failure();
+    hidden = entry.activation(body.getBody().front().getTerminator()->getOperand(0)).rows;
+  }
+  if (!plan.head) {
+    Value kept = entry.fixed(lower::kIoArena, io.hidden, rows * width * 4, sched::names::kHidden);
+    entry.getBuilder().create<sched::CopyOp>(op.getLoc(), lower::kCpuLane, hidden, kept, 0, width * 4, false);
+    return success();
+  }
+  bool headOnly = !plan.body;
+  if (headOnly)
+    hidden = entry.fixed(lower::kIoArena, io.hidden, io.hiddenBytes, sched::names::kHidden);
+  entry.bind(head.getArgument(0), {hidden, width, {}, {}});
+  for (Operation &inner : head.getBody().front())
+    if (failed(lowerOp(&inner, entry, headOnly)))
+      return failure();
+  return success();
+}
+
+void LowerEntries::runOnOperation() {
+  ModuleOp module = getOperation();
+  if (failed(prepare()))
+    return signalPassFailure();
+  OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
+  if (failed(declareMemory(builder)))
+    return signalPassFailure();
+  std::vector<EntryPlan> plans;
+  for (int64_t m : decodeSizes)
+    plans.push_back({"decode_" + std::to_string(m), {m, false}, true, true});
+  plans.push_back({"prefill", {chunk, true}, true, false});
+  plans.push_back({"head", {headRows, true}, false, true});
+  for (const EntryPlan &plan : plans)
+    if (failed(lowerEntry(plan, builder)))
+      return signalPassFailure();
+  if (auto arena = module.lookupSymbol<sched::ArenaOp>(lower::kKvArena))
+    arena->removeAttr("ranges");
+  body.erase();
+  head.erase();
+}
+
+} // namespace
+} // namespace ktc

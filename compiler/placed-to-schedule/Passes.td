@@ -1,0 +1,65 @@
+//===- Passes.td - placed model to schedule -------------------------------------------------------------------===//
+#ifndef KT_PLACED_TO_SCHEDULE_PASSES
+#define KT_PLACED_TO_SCHEDULE_PASSES
+
+include "mlir/Pass/PassBase.td"
+
+def SchedLowerEntries : Pass<"sched-lower-entries", "::mlir::ModuleOp"> {
+  let summary = "Lower the placed model to one schedule entry per shape";
+  let description = [{
+    Makes `decode_<m>` for every m of `decode`, `prefill` for chunks of up to `chunk` tokens, and `head` for up to `head-rows` rows of
+    hidden states. Every model operation becomes dispatches of kernels; activations become buffers; the KV cache of every layer and
+    the inputs and outputs become fixed ranges of persistent arenas. The functions of the model stage are erased.
+  }];
+  let options = [
+    ListOption<"decodeSizes", "decode", "int64_t", "Token counts of the decode entries (default 1,2,4,8,16)">,
+    Option<"chunk", "chunk", "int64_t", "256", "Largest prefill chunk in tokens">,
+    Option<"headRows", "head-rows", "int64_t", "16", "Largest number of rows of the head entry">,
+    Option<"context", "context", "int64_t", "4096", "Positions of the KV cache">,
+    Option<"kvType", "kv-type", "std::string", "\"f16\"", "Element type of the KV cache: f16, bf16 or f32">,
+  ];
+  let dependentDialects = ["::ktc::sched::SchedDialect"];
+}
+
+def SchedFuseNormQuantize : Pass<"sched-fuse-norm-quantize", "::mlir::ModuleOp"> {
+  let summary = "Let rms_norm write the q8 rows that a quantize dispatch would make of its result";
+  let description = [{
+    Saves a pass over the row and a barrier. The float32 result is dropped when nothing else reads it.
+  }];
+  let dependentDialects = ["::ktc::sched::SchedDialect"];
+}
+
+def SchedFuseResidual : Pass<"sched-fuse-residual", "::mlir::ModuleOp"> {
+  let summary = "Let linear and down accumulate into the residual stream instead of adding afterwards";
+  let description = [{
+    `linear → t; add t → x` becomes `linear accumulate → x` when t has no other reader and nothing touches x in between.
+  }];
+  let dependentDialects = ["::ktc::sched::SchedDialect"];
+}
+
+def SchedInsertBarriers : Pass<"sched-insert-barriers", "::mlir::ModuleOp"> {
+  let summary = "Mark the commands before which the threads of a lane must meet";
+  let description = [{
+    A command needs a barrier when it reads what an earlier command of the same lane has written since the last barrier, or
+    writes what one has read or written. Everything else runs on without meeting.
+  }];
+}
+
+def SchedPlanMemory : Pass<"sched-plan-memory", "::mlir::ModuleOp"> {
+  let summary = "Give every temporary buffer a static offset in its arena";
+  let description = [{
+    A buffer lives from the barrier group of its first use to that of its last use. Buffers are placed largest first at the lowest
+    offset that is free during their life. The arena's size is the maximum over all entries.
+  }];
+}
+
+def SchedCheckMemory : Pass<"sched-check-memory", "::mlir::ModuleOp"> {
+  let summary = "Check the memory plan by replaying every entry";
+  let description = [{
+    Independent of the planner: walks the commands, tracks which buffer last wrote every byte of an arena, and fails when a command
+    reads bytes that are not (or no longer) its buffer's, when two buffers share bytes within a barrier group, or when a buffer
+    leaves its arena.
+  }];
+}
+
+#endif

@@ -1,0 +1,148 @@
+// Lowering of grouped-query and multi-head latent attention: norms and rope in place, cache append, attention proper.
+#include "compiler/placed-to-schedule/lower/EntryBuilder.h"
+
+#include "runtime/abi/kt_abi.h"
+
+using namespace mlir;
+
+namespace ktc::lower {
+
+// Rows of `count` heads inside every token: where they start and how they are spaced (elements).
+struct HeadRows {
+  Value start;
+  int64_t count, tokenStride, rowStride;
+};
+
+static void normHeads(HeadRows rows, int64_t width, FlatSymbolRefAttr weight, double eps, EntryBuilder &entry,
+                      StringRef path) {
+  entry.dispatch("rms_norm",
+                 {{"k", entry.integer(width)},
+                  {"eps", entry.real(eps)},
+                  {"rows", entry.integer(rows.count)},
+                  {"x_stride", entry.integer(rows.tokenStride)},
+                  {"x_row_stride", entry.integer(rows.rowStride)},
+                  {"y_stride", entry.integer(rows.tokenStride)},
+                  {"y_row_stride", entry.integer(rows.rowStride)},
+                  {"row_offset", entry.integer(0)}},
+                 {rows.start, entry.weight(weight), rows.start, entry.none()}, {2}, {0, rows.count}, path, width * 4);
+}
+
+static void rotateHeads(HeadRows rows, model::RopeAttr rope, Value positions, EntryBuilder &entry, StringRef path) {
+  entry.dispatch("rope",
+                 {{"dims", entry.integer(rope.getDims())},
+                  {"rows", entry.integer(rows.count)},
+                  {"x_stride", entry.integer(rows.tokenStride)},
+                  {"x_row_stride", entry.integer(rows.rowStride)},
+                  {"style", entry.text(rope.getStyle())}},
+                 {rows.start, entry.weight(entry.ropeTable(rope)), positions}, {0}, {0, rows.count}, path);
+}
+
+static void appendToCache(Value x, int64_t width, int64_t xStride, Value cache, int64_t cacheStride, Value positions,
+                          EntryBuilder &entry, StringRef path) {
+  entry.dispatch("kv_store",
+                 {{"width", entry.integer(width)},
+                  {"x_stride", entry.integer(xStride)},
+                  {"kv_type", entry.text(entry.getSettings().kvType)},
+                  {"cache_stride", entry.integer(cacheStride)}},
+                 {x, cache, positions}, {1}, {0, 1}, path);
+}
+
+LogicalResult lowerGqaAttention(model::GqaAttentionOp op, EntryBuilder &entry, Value positions) {
+  int64_t heads = op.getHeads(), kvHeads = op.getKvHeads(), headDim = op.getHeadDim(), vDim = op.getVDim();
+  StringRef path = op.getPath();
+  Value q = entry.activation(op.getQ()).rows, k = entry.activation(op.getK()).rows,
+        v = entry.activation(op.getV()).rows;
+  HeadRows qHeads{q, heads, heads * headDim, headDim}, kHeads{k, kvHeads, kvHeads * headDim, headDim};
+  double eps = op.getNormEps().convertToDouble();
+  if (op.getQNormAttr())
+    normHeads(qHeads, headDim, op.getQNormAttr(), eps, entry, path);
+  if (op.getKNormAttr())
+    normHeads(kHeads, headDim, op.getKNormAttr(), eps, entry, path);
+  if (auto rope = op.getRopeAttr()) {
+    rotateHeads(qHeads, rope, positions, entry, path);
+    rotateHeads(kHeads, rope, positions, entry, path);
+  }
+  Value keys = entry.kvCache(op.getLayer(), 0, kvHeads * headDim);
+  Value values = entry.kvCache(op.getLayer(), 1, kvHeads * vDim);
+  appendToCache(k, kvHeads * headDim, kvHeads * headDim, keys, kvHeads * headDim, positions, entry, path);
+  appendToCache(v, kvHeads * vDim, kvHeads * vDim, values, kvHeads * vDim, positions, entry, path);
+  Value y = entry.alloc(heads * vDim * 4, "attention");
+  entry.dispatch("attention_gqa",
+                 {{"heads", entry.integer(heads)},
+                  {"kv_heads", entry.integer(kvHeads)},
+                  {"head_dim", entry.integer(headDim)},
+                  {"v_dim", entry.integer(vDim)},
+                  {"scale", entry.real(op.getScale().convertToDouble())},
+                  {"kv_type", entry.text(entry.getSettings().kvType)},
+                  {"q_stride", entry.integer(heads * headDim)},
+                  {"y_stride", entry.integer(heads * vDim)},
+                  {"window", entry.integer(op.getWindow())}},
+                 {q, keys, values, y, positions}, {3}, {0, heads}, path);
+  entry.bind(op.getResult(), {y, heads * vDim, {}, {}});
+  return success();
+}
+
+// A product per head with the weight [heads][n][k]. `x` is the float32 input at the given strides.
+static Value perHead(Operation *op, FlatSymbolRefAttr weight, Value x, int64_t xStride, int64_t xRowStride,
+                     EntryBuilder &entry, StringRef path, StringRef name) {
+  RankedTensorType type = model::weightType(op, weight);
+  MatMul mm;
+  mm.element = type.getElementType();
+  mm.batch = type.getDimSize(0);
+  mm.n = type.getDimSize(1);
+  mm.k = type.getDimSize(2);
+  mm.x = takesF32(mm.element) ? x : entry.quantize(x, mm.batch, mm.k, xStride, xRowStride, path);
+  mm.xStride = xStride;
+  mm.xBatchStride = xRowStride;
+  mm.w = entry.weight(weight);
+  mm.y = entry.alloc(mm.batch * mm.n * 4, name);
+  mm.yStride = mm.batch * mm.n;
+  mm.yBatchStride = mm.n;
+  emitMatMul(mm, entry, path);
+  return mm.y;
+}
+
+LogicalResult lowerMlaAttention(model::MlaAttentionOp op, EntryBuilder &entry, Value positions) {
+  if (!op.getForm() || *op.getForm() != "absorbed" || !op.getKB())
+    return op.emitOpError() << "has no form; run model-select-mla-form and model-split-kv-b first";
+  int64_t heads = op.getHeads(), nope = op.getNope(), ropeDims = op.getRopeDims(), latent = op.getLatent();
+  int64_t qRow = nope + ropeDims, kvRow = latent + ropeDims;
+  StringRef path = op.getPath();
+  Value q = entry.activation(op.getQ()).rows, kv = entry.activation(op.getKv()).rows;
+
+  Value c = entry.alloc(latent * 4, "latent");
+  entry.dispatch("rms_norm",
+                 {{"k", entry.integer(latent)},
+                  {"eps", entry.real(op.getNormEps().convertToDouble())},
+                  {"rows", entry.integer(1)},
+                  {"x_stride", entry.integer(kvRow)},
+                  {"x_row_stride", entry.integer(kvRow)},
+                  {"y_stride", entry.integer(latent)},
+                  {"y_row_stride", entry.integer(latent)},
+                  {"row_offset", entry.integer(0)}},
+                 {kv, entry.weight(op.getKvNormAttr()), c, entry.none()}, {2}, {0, 1}, path, latent * 4);
+  Value qRope = entry.view(q, nope * 4), kRope = entry.view(kv, latent * 4);
+  rotateHeads({qRope, heads, heads * qRow, qRow}, op.getRope(), positions, entry, path);
+  rotateHeads({kRope, 1, kvRow, kvRow}, op.getRope(), positions, entry, path);
+  Value cache = entry.kvCache(op.getLayer(), 0, kvRow);
+  appendToCache(c, latent, latent, cache, kvRow, positions, entry, path);
+  appendToCache(kRope, ropeDims, kvRow, entry.view(cache, latent * entry.getSettings().kvElementBytes), kvRow,
+                positions, entry, path);
+
+  Value absorbed = perHead(op, op.getKBAttr(), q, heads * qRow, qRow, entry, path, "absorbed q");
+  Value mixed = entry.alloc(heads * latent * 4, "mixed latent");
+  entry.dispatch("attention_mla",
+                 {{"heads", entry.integer(heads)},
+                  {"latent", entry.integer(latent)},
+                  {"rope", entry.integer(ropeDims)},
+                  {"scale", entry.real(op.getScale().convertToDouble())},
+                  {"kv_type", entry.text(entry.getSettings().kvType)},
+                  {"q_stride", entry.integer(heads * qRow)},
+                  {"q_row_stride", entry.integer(qRow)}},
+                 {absorbed, qRope, cache, mixed, positions}, {3}, {0, heads}, path);
+  Value y = perHead(op, op.getVBAttr(), mixed, heads * latent, latent, entry, path, "attention");
+  entry.bind(op.getResult(), {y, heads * op.getVDim(), {}, {}});
+  return success();
+}
+
+} // namespace ktc::lower

@@ -1,0 +1,151 @@
+// EntryBuilder: buffers, kernels and dispatches of one entry.
+#include "compiler/placed-to-schedule/lower/EntryBuilder.h"
+
+#include "runtime/abi/kt_abi.h"
+
+using namespace mlir;
+
+namespace ktc::lower {
+
+static int64_t alignUp(int64_t bytes) {
+  return (bytes + KT_BUFFER_ALIGNMENT - 1) / KT_BUFFER_ALIGNMENT * KT_BUFFER_ALIGNMENT;
+}
+
+bool takesF32(Type element) { return ktTypeTakesF32Activations(quant::typeIdOf(element)); }
+
+StringRef formatName(Type element) { return ktTypeInfo(quant::typeIdOf(element))->name; }
+
+Value EntryBuilder::alloc(int64_t bytesPerToken, StringRef name) {
+  return allocBytes(bytesPerToken * shape.tokens, name);
+}
+
+Value EntryBuilder::allocBytes(int64_t bytes, StringRef name) {
+  return builder.create<sched::AllocOp>(module.getLoc(), sched::BufferType::get(builder.getContext()),
+                                        kActivationArena, alignUp(bytes), IntegerAttr(), builder.getStringAttr(name));
+}
+
+Value EntryBuilder::fixed(StringRef arena, int64_t offset, int64_t bytes, StringRef role) {
+  return builder.create<sched::FixedOp>(module.getLoc(), sched::BufferType::get(builder.getContext()), arena, offset,
+                                        bytes, role.empty() ? StringAttr() : builder.getStringAttr(role));
+}
+
+Value EntryBuilder::weight(FlatSymbolRefAttr symbol) {
+  return builder.create<sched::WeightOp>(module.getLoc(), sched::BufferType::get(builder.getContext()), symbol);
+}
+
+Value EntryBuilder::weight(StringRef symbol) {
+  return weight(FlatSymbolRefAttr::get(builder.getContext(), symbol));
+}
+
+Value EntryBuilder::view(Value buffer, int64_t byteOffset) {
+  if (byteOffset == 0)
+    return buffer;
+  return builder.create<sched::ViewOp>(module.getLoc(), buffer.getType(), buffer, byteOffset);
+}
+
+Value EntryBuilder::none() {
+  return builder.create<sched::NoneOp>(module.getLoc(), sched::BufferType::get(builder.getContext()));
+}
+
+// Kernels are shared by all entries: looks for an equal one first. Names count per family.
+sched::KernelOp EntryBuilder::kernel(StringRef family, DictionaryAttr params) {
+  int64_t count = 0;
+  sched::KernelOp last;
+  for (auto op : module.getOps<sched::KernelOp>()) {
+    if (op.getFamily() == family) {
+      if (op.getParams() == params)
+        return op;
+      ++count;
+    }
+    last = op;
+  }
+  OpBuilder at = OpBuilder::atBlockBegin(module.getBody());
+  if (last)
+    at.setInsertionPointAfter(last);
+  std::string name = (family + "." + Twine(count)).str();
+  return at.create<sched::KernelOp>(module.getLoc(), name, family, params);
+}
+
+void EntryBuilder::dispatch(StringRef family, ArrayRef<Param> params, ValueRange operands, ArrayRef<int32_t> writes,
+                            Units units, StringRef path, int64_t bytesRead) {
+  SmallVector<NamedAttribute> named;
+  for (const auto &[name, value] : params)
+    named.push_back(builder.getNamedAttr(name, value));
+  named.push_back(builder.getNamedAttr("m", integer(shape.tokens)));
+  named.push_back(builder.getNamedAttr("dynamic", integer(shape.dynamic)));
+  sched::KernelOp op = kernel(family, builder.getDictionaryAttr(named));
+  builder.create<sched::DispatchOp>(module.getLoc(), lane, op.getSymName(), operands, writes, units.fixed,
+                                    units.perToken, path, bytesRead, false);
+}
+
+Value EntryBuilder::quantize(Value rows, int64_t rowsPerToken, int64_t k, int64_t tokenStride, int64_t rowStride,
+                             StringRef path) {
+  Value q8 = alloc(rowsPerToken * static_cast<int64_t>(ktQ8RowBytes(k)), "q8");
+  dispatch("quantize",
+           {{"k", integer(k)},
+            {"rows", integer(rowsPerToken)},
+            {"x_stride", integer(tokenStride)},
+            {"x_row_stride", integer(rowStride)}},
+           {rows, q8}, {1}, {0, rowsPerToken}, path);
+  return q8;
+}
+
+Value EntryBuilder::quantized(Value value, StringRef path) {
+  Activation &act = activation(value);
+  if (!act.q8)
+    act.q8 = quantize(act.rows, 1, act.features, act.features, act.features, path);
+  return act.q8;
+}
+
+std::string EntryBuilder::ropeTable(model::RopeAttr rope) {
+  int64_t count = 0;
+  for (auto op : module.getOps<sched::ConstantOp>()) {
+    if (op.getParams().getAs<model::RopeAttr>("rope") == rope)
+      return op.getSymName().str();
+    ++count;
+  }
+  OpBuilder at = OpBuilder::atBlockBegin(module.getBody());
+  std::string name = "rope_table." + std::to_string(count);
+  NamedAttribute params[] = {at.getNamedAttr("rope", rope), at.getNamedAttr("context", integer(settings.context))};
+  at.create<sched::ConstantOp>(module.getLoc(), name, "rope_table", settings.context * rope.getDims() * 4,
+                               at.getDictionaryAttr(params));
+  return name;
+}
+
+// Ranges are handed out in the order of first use and remembered by role, so that all entries see the same cache.
+Value EntryBuilder::kvCache(int64_t layer, int64_t part, int64_t width) {
+  std::string role = "layer " + std::to_string(layer) + (part == 0 ? " keys" : " values");
+  int64_t bytes = alignUp(settings.context * width * settings.kvElementBytes);
+  auto arena = module.lookupSymbol<sched::ArenaOp>(kKvArena);
+  auto ranges = arena->getAttrOfType<DictionaryAttr>("ranges");
+  NamedAttrList list(ranges ? ranges : builder.getDictionaryAttr({}));
+  Attribute known = list.get(role);
+  if (!known) {
+    known = integer(arena.getBytes());
+    list.set(role, known);
+    arena->setAttr("ranges", list.getDictionary(builder.getContext()));
+    arena.setBytes(arena.getBytes() + bytes);
+  }
+  return fixed(kKvArena, cast<IntegerAttr>(known).getInt(), bytes, role);
+}
+
+void emitMatMul(const MatMul &mm, EntryBuilder &entry, StringRef path) {
+  SmallVector<Param> params = {{"format", entry.text(formatName(mm.element))},
+                               {"n", entry.integer(mm.n)},
+                               {"k", entry.integer(mm.k)},
+                               {"batch", entry.integer(mm.batch)},
+                               {"y_stride", entry.integer(mm.yStride)},
+                               {"y_batch_stride", entry.integer(mm.yBatchStride)},
+                               {"bias", entry.integer(mm.bias ? 1 : 0)}};
+  if (takesF32(mm.element)) {
+    params.push_back({"x_stride", entry.integer(mm.xStride)});
+    params.push_back({"x_batch_stride", entry.integer(mm.xBatchStride)});
+  }
+  const KtTypeInfo *info = ktTypeInfo(quant::typeIdOf(mm.element));
+  int64_t bytes = mm.batch * mm.n * (mm.k / info->blockElements * info->blockBytes);
+  int64_t rowGroups = (mm.n + KT_ROWS_PER_UNIT - 1) / KT_ROWS_PER_UNIT;
+  entry.dispatch("linear", params, {mm.x, mm.w, mm.y, mm.bias ? mm.bias : entry.none()}, {2},
+                 {mm.batch * rowGroups, 0}, path, bytes);
+}
+
+} // namespace ktc::lower

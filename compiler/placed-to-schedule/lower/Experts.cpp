@@ -1,0 +1,174 @@
+// Lowering of router, routed experts and dense feed-forward blocks: gate+up+activation, then down with the weighted sum.
+#include "compiler/placed-to-schedule/lower/EntryBuilder.h"
+
+#include "runtime/abi/kt_abi.h"
+
+#include <algorithm>
+
+using namespace mlir;
+
+namespace ktc::lower {
+
+LogicalResult lowerRouter(model::RouterOp op, EntryBuilder &entry) {
+  int64_t experts = op.getExperts(), topK = op.getTopK();
+  StringRef path = op.getPath();
+  RankedTensorType type = model::weightType(op, op.getWeightAttr());
+  MatMul mm;
+  mm.element = type.getElementType();
+  mm.n = experts;
+  mm.k = type.getDimSize(1);
+  mm.x = takesF32(mm.element) ? entry.activation(op.getX()).rows : entry.quantized(op.getX(), path);
+  mm.xStride = mm.k;
+  mm.w = entry.weight(op.getWeightAttr());
+  mm.y = entry.alloc(experts * 4, "router logits");
+  mm.yStride = experts;
+  emitMatMul(mm, entry, path);
+
+  Value ids = entry.alloc(topK * 4, "expert ids"), weights = entry.alloc(topK * 4, "expert weights");
+  entry.dispatch("router_topk",
+                 {{"experts", entry.integer(experts)},
+                  {"top_k", entry.integer(topK)},
+                  {"gating", entry.text(op.getGating())},
+                  {"bias", entry.integer(op.getBiasAttr() ? 1 : 0)},
+                  {"norm", entry.integer(op.getNorm())},
+                  {"scale", entry.real(op.getScale().convertToDouble())},
+                  {"groups", entry.integer(op.getGroups())},
+                  {"groups_used", entry.integer(op.getGroupsUsed())}},
+                 {mm.y, op.getBiasAttr() ? entry.weight(op.getBiasAttr()) : entry.none(), ids, weights}, {2, 3}, {0, 1},
+                 path, op.getBiasAttr() ? experts * 4 : 0);
+  int64_t slots = entry.getShape().tokens * topK;
+  Value lists = entry.allocBytes(static_cast<int64_t>(ktExpertListBytes(experts, slots)), "expert lists");
+  entry.dispatch("expert_group", {{"experts", entry.integer(experts)}, {"top_k", entry.integer(topK)}}, {ids, lists},
+                 {1}, {1, 0}, path);
+  entry.bind(op.getIds(), {lists, topK, {}, {}});
+  entry.bind(op.getWeights(), {weights, topK, {}, {}});
+  return success();
+}
+
+namespace {
+
+// A feed-forward block: routed experts (with lists and weights) or one dense block.
+struct FeedForward {
+  Value x;                      // model value
+  Value gate, up, down;         // addresses of the first rows
+  RankedTensorType gateType, upType, downType;
+  int64_t width = 0, ffn = 0;   // features in and out, inner features
+  int64_t experts = 1, topK = 1;
+  int64_t gateExpertRows = 0, upExpertRows = 0;
+  Value lists, weights;         // null: dense
+  StringRef act, path;
+};
+
+} // namespace
+
+static int64_t rowsBytes(RankedTensorType type, int64_t rows) {
+  return rows * static_cast<int64_t>(quant::rowBytes(type));
+}
+
+static int64_t rowGroups(int64_t rows) { return (rows + KT_ROWS_PER_UNIT - 1) / KT_ROWS_PER_UNIT; }
+
+static Value emitFeedForward(const FeedForward &ff, EntryBuilder &entry) {
+  bool dense = !ff.lists;
+  int64_t active = std::min(ff.experts, ff.topK * entry.getShape().tokens);
+  Type gate = ff.gateType.getElementType(), up = ff.upType.getElementType(), down = ff.downType.getElementType();
+  bool needsF32 = takesF32(gate) || takesF32(up), needsQ8 = !takesF32(gate) || !takesF32(up);
+  Value none = entry.none();
+  Value f32 = needsF32 ? entry.activation(ff.x).rows : none;
+  Value q8 = needsQ8 ? entry.quantized(ff.x, ff.path) : none;
+  Value lists = dense ? none : ff.lists;
+
+  Value h = entry.alloc(ff.topK * ff.ffn * 4, "gate up");
+  entry.dispatch("gate_up",
+                 {{"format_gate", entry.text(formatName(gate))},
+                  {"format_up", entry.text(formatName(up))},
+                  {"n", entry.integer(ff.ffn)},
+                  {"k", entry.integer(ff.width)},
+                  {"experts", entry.integer(ff.experts)},
+                  {"top_k", entry.integer(ff.topK)},
+                  {"dense", entry.integer(dense)},
+                  {"act", entry.text(ff.act)},
+                  {"x_stride", entry.integer(ff.width)},
+                  {"gate_expert_rows", entry.integer(ff.gateExpertRows)},
+                  {"up_expert_rows", entry.integer(ff.upExpertRows)}},
+                 {f32, q8, ff.gate, ff.up, h, lists}, {4}, {rowGroups(ff.ffn), 0}, ff.path,
+                 active * (rowsBytes(ff.gateType, ff.ffn) + rowsBytes(ff.upType, ff.ffn)));
+
+  bool downF32 = takesF32(down);
+  Value hq8 = downF32 ? none : entry.quantize(h, ff.topK, ff.ffn, ff.topK * ff.ffn, ff.ffn, ff.path);
+  Value y = entry.alloc(ff.width * 4, "ffn");
+  entry.dispatch("down",
+                 {{"format", entry.text(formatName(down))},
+                  {"n", entry.integer(ff.width)},
+                  {"k", entry.integer(ff.ffn)},
+                  {"experts", entry.integer(ff.experts)},
+                  {"top_k", entry.integer(ff.topK)},
+                  {"dense", entry.integer(dense)},
+                  {"accumulate", entry.integer(0)},
+                  {"y_stride", entry.integer(ff.width)}},
+                 {downF32 ? h : none, hq8, ff.down, y, lists, dense ? none : ff.weights}, {3}, {rowGroups(ff.width), 0}, ff.path,
+                 active * rowsBytes(ff.downType, ff.width));
+  return y;
+}
+
+LogicalResult lowerExperts(model::ExpertsOp op, EntryBuilder &entry) {
+  FeedForward ff;
+  ff.x = op.getX();
+  ff.downType = model::weightType(op, op.getDownAttr());
+  ff.experts = ff.downType.getDimSize(0);
+  ff.width = ff.downType.getDimSize(1);
+  ff.ffn = ff.downType.getDimSize(2);
+  ff.down = entry.weight(op.getDownAttr());
+  if (auto fused = op.getGateUpAttr()) {
+    ff.gateType = ff.upType = model::weightType(op, fused);
+    ff.gate = entry.weight(fused);
+    ff.up = entry.view(ff.gate, rowsBytes(ff.gateType, ff.ffn));
+    ff.gateExpertRows = ff.upExpertRows = 2 * ff.ffn;
+  } else {
+    ff.gateType = model::weightType(op, op.getGateAttr());
+    ff.upType = model::weightType(op, op.getUpAttr());
+    ff.gate = entry.weight(op.getGateAttr());
+    ff.up = entry.weight(op.getUpAttr());
+    ff.gateExpertRows = ff.upExpertRows = ff.ffn;
+  }
+  ff.topK = model::features(op.getWeights());
+  ff.lists = entry.activation(op.getIds()).rows;
+  ff.weights = entry.activation(op.getWeights()).rows;
+  ff.act = op.getAct();
+  ff.path = op.getPath();
+  entry.bind(op.getResult(), {emitFeedForward(ff, entry), ff.width, {}, {}});
+  return success();
+}
+
+LogicalResult lowerFfn(model::FfnOp op, EntryBuilder &entry) {
+  FeedForward ff;
+  ff.x = op.getX();
+  ff.downType = model::weightType(op, op.getDownAttr());
+  ff.gateType = model::weightType(op, op.getGateAttr());
+  ff.upType = model::weightType(op, op.getUpAttr());
+  ff.width = ff.downType.getDimSize(0);
+  ff.ffn = ff.downType.getDimSize(1);
+  ff.gate = entry.weight(op.getGateAttr());
+  ff.up = entry.weight(op.getUpAttr());
+  ff.down = entry.weight(op.getDownAttr());
+  ff.gateExpertRows = ff.upExpertRows = ff.ffn;
+  ff.act = op.getAct();
+  ff.path = op.getPath();
+  Activation result{emitFeedForward(ff, entry), ff.width, {}, {}};
+  if (auto gate = op.getOutputGateAttr()) {
+    MatMul mm;
+    mm.element = model::weightType(op, gate).getElementType();
+    mm.n = 1;
+    mm.k = ff.width;
+    mm.x = takesF32(mm.element) ? entry.activation(op.getX()).rows : entry.quantized(op.getX(), ff.path);
+    mm.xStride = ff.width;
+    mm.w = entry.weight(gate);
+    mm.y = entry.alloc(4, "output gate");
+    mm.yStride = 1;
+    emitMatMul(mm, entry, ff.path);
+    result.gate = mm.y;
+  }
+  entry.bind(op.getResult(), result);
+  return success();
+}
+
+} // namespace ktc::lower

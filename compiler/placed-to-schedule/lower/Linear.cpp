@@ -1,0 +1,97 @@
+// Lowering of embedding, norms, linear projections, lm_head and residual sums.
+#include "compiler/placed-to-schedule/lower/EntryBuilder.h"
+
+#include "runtime/abi/kt_abi.h"
+
+using namespace mlir;
+
+namespace ktc::lower {
+
+LogicalResult lowerEmbed(model::EmbedOp op, EntryBuilder &entry, Value tokens) {
+  RankedTensorType type = model::weightType(op, op.getWeightAttr());
+  int64_t width = type.getDimSize(1);
+  Value rows = entry.alloc(width * 4, "residual");
+  entry.dispatch("embed",
+                 {{"format", entry.text(formatName(type.getElementType()))},
+                  {"k", entry.integer(width)},
+                  {"vocab", entry.integer(type.getDimSize(0))},
+                  {"y_stride", entry.integer(width)}},
+                 {tokens, entry.weight(op.getWeightAttr()), rows}, {2}, {0, 1}, op.getPath(),
+                 static_cast<int64_t>(quant::rowBytes(type)) * entry.getShape().tokens);
+  entry.bind(op.getResult(), {rows, width, {}, {}});
+  return success();
+}
+
+LogicalResult lowerRmsNorm(model::RmsNormOp op, EntryBuilder &entry, bool fromRowOffset) {
+  const Activation &x = entry.activation(op.getX());
+  Value rows = entry.alloc(x.features * 4, "norm");
+  entry.dispatch("rms_norm",
+                 {{"k", entry.integer(x.features)},
+                  {"eps", entry.real(op.getEps().convertToDouble())},
+                  {"rows", entry.integer(1)},
+                  {"x_stride", entry.integer(x.features)},
+                  {"x_row_stride", entry.integer(x.features)},
+                  {"y_stride", entry.integer(x.features)},
+                  {"y_row_stride", entry.integer(x.features)},
+                  {"row_offset", entry.integer(fromRowOffset)}},
+                 {x.rows, entry.weight(op.getWeightAttr()), rows, entry.none()}, {2}, {0, 1}, op.getPath(),
+                 x.features * 4);
+  entry.bind(op.getResult(), {rows, x.features, {}, {}});
+  return success();
+}
+
+// y = W x for a whole activation; `y` may be given (the logits) or is allocated.
+static Value projection(Operation *op, Value x, FlatSymbolRefAttr weight, FlatSymbolRefAttr bias, Value y,
+                        EntryBuilder &entry, StringRef path, StringRef name) {
+  RankedTensorType type = model::weightType(op, weight);
+  MatMul mm;
+  mm.element = type.getElementType();
+  mm.n = type.getDimSize(0);
+  mm.k = type.getDimSize(1);
+  mm.x = takesF32(mm.element) ? entry.activation(x).rows : entry.quantized(x, path);
+  mm.w = entry.weight(weight);
+  mm.bias = bias ? entry.weight(bias) : Value();
+  mm.y = y ? y : entry.alloc(mm.n * 4, name);
+  mm.xStride = mm.k;
+  mm.yStride = mm.n;
+  emitMatMul(mm, entry, path);
+  return mm.y;
+}
+
+LogicalResult lowerLinear(model::LinearOp op, EntryBuilder &entry) {
+  Value y = projection(op, op.getX(), op.getWeightAttr(), op.getBiasAttr(), {}, entry, op.getPath(), "linear");
+  entry.bind(op.getResult(), {y, model::features(op.getResult()), {}, {}});
+  return success();
+}
+
+LogicalResult lowerLmHead(model::LmHeadOp op, EntryBuilder &entry, Value logits) {
+  projection(op, op.getX(), op.getWeightAttr(), {}, logits, entry, op.getPath(), "logits");
+  entry.bind(op.getResult(), {logits, model::features(op.getResult()), {}, {}});
+  return success();
+}
+
+// x += y in the buffer of x. Pre-norm networks never read x again except through the sum; anything else is copied first.
+LogicalResult lowerAdd(model::AddOp op, EntryBuilder &entry) {
+  Value lhs = op.getLhs(), rhs = op.getRhs();
+  int64_t width = model::features(op.getResult());
+  bool readLater = llvm::any_of(lhs.getUsers(), [&](Operation *user) {
+    return user != op && op->isBeforeInBlock(user);
+  });
+  Value sum = entry.activation(lhs).rows;
+  if (readLater || entry.activation(lhs).gate) {
+    sum = entry.alloc(width * 4, "sum");
+    entry.getBuilder().create<sched::CopyOp>(op.getLoc(), kCpuLane, entry.activation(lhs).rows, sum, 0, width * 4,
+                                             false);
+  }
+  const Activation &added = entry.activation(rhs);
+  entry.dispatch("add",
+                 {{"k", entry.integer(width)},
+                  {"x_stride", entry.integer(width)},
+                  {"y_stride", entry.integer(width)},
+                  {"gate", entry.text(added.gate ? "sigmoid" : "none")}},
+                 {added.rows, sum, added.gate ? added.gate : entry.none()}, {1}, {0, 1}, op.getPath());
+  entry.bind(op.getResult(), {sum, width, {}, {}});
+  return success();
+}
+
+} // namespace ktc::lower

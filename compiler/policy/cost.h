@@ -1,0 +1,43 @@
+// Predicts decode and prefill rates of a placement from a machine description.
+//
+// A simple roofline. Decode: every device reads its bytes of a token at its bandwidth, one after the other,
+// plus a fixed cost per dispatch and per change of device. Prefill of one chunk: per device the larger of
+// arithmetic and reading. It neglects attention's arithmetic and cache reads, which grow with the context.
+#pragma once
+
+#include "compiler/policy/match.h"
+
+#include <string>
+#include <vector>
+
+namespace ktc::policy {
+
+struct CostOptions {
+  int prefillTokens = 512; // tokens of the chunk that prefill is predicted for
+  std::string isa;         // ISA level of CPU kernels; empty: the fastest of the machine
+};
+
+struct DeviceTime {
+  std::string device;
+  uint64_t decodeBytes = 0;  // weights read for one token
+  double decodeSeconds = 0;  // reading them
+  double prefillSeconds = 0; // of one chunk
+};
+
+struct Prediction {
+  double decodeTokensPerS = 0;
+  double prefillTokensPerS = 0;
+  double dispatchSeconds = 0; // fixed costs of a token: barriers, launches, changes of device
+  int crossings = 0;          // changes of device within a token
+  std::string decodeBound;    // what a faster part would help most: "cpu memory bandwidth", "dispatch", …
+  std::string prefillBound;
+  std::vector<DeviceTime> devices;
+  std::vector<std::string> assumptions; // sentences; rates that the machine description does not give
+};
+
+// Predicts for `modules` in execution order, placed as in `table`. Never fails: unknown rates are assumed, and
+// said.
+Prediction predict(std::span<const ModuleRef> modules, const PlacementTable &table, const Machine &machine,
+                   const CostOptions &options = {});
+
+} // namespace ktc::policy

@@ -1,0 +1,165 @@
+// Text and JSON of `ktc explain`.
+#include "compiler/policy/explain.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cstdio>
+#include <set>
+
+namespace ktc::policy {
+namespace {
+
+// Columns of text, each as wide as its widest cell; numbers to the right.
+class TextTable {
+public:
+  explicit TextTable(std::vector<std::string> header) { rows.push_back(std::move(header)); }
+
+  void add(std::vector<std::string> row) { rows.push_back(std::move(row)); }
+
+  std::string str(const std::set<size_t> &rightAligned) const {
+    std::vector<size_t> widths(rows[0].size());
+    for (const auto &row : rows)
+      for (size_t c = 0; c < row.size(); ++c)
+        widths[c] = std::max(widths[c], row[c].size());
+    std::string text;
+    for (const auto &row : rows) {
+      std::string line;
+      for (size_t c = 0; c < row.size(); ++c) {
+        std::string pad(widths[c] - row[c].size(), ' ');
+        line += (c ? "  " : "") + (rightAligned.contains(c) ? pad + row[c] : row[c] + pad);
+      }
+      line.resize(line.find_last_not_of(' ') + 1);
+      text += line + "\n";
+    }
+    return text;
+  }
+
+private:
+  std::vector<std::vector<std::string>> rows;
+};
+
+// Modules that differ in their layer only.
+struct Group {
+  const ModuleRef *first = nullptr;
+  const Placement *placement = nullptr;
+  std::set<int> layers;
+  uint64_t bytes = 0;
+  int count = 0;
+};
+
+std::string deviceCell(const Placement &placement) {
+  return placement.device == placement.prefillDevice
+             ? placement.device
+             : placement.device + " (prefill " + placement.prefillDevice + ")";
+}
+
+std::vector<Group> groupModules(std::span<const ModuleRef> modules, const PlacementTable &table) {
+  std::vector<Group> groups;
+  std::map<std::string, size_t> index;
+  for (size_t m = 0; m < modules.size(); ++m) {
+    const ModuleRef &module = modules[m];
+    const Placement &placement = table.placements[m];
+    if (module.op.empty())
+      continue;
+    std::string key = pathPattern(module) + "\n" + module.op + "\n" + deviceCell(placement) + "\n" +
+                      module.formats() + "\n" + placement.ruleLocation;
+    auto [it, isNew] = index.try_emplace(key, groups.size());
+    if (isNew)
+      groups.push_back({&module, &placement, {}, 0, 0});
+    Group &group = groups[it->second];
+    group.layers.insert(module.layer);
+    group.bytes += module.bytes();
+    ++group.count;
+  }
+  return groups;
+}
+
+std::string foldedPath(const Group &group) {
+  std::string path = pathPattern(*group.first);
+  if (size_t at = path.find("{}"); at != std::string::npos) {
+    std::string layers = foldLayers({group.layers.begin(), group.layers.end()});
+    path.replace(at, 2, group.layers.size() == 1 ? layers : "{" + layers + "}");
+  }
+  return path;
+}
+
+std::string rate(double value) {
+  char buffer[32];
+  std::snprintf(buffer, sizeof(buffer), value >= 100 ? "%.0f" : "%.3g", value);
+  return buffer;
+}
+
+std::string machineLine(const Machine &machine) {
+  const CpuMachine &cpu = machine.cpu;
+  std::string text = "machine: " + (cpu.model.empty() ? std::string("cpu") : cpu.model) + ", " +
+                     std::to_string(cpu.cores) + (cpu.cores == 1 ? " core, " : " cores, ") +
+                     rate(cpu.readBandwidth / 1e9) + " GB/s";
+  for (const GpuMachine &gpu : machine.gpus)
+    text += "; " + gpu.name + ", " + formatBytes(gpu.memoryBytes) + ", " + rate(gpu.bandwidth / 1e9) + " GB/s";
+  return text + (machine.measured ? " (measured)\n" : " (assumed)\n");
+}
+
+} // namespace
+
+std::string explainText(std::span<const ModuleRef> modules, const PlacementTable &table, const Machine &machine,
+                        const Prediction &prediction) {
+  TextTable placement({"module", "op", "device", "format", "bytes", "rule"});
+  for (const Group &group : groupModules(modules, table))
+    placement.add({foldedPath(group), group.first->op, deviceCell(*group.placement), group.first->formats(),
+                   formatBytes(group.bytes), group.placement->ruleLocation});
+  std::string text = placement.str({4});
+
+  TextTable devices({"device", "weights", "budget", "read per token"});
+  for (const DeviceUse &use : table.devices) {
+    uint64_t perToken = 0;
+    for (const DeviceTime &time : prediction.devices)
+      if (time.device == use.device)
+        perToken = time.decodeBytes;
+    std::string budget = use.budget || use.explicitBudget ? formatBytes(use.budget) : "unknown";
+    devices.add({use.device, formatBytes(use.bytes), budget + (use.explicitBudget ? "" : " (memory)"),
+                 formatBytes(perToken)});
+  }
+  text += "\n" + devices.str({1, 2, 3}) + "\n" + machineLine(machine);
+  text += "predicted: decode " + rate(prediction.decodeTokensPerS) + " tokens/s (bound by " +
+          prediction.decodeBound + "), prefill " + rate(prediction.prefillTokensPerS) + " tokens/s (bound by " +
+          prediction.prefillBound + ")\n";
+  for (const std::string &assumption : prediction.assumptions)
+    text += "note: " + assumption + "\n";
+  return text;
+}
+
+nlohmann::json explainJson(std::span<const ModuleRef> modules, const PlacementTable &table,
+                           const Machine &machine, const Prediction &prediction) {
+  using nlohmann::json;
+  json devices = json::array(), placement = json::array();
+  for (const DeviceUse &use : table.devices)
+    devices.push_back({{"name", use.device},
+                       {"bytes", use.bytes},
+                       {"budget", use.budget || use.explicitBudget ? json(use.budget) : json(nullptr)}});
+  for (size_t m = 0; m < modules.size(); ++m) {
+    if (modules[m].op.empty())
+      continue;
+    const Placement &where = table.placements[m];
+    placement.push_back({{"path", modules[m].path},
+                         {"op", modules[m].op},
+                         {"device", where.device},
+                         {"prefill_device", where.prefillDevice},
+                         {"format", modules[m].formats()},
+                         {"bytes", modules[m].bytes()},
+                         {"rule", where.ruleLocation}});
+  }
+  return {
+      {"devices", devices},
+      {"predicted",
+       {{"decode_tokens_per_s", prediction.decodeTokensPerS},
+        {"prefill_tokens_per_s", prediction.prefillTokensPerS},
+        {"decode_bound", prediction.decodeBound},
+        {"prefill_bound", prediction.prefillBound},
+        {"dispatch_seconds", prediction.dispatchSeconds},
+        {"assumptions", prediction.assumptions}}},
+      {"machine", {{"measured", machine.measured}, {"cpu", machine.cpu.model}, {"gpus", machine.gpus.size()}}},
+      {"placement", placement}};
+}
+
+} // namespace ktc::policy

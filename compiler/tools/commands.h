@@ -1,0 +1,65 @@
+// The subcommands of ktc. Each function adds one to the command line; running it sets `exitCode` (0 done, 1 the input or the machine
+// does not allow it). Wrong usage is the command line's business (exit code 2).
+#pragma once
+
+#include "compiler/gguf-to-model/import.h"
+#include "compiler/model-to-placed/ApplyPolicy.h"
+#include "compiler/policy/cost.h"
+
+#include "mlir/Pass/PassManager.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace CLI {
+class App;
+}
+
+namespace ktc {
+
+void addCompileCommand(CLI::App &app, int &exitCode);
+void addExplainCommand(CLI::App &app, int &exitCode);
+void addCheckRulesCommand(CLI::App &app, int &exitCode);
+void addInspectCommand(CLI::App &app, int &exitCode);
+void addProbeCommand(CLI::App &app, int &exitCode);
+
+// Prints `ktc: <message>` on stderr and returns 1.
+int fail(const std::string &message);
+
+// Writes `text` to `path` beside and renamed, or to stdout if `path` is empty.
+kt::Status writeText(const std::string &path, const std::string &text);
+
+// Options that say what is compiled for what: shared by compile, explain and check-rules.
+struct TargetOptions {
+  std::string model;
+  std::string rules = "auto";
+  std::string machineFile; // empty: this machine, detected
+  std::string gpuMem;      // budget of cuda:0, e.g. "24GiB"; empty: as the policy says
+  std::string gpu = "none";
+};
+void addTargetOptions(CLI::App &command, TargetOptions &options, bool modelRequired);
+
+// A model, imported and prepared, with the machine and policy it is to be placed for.
+struct Target {
+  std::unique_ptr<mlir::MLIRContext> context;
+  GgufModel gguf;
+  mlir::OwningOpRef<mlir::ModuleOp> module;
+  policy::Machine machine;
+  policy::Policy policy;
+  policy::Diagnostics diagnostics;
+};
+
+// Reads the machine description of `options` (or detects this machine).
+kt::Result<policy::Machine> loadMachineOf(const TargetOptions &options, policy::Diagnostics &diagnostics);
+
+// Opens and imports the model. Importer warnings go to stderr.
+kt::Result<std::unique_ptr<Target>> openModel(const std::string &path);
+
+// Loads machine and policy, prepares the module and places it. Policy diagnostics go to stderr.
+kt::Result<policy::PlacementTable> placeModel(Target &target, const TargetOptions &options);
+
+// Runs passes on a module; the error is the first diagnostic they emit.
+kt::Status runPasses(mlir::ModuleOp module, const std::function<void(mlir::OpPassManager &)> &add);
+
+} // namespace ktc

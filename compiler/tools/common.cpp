@@ -1,0 +1,116 @@
+// What the subcommands share: opening, placing, passes with readable errors, output files.
+#include "compiler/tools/commands.h"
+
+#include "compiler/pipeline/Pipeline.h"
+#include "compiler/policy/machine.h"
+
+#include "mlir/IR/Diagnostics.h"
+
+#include <CLI/CLI.hpp>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <unistd.h>
+
+namespace ktc {
+
+int fail(const std::string &message) {
+  std::fprintf(stderr, "ktc: %s\n", message.c_str());
+  return 1;
+}
+
+kt::Status writeText(const std::string &path, const std::string &text) {
+  if (path.empty()) {
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    return {};
+  }
+  std::string beside = path + ".tmp-" + std::to_string(getpid());
+  auto error = [&](const char *what) {
+    std::string reason = std::strerror(errno);
+    std::remove(beside.c_str());
+    return kt::Error{path + ": " + what + ": " + reason};
+  };
+  FILE *file = std::fopen(beside.c_str(), "wb");
+  if (!file)
+    return error("cannot be written");
+  bool written = std::fwrite(text.data(), 1, text.size(), file) == text.size();
+  if (std::fclose(file) != 0 || !written)
+    return error("cannot be written");
+  if (std::rename(beside.c_str(), path.c_str()) != 0)
+    return error("cannot be replaced");
+  return {};
+}
+
+void addTargetOptions(CLI::App &command, TargetOptions &options, bool modelRequired) {
+  if (modelRequired)
+    command.add_option("model", options.model, "GGUF file (the first of a split set)")->required();
+  command.add_option("--rules", options.rules, "Rules file, or `auto`, or `cpu`")->capture_default_str();
+  command.add_option("--machine", options.machineFile, "Machine description of `ktc probe` (default: this machine)");
+  command.add_option("--gpu-mem", options.gpuMem, "Budget of the GPU, e.g. 24GiB");
+}
+
+kt::Result<policy::Machine> loadMachineOf(const TargetOptions &options, policy::Diagnostics &diagnostics) {
+  if (!options.machineFile.empty())
+    return policy::loadMachine(options.machineFile, diagnostics);
+  return policy::detectMachine();
+}
+
+kt::Result<std::unique_ptr<Target>> openModel(const std::string &path) {
+  auto target = std::make_unique<Target>();
+  kt::Result<GgufModel> gguf = GgufModel::open(path);
+  if (!gguf)
+    return gguf.error();
+  target->gguf = std::move(*gguf);
+  mlir::DialectRegistry registry;
+  registerDialects(registry);
+  target->context = std::make_unique<mlir::MLIRContext>(registry, mlir::MLIRContext::Threading::DISABLED);
+  kt::Result<ImportedModel> imported = importModel(target->gguf, *target->context);
+  if (!imported)
+    return imported.error();
+  for (const std::string &warning : imported->warnings)
+    std::fprintf(stderr, "ktc: warning: %s\n", warning.c_str());
+  target->module = std::move(imported->module);
+  return target;
+}
+
+kt::Status runPasses(mlir::ModuleOp module, const std::function<void(mlir::OpPassManager &)> &add) {
+  std::string first;
+  mlir::ScopedDiagnosticHandler handler(module.getContext(), [&](mlir::Diagnostic &diagnostic) {
+    if (first.empty() && diagnostic.getSeverity() == mlir::DiagnosticSeverity::Error)
+      first = diagnostic.str();
+    return mlir::success();
+  });
+  mlir::PassManager passes(module.getContext());
+  add(passes);
+  if (mlir::succeeded(passes.run(module)))
+    return {};
+  return kt::Error{first.empty() ? "a pass failed without a message" : first};
+}
+
+kt::Result<policy::PlacementTable> placeModel(Target &target, const TargetOptions &options) {
+  kt::Result<policy::Machine> machine = loadMachineOf(options, target.diagnostics);
+  if (!machine)
+    return machine.error();
+  target.machine = std::move(*machine);
+  kt::Result<policy::Policy> loaded = policy::loadPolicy(options.rules, target.diagnostics);
+  if (!loaded)
+    return loaded.error();
+  target.policy = std::move(*loaded);
+  if (!options.gpuMem.empty()) {
+    kt::Result<uint64_t> bytes = policy::parseSize(options.gpuMem);
+    if (!bytes)
+      return kt::Error{"--gpu-mem: " + bytes.error().message};
+    policy::overrideBudget(target.policy, "cuda:0", *bytes, "--gpu-mem");
+  }
+  if (kt::Status status = runPasses(*target.module, addPreparePasses); !status)
+    return status.error();
+  kt::Result<policy::PlacementTable> table =
+      applyPolicyToModule(*target.module, target.policy, target.machine, target.diagnostics);
+  for (const policy::Diagnostic &diagnostic : target.diagnostics.all())
+    if (table || diagnostic.str() != target.diagnostics.firstError())
+      std::fprintf(stderr, "%s\n", diagnostic.str().c_str());
+  return table;
+}
+
+} // namespace ktc

@@ -1,0 +1,220 @@
+// ktc compile: model + policy → plan; stops at any stage with --emit.
+#include "compiler/model-to-placed/ModuleRefs.h"
+#include "compiler/pipeline/Pipeline.h"
+#include "compiler/policy/explain.h"
+#include "compiler/schedule-to-kernels/dump_kernels.h"
+#include "compiler/schedule-to-plan/write_plan.h"
+#include "compiler/tools/commands.h"
+#include "compiler/tools/progress.h"
+
+#include "kt_version.h"
+
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+namespace ktc {
+
+namespace {
+
+struct CompileOptions {
+  TargetOptions target;
+  ScheduleOptions schedule;
+  std::string output, cpu = "native", weights = "auto", emit, dumpKernels;
+  int64_t context = 0; // 0: the model's, at most 4096
+};
+
+// What --cpu names: instruction-set levels in the order asked for. `avx2` covers CPUs with and without AVX-VNNI.
+kt::Result<std::vector<x64::Isa>> parseCpu(const std::string &text, const policy::Machine &machine) {
+  std::vector<x64::Isa> isas;
+  auto add = [&](x64::Isa isa) {
+    if (std::find(isas.begin(), isas.end(), isa) == isas.end())
+      isas.push_back(isa);
+  };
+  std::stringstream list(text);
+  for (std::string name; std::getline(list, name, ',');) {
+    if (name == "native") {
+      if (machine.cpu.isa.empty())
+        return kt::Error{"--cpu native: this CPU has no AVX2, which every kernel needs"};
+      name = machine.cpu.isa.back();
+    } else if (name == "avx2") {
+      add(x64::Isa::Avx2);
+      name = "avx2vnni";
+    }
+    std::optional<x64::Isa> isa = x64::parseIsa(name);
+    if (!isa)
+      return kt::Error{"--cpu: expected native, avx2, avx512 or amx, found '" + name + "'"};
+    add(*isa);
+  }
+  if (isas.empty())
+    return kt::Error{"--cpu: expected at least one instruction-set level"};
+  return isas;
+}
+
+// Refuses placements that need GPU code, naming the first operation and its rule.
+kt::Status checkDevices(mlir::ModuleOp module) {
+  std::string first;
+  size_t count = 0;
+  module.walk([&](mlir::Operation *op) {
+    auto placement = op->getAttrOfType<model::PlacementAttr>("placement");
+    if (!placement || (placement.getDevice() == "cpu" && placement.getPrefill() == "cpu"))
+      return;
+    llvm::StringRef device = placement.getDevice() == "cpu" ? placement.getPrefill() : placement.getDevice();
+    if (++count == 1)
+      first = (op->getAttrOfType<mlir::StringAttr>("path").getValue() + " is placed on " + device + " by " +
+               placement.getRule())
+                  .str();
+  });
+  if (count == 0)
+    return {};
+  return kt::Error{first + " (and " + std::to_string(count - 1) +
+                   " more operations): this version generates no GPU code; use --rules cpu, or `ktc explain` to look at "
+                   "the placement"};
+}
+
+std::string printModule(mlir::ModuleOp module) {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  module.print(stream);
+  return text;
+}
+
+std::string readFileOrEmpty(const std::string &path) {
+  std::ifstream file(path, std::ios::binary);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+// Records in the plan how it was made.
+PlanOptions describePlan(const Target &target, const CompileOptions &options, const policy::PlacementTable &table,
+                         int64_t context) {
+  NetworkOps network = collectNetworkOps(*target.module);
+  policy::Prediction prediction = policy::predict(network.modules, table, target.machine);
+  PlanOptions plan;
+  plan.weights = options.weights == "link"   ? WeightStorage::Link
+                 : options.weights == "pack" ? WeightStorage::Pack
+                                             : WeightStorage::Auto;
+  plan.context = static_cast<uint64_t>(context);
+  plan.compiler = "ktc " KT_VERSION " (" KT_COMMIT ")";
+  plan.options = "--cpu " + options.cpu + " --ctx " + std::to_string(context) + " --weights " + options.weights;
+  plan.policyName = target.policy.name;
+  if (target.policy.spelling != policy::Spelling::BuiltIn)
+    plan.policy = readFileOrEmpty(options.target.rules);
+  plan.machine = policy::machineToYaml(target.machine);
+  plan.placement = policy::explainText(network.modules, table, target.machine, prediction);
+  plan.predictedDecode = prediction.decodeTokensPerS;
+  plan.predictedPrefill = prediction.prefillTokensPerS;
+  return plan;
+}
+
+// The KV cache's positions: what was asked for, or what the model was trained for up to 4096.
+kt::Result<int64_t> chooseContext(mlir::ModuleOp module, int64_t asked) {
+  auto trained = module->getAttrOfType<mlir::IntegerAttr>(model::attr::kTrainedContext);
+  int64_t limit = trained ? trained.getInt() : 4096;
+  if (asked > limit)
+    std::fprintf(stderr, "ktc: warning: --ctx %lld is longer than the %lld positions the model was trained for\n",
+                 static_cast<long long>(asked), static_cast<long long>(limit));
+  return asked > 0 ? asked : std::min<int64_t>(limit, 4096);
+}
+
+std::string defaultOutput(const std::string &model) {
+  std::filesystem::path path = std::filesystem::path(model).filename();
+  return path.replace_extension(".ktp").string();
+}
+
+int compile(CompileOptions options) {
+  Progress progress;
+  progress.phase("reading " + options.target.model);
+  kt::Result<std::unique_ptr<Target>> opened = openModel(options.target.model);
+  if (!opened)
+    return fail(opened.error().message);
+  Target &target = **opened;
+  if (options.emit == "model")
+    return writeText(options.output, printModule(*target.module)) ? 0 : 1;
+
+  // Without GPU code generation `auto` must not choose a GPU; a rules file that names one is refused below.
+  kt::Result<policy::PlacementTable> table = placeModel(target, options.target);
+  if (!table)
+    return fail(table.error().message);
+  if (options.emit == "placed")
+    return writeText(options.output, printModule(*target.module)) ? 0 : 1;
+  if (kt::Status devices = checkDevices(*target.module); !devices)
+    return fail(devices.error().message);
+  kt::Result<std::vector<x64::Isa>> isas = parseCpu(options.cpu, target.machine);
+  if (!isas)
+    return fail(isas.error().message);
+
+  kt::Result<int64_t> context = chooseContext(*target.module, options.context);
+  if (!context)
+    return fail(context.error().message);
+  options.schedule.context = *context;
+  PlanOptions plan = describePlan(target, options, *table, *context);
+  progress.phase("scheduling");
+  kt::Status scheduled =
+      runPasses(*target.module, [&](mlir::OpPassManager &passes) { addSchedulePasses(passes, options.schedule); });
+  if (!scheduled)
+    return fail(options.target.model + ": " + scheduled.error().message);
+  if (options.emit == "schedule")
+    return writeText(options.output, printModule(*target.module)) ? 0 : 1;
+
+  progress.phase("generating kernels");
+  std::string message;
+  mlir::ScopedDiagnosticHandler handler(target.context.get(), [&](mlir::Diagnostic &diagnostic) {
+    if (message.empty())
+      message = diagnostic.str();
+    return mlir::success();
+  });
+  mlir::FailureOr<CodeImage> image = generateKernels(*target.module, *isas);
+  if (failed(image))
+    return fail(options.target.model + ": " + message);
+  if (!options.dumpKernels.empty())
+    if (kt::Status dumped = dumpKernels(*image, options.dumpKernels); !dumped)
+      return fail(dumped.error().message);
+  if (options.emit == "kernels") {
+    std::string text;
+    llvm::raw_string_ostream stream(text);
+    printKernels(*image, stream, true);
+    return writeText(options.output, stream.str()) ? 0 : 1;
+  }
+
+  std::string output = options.output.empty() ? defaultOutput(options.target.model) : options.output;
+  kt::Status written = writePlan(*target.module, *image, target.gguf, plan, output,
+                                 [&](uint64_t done, uint64_t total) { progress.bytes("writing " + output, done, total); });
+  progress.finish();
+  if (!written)
+    return fail(written.error().message);
+  std::fprintf(stderr, "ktc: wrote %s\n", output.c_str());
+  return 0;
+}
+
+} // namespace
+
+void addCompileCommand(CLI::App &app, int &exitCode) {
+  auto options = std::make_shared<CompileOptions>();
+  CLI::App *command = app.add_subcommand("compile", "Compile a model to a plan");
+  addTargetOptions(*command, options->target, true);
+  command->add_option("-o,--output", options->output, "Plan to write (default: MODEL.ktp in this folder)");
+  command->add_option("--cpu", options->cpu, "Instruction-set levels: native, avx2, avx512, amx, comma-separated")
+      ->capture_default_str();
+  command->add_option("--gpu", options->target.gpu, "GPU targets: none, native, sm_80, …")->capture_default_str();
+  command->add_option("--ctx", options->context, "Positions of the KV cache")->check(CLI::Range(1, 1 << 22));
+  command->add_option("--chunk", options->schedule.chunk, "Largest prefill chunk in tokens")
+      ->check(CLI::Range(1, 8192))
+      ->capture_default_str();
+  command->add_option("--kv-type", options->schedule.kvType, "Element type of the KV cache")
+      ->check(CLI::IsMember({"f16", "bf16", "f32"}))
+      ->capture_default_str();
+  command->add_option("--weights", options->weights, "Leave weights in the GGUF file or copy them into the plan")
+      ->check(CLI::IsMember({"auto", "link", "pack"}))
+      ->capture_default_str();
+  command->add_option("--emit", options->emit, "Stop after this stage and print it")
+      ->check(CLI::IsMember({"model", "placed", "schedule", "kernels", "plan"}));
+  command->add_option("--dump-kernels", options->dumpKernels, "Write code and disassembly of every kernel here");
+  command->callback([options, &exitCode] { exitCode = compile(*options); });
+}
+
+} // namespace ktc

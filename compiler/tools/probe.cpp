@@ -1,0 +1,20 @@
+// ktc probe: measure this machine.
+#include "compiler/policy/machine.h"
+#include "compiler/tools/commands.h"
+
+#include <CLI/CLI.hpp>
+
+namespace ktc {
+
+void addProbeCommand(CLI::App &app, int &exitCode) {
+  auto output = std::make_shared<std::string>();
+  CLI::App *command = app.add_subcommand("probe", "Measure this machine: ISA, cores, bandwidth, arithmetic, GPU");
+  command->add_option("-o,--output", *output, "Write the description here (default: stdout)");
+  command->callback([output, &exitCode] {
+    policy::Machine machine = policy::probeMachine();
+    if (kt::Status status = writeText(*output, policy::machineToYaml(machine)); !status)
+      exitCode = fail(status.error().message);
+  });
+}
+
+} // namespace ktc

@@ -1,0 +1,146 @@
+// The schedule dialect: verifiers.
+#include "dialects/schedule/Schedule.h"
+
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/OpImplementation.h"
+#include "runtime/abi/kt_abi.h"
+
+using namespace mlir;
+
+#define GET_OP_CLASSES
+#include "ScheduleOps.cpp.inc"
+
+namespace ktc::sched {
+
+// Looks `ref` up from `op` and checks that it is an `OpT`; `what` names the expected thing in the message.
+template <typename OpT> static LogicalResult checkSymbol(Operation *op, FlatSymbolRefAttr ref, StringRef what) {
+  if (isa_and_nonnull<OpT>(SymbolTable::lookupNearestSymbolFrom(op, ref)))
+    return success();
+  return op->emitOpError() << "@" << ref.getValue() << " is not a " << what;
+}
+
+static LogicalResult checkNotNegative(Operation *op, StringRef what, int64_t value) {
+  if (value >= 0)
+    return success();
+  return op->emitOpError() << what << " must not be negative, found " << value;
+}
+
+LogicalResult DeviceOp::verify() {
+  if (getKind() != "cpu" && getKind() != "cuda")
+    return emitOpError() << "kind must be \"cpu\" or \"cuda\", found \"" << getKind() << "\"";
+  return checkNotNegative(*this, "budget", getBudget());
+}
+
+LogicalResult LaneOp::verify() { return checkSymbol<DeviceOp>(*this, getDeviceAttr(), "device"); }
+
+LogicalResult ArenaOp::verify() {
+  if (getKind() != "activation" && getKind() != "kv_cache" && getKind() != "io")
+    return emitOpError() << "kind must be \"activation\", \"kv_cache\" or \"io\", found \"" << getKind() << "\"";
+  if (failed(checkNotNegative(*this, "bytes", getBytes())))
+    return failure();
+  return checkSymbol<DeviceOp>(*this, getDeviceAttr(), "device");
+}
+
+LogicalResult ConstantOp::verify() {
+  if (getKind() != "rope_table")
+    return emitOpError() << "unknown constant kind \"" << getKind() << "\"";
+  auto rope = getParams().getAs<model::RopeAttr>("rope");
+  auto context = getParams().getAs<IntegerAttr>("context");
+  if (!rope || !context || context.getInt() <= 0)
+    return emitOpError() << "rope_table needs rope and a positive context";
+  int64_t expected = context.getInt() * rope.getDims() * 4;
+  if (static_cast<int64_t>(getBytes()) != expected)
+    return emitOpError() << "expected " << expected << " bytes, found " << getBytes();
+  return success();
+}
+
+LogicalResult KernelOp::verify() {
+  for (NamedAttribute param : getParams()) {
+    auto integer = dyn_cast<IntegerAttr>(param.getValue());
+    auto real = dyn_cast<FloatAttr>(param.getValue());
+    if (!(integer && integer.getType().isInteger(64)) && !(real && real.getType().isF64()) &&
+        !isa<StringAttr>(param.getValue()))
+      return emitOpError() << "parameter " << param.getName() << " must be i64, f64 or string, found "
+                           << param.getValue();
+  }
+  return success();
+}
+
+LogicalResult EntryOp::verify() {
+  if (static_cast<int64_t>(getCapacity()) <= 0)
+    return emitOpError() << "capacity must be positive, found " << static_cast<int64_t>(getCapacity());
+  for (Operation &op : getBody().front())
+    if (!isCommand(&op) && !isa<AllocOp, FixedOp, WeightOp, ViewOp, NoneOp>(op))
+      return op.emitOpError() << "is not allowed in an entry";
+  return success();
+}
+
+LogicalResult AllocOp::verify() {
+  auto arena = dyn_cast_or_null<ArenaOp>(SymbolTable::lookupNearestSymbolFrom(*this, getArenaAttr()));
+  if (!arena || arena.getKind() != "activation")
+    return emitOpError() << "@" << getArena() << " is not an activation arena";
+  if (static_cast<int64_t>(getBytes()) <= 0)
+    return emitOpError() << "bytes must be positive, found " << static_cast<int64_t>(getBytes());
+  if (getOffset() && *getOffset() % KT_BUFFER_ALIGNMENT)
+    return emitOpError() << "offset " << *getOffset() << " is not a multiple of " << KT_BUFFER_ALIGNMENT;
+  return success();
+}
+
+LogicalResult FixedOp::verify() {
+  auto arena = dyn_cast_or_null<ArenaOp>(SymbolTable::lookupNearestSymbolFrom(*this, getArenaAttr()));
+  if (!arena || arena.getKind() == "activation")
+    return emitOpError() << "@" << getArena() << " is not a persistent arena";
+  if (failed(checkNotNegative(*this, "offset", getOffset())) || failed(checkNotNegative(*this, "bytes", getBytes())))
+    return failure();
+  if (getOffset() > arena.getBytes() || getBytes() > arena.getBytes() - getOffset())
+    return emitOpError() << "range " << getOffset() << " + " << getBytes() << " exceeds the " << arena.getBytes()
+                         << " bytes of @" << getArena();
+  return success();
+}
+
+LogicalResult ViewOp::verify() { return checkNotNegative(*this, "offset", getOffset()); }
+
+LogicalResult DispatchOp::verify() {
+  if (failed(checkSymbol<LaneOp>(*this, getLaneAttr(), "lane")) ||
+      failed(checkSymbol<KernelOp>(*this, getKernelAttr(), "kernel")))
+    return failure();
+  for (int32_t index : getWrites()) {
+    if (index < 0 || index >= static_cast<int32_t>(getNumOperands()))
+      return emitOpError() << "writes names operand " << index << " of " << getNumOperands();
+    Operation *base = baseOf(getOperand(index)).op;
+    if (isa_and_nonnull<WeightOp, NoneOp>(base))
+      return emitOpError() << "operand " << index << " is written but is a " << base->getName();
+  }
+  if (failed(checkNotNegative(*this, "units", getUnits())))
+    return failure();
+  return checkNotNegative(*this, "units_per_token", getUnitsPerToken());
+}
+
+LogicalResult CopyOp::verify() {
+  if (failed(checkSymbol<LaneOp>(*this, getLaneAttr(), "lane")) ||
+      failed(checkNotNegative(*this, "bytes", getBytes())))
+    return failure();
+  return checkNotNegative(*this, "bytes_per_token", getBytesPerToken());
+}
+
+LogicalResult FillOp::verify() {
+  if (failed(checkSymbol<LaneOp>(*this, getLaneAttr(), "lane")))
+    return failure();
+  if (getValue() > 255)
+    return emitOpError() << "value must be a byte, found " << getValue();
+  return checkNotNegative(*this, "bytes", getBytes());
+}
+
+LogicalResult SignalOp::verify() {
+  if (failed(checkNotNegative(*this, "signal", getSignal())))
+    return failure();
+  return checkSymbol<LaneOp>(*this, getLaneAttr(), "lane");
+}
+
+LogicalResult WaitOp::verify() {
+  if (failed(checkNotNegative(*this, "signal", getSignal())))
+    return failure();
+  return checkSymbol<LaneOp>(*this, getLaneAttr(), "lane");
+}
+
+} // namespace ktc::sched

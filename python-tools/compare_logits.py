@@ -1,0 +1,79 @@
+"""Compare two files of logits and say how far apart they are.
+
+    compare_logits.py EXPECTED ACTUAL [--vocab N] [--nmse X] [--max-abs X] [--argmax PERCENT] [--kl X]
+
+A file is raw little-endian float32 (.f32, or any other name) or float16 (.f16) and then needs --vocab, or an .npz
+with an array `logits`. Prints the normalised mean square error |a-e|^2/|e|^2, the largest absolute difference, the
+share of positions with the same argmax, and the mean KL divergence (expected relative to actual, nats). Each
+threshold that is given must hold: exit code 0 if all do, 1 if one does not (or the values are not finite or the shapes
+differ), 2 for wrong usage.
+"""
+import argparse
+import sys
+
+import numpy as np
+
+
+def load(path, vocab):
+    """Logits of one file as float64 (positions, vocab)."""
+    if path.endswith(".npz"):
+        return np.load(path)["logits"].astype(np.float64)
+    values = np.fromfile(path, "<f2" if path.endswith(".f16") else "<f4").astype(np.float64)
+    if not vocab:
+        raise ValueError(f"{path} is a raw file: --vocab N is needed to know its shape")
+    if values.size == 0 or values.size % vocab:
+        raise ValueError(f"{path} holds {values.size} values, not a positive multiple of the vocabulary size {vocab}")
+    return values.reshape(-1, vocab)
+
+
+def log_softmax(x):
+    x = x - x.max(axis=-1, keepdims=True)
+    return x - np.log(np.exp(x).sum(axis=-1, keepdims=True))
+
+
+def measure(expected, actual):
+    """The four measures of two arrays of equal shape, by name."""
+    p, q = log_softmax(expected), log_softmax(actual)
+    return {
+        "nmse": float(((actual - expected) ** 2).sum() / (expected ** 2).sum()),
+        "max_abs": float(np.abs(actual - expected).max()),
+        "argmax": float((expected.argmax(axis=-1) == actual.argmax(axis=-1)).mean() * 100),
+        "kl": float((np.exp(p) * (p - q)).sum(axis=-1).mean()),
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("expected")
+    parser.add_argument("actual")
+    parser.add_argument("--vocab", type=int, help="vocabulary size, for raw files")
+    parser.add_argument("--nmse", type=float, help="largest allowed normalised mean square error")
+    parser.add_argument("--max-abs", type=float, help="largest allowed absolute difference")
+    parser.add_argument("--argmax", type=float, help="smallest allowed percentage of equal argmax")
+    parser.add_argument("--kl", type=float, help="largest allowed mean KL divergence")
+    args = parser.parse_args()
+    try:
+        expected, actual = load(args.expected, args.vocab), load(args.actual, args.vocab)
+    except (OSError, ValueError, KeyError) as error:
+        print(f"compare_logits: {error}", file=sys.stderr)
+        return 1
+    if expected.shape != actual.shape:
+        print(f"compare_logits: expected shape {expected.shape}, found {actual.shape}", file=sys.stderr)
+        return 1
+    if not np.isfinite(actual).all():
+        print(f"compare_logits: {args.actual} holds values that are not finite", file=sys.stderr)
+        return 1
+    result = measure(expected, actual)
+    print("  ".join(f"{name} {value:.6g}" for name, value in result.items()))
+    failed = [f"{name} {result[name]:.6g} is above {limit:g}"
+              for name, limit in (("nmse", args.nmse), ("max_abs", args.max_abs), ("kl", args.kl))
+              if limit is not None and not result[name] <= limit]
+    if args.argmax is not None and result["argmax"] < args.argmax:
+        failed.append(f"argmax {result['argmax']:.4g} % is below {args.argmax:g} %")
+    for line in failed:
+        print(f"compare_logits: {line}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+// Streaming read over a large buffer: the roof that decoding is compared with.
+//
+// Each thread owns one contiguous slice, writes it first (so that its pages are near the thread's core) and
+// reads it in every pass. A team like the session's does it, bound to the same cores.
+#include "runtime/api/bandwidth.h"
+
+#include "runtime/cpu/team.h"
+#include "runtime/cpu/topology.h"
+#include "runtime/memory/arena.h"
+
+#include <immintrin.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstring>
+
+namespace ktrt::api {
+namespace {
+
+// Sums `bytes` bytes (a multiple of 256) at `data`. Eight independent accumulators keep the load ports busy.
+// This runs only where generated kernels run, and those need AVX2 at least.
+__attribute__((target("avx2"), optimize("O2"))) uint64_t readAll(const uint8_t *data, uint64_t bytes) {
+  __m256i sums[8] = {};
+  for (uint64_t at = 0; at < bytes; at += 256)
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; ++i)
+      sums[i] =
+          _mm256_xor_si256(sums[i], _mm256_load_si256(reinterpret_cast<const __m256i *>(data + at + 32 * i)));
+#pragma GCC unroll 8
+  for (int i = 1; i < 8; ++i)
+    sums[0] = _mm256_xor_si256(sums[0], sums[i]);
+  return static_cast<uint64_t>(_mm256_extract_epi64(sums[0], 0) ^ _mm256_extract_epi64(sums[0], 3));
+}
+
+// What the threads of one measurement share.
+struct Measurement {
+  Team *team;
+  uint8_t *buffer;
+  uint64_t slice; // bytes per thread
+  uint32_t passes;
+  double best = 0;               // bytes per second; written by thread 0
+  std::atomic<uint64_t> sink{0}; // keeps the reads from being optimised away
+};
+
+void measure(void *context, uint32_t thread) {
+  auto &shared = *static_cast<Measurement *>(context);
+  uint8_t *own = shared.buffer + shared.slice * thread;
+  std::memset(own, static_cast<int>(thread + 1), shared.slice);
+  for (uint32_t pass = 0; pass < shared.passes; ++pass) {
+    shared.team->barrier(thread);
+    auto start = std::chrono::steady_clock::now();
+    shared.sink.fetch_xor(readAll(own, shared.slice), std::memory_order_relaxed);
+    shared.team->barrier(thread);
+    std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+    if (thread == 0)
+      shared.best =
+          std::max(shared.best, static_cast<double>(shared.slice * shared.team->threads()) / elapsed.count());
+  }
+}
+
+} // namespace
+
+kt::Result<double> measureReadBandwidth(uint32_t threads, uint64_t bytes, uint32_t passes) {
+  Team::Options options;
+  options.cpus = teamCpus(readTopology(), threads);
+  options.pinCaller = true;
+  auto team = Team::start(options);
+  if (!team)
+    return team.error();
+  uint64_t slice = bytes / (*team)->threads() / 4096 * 4096;
+  auto buffer = ArenaMemory::allocate(slice * (*team)->threads(), true, "buffer for the read bandwidth");
+  if (!buffer)
+    return buffer.error();
+  Measurement shared{team->get(), buffer->data(), slice, passes};
+  (*team)->run(measure, &shared);
+  return shared.best;
+}
+
+} // namespace ktrt::api

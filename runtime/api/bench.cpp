@@ -1,0 +1,232 @@
+// Speed of one model on this machine, next to the roof that memory bandwidth puts over decoding.
+//
+// Random tokens with a fixed seed are as good as text (the work does not depend on the values, except for which
+// experts are chosen) and need no vocabulary. Everything is measured through the same calls that generation
+// uses.
+#include "runtime/api/bandwidth.h"
+#include "runtime/api/model.h"
+#include "runtime/api/statistics.h"
+#include "runtime/plan/message.h"
+#include "runtime/text/sampler.h"
+
+#include <algorithm>
+#include <functional>
+#include <map>
+
+namespace ktrt::api {
+namespace {
+
+constexpr uint64_t kBandwidthBuffer = uint64_t(1) << 30; // far larger than the caches of small machines …
+constexpr uint64_t kBandwidthSlice = 64 << 20;           // … and, per thread, of large ones
+constexpr uint32_t kBandwidthPasses = 5;
+
+class Bench {
+public:
+  Bench(KtrtModel &model, const KtrtBenchOptions &options)
+      : model(model), options(options), random(options.seed) {
+    if (!this->options.batch)
+      this->options.batch = 1;
+    if (!this->options.repetitions)
+      this->options.repetitions = 3;
+  }
+
+  KtrtStatus run(KtrtBenchResult &result);
+
+private:
+  KtrtStatus check() const;
+  KtrtStatus measureBandwidth();
+  KtrtStatus fillCache();
+  KtrtStatus repeat(uint32_t tokens, uint32_t step, KtrtRate &rate);
+  KtrtStatus evaluateSteps(uint32_t tokens, uint32_t step);
+  double bytesPerToken() const;
+  uint64_t weightBytesOfStep(uint32_t tokens) const;
+  void progress();
+
+  std::vector<int32_t> randomTokens(uint32_t count) {
+    std::vector<int32_t> tokens(count);
+    for (int32_t &token : tokens)
+      token = static_cast<int32_t>(random.next() % model.session->vocab());
+    return tokens;
+  }
+
+  KtrtModel &model;
+  KtrtBenchOptions options;
+  RandomGenerator random;
+  double bandwidth = 0;
+  size_t done = 0; // measurements
+};
+
+void Bench::progress() {
+  size_t kinds = (options.promptTokens != 0) + (options.decodeTokens != 0);
+  if (options.onProgress)
+    options.onProgress(options.user, ++done, 1 + kinds * options.repetitions);
+}
+
+KtrtStatus Bench::check() const {
+  if (!options.promptTokens && !options.decodeTokens)
+    return fail(KTRT_INVALID_ARGUMENT,
+                "there is nothing to measure: both the prompt and the decode length are 0");
+  uint64_t needed = uint64_t(options.depth) + std::max(options.promptTokens, options.decodeTokens);
+  if (needed > model.session->contextLimit())
+    return fail(
+        KTRT_CONTEXT_FULL,
+        formatText("depth and tokens make %llu positions, the context of this plan holds %u (see ktc compile "
+                   "--ctx)",
+                   static_cast<unsigned long long>(needed), model.session->contextLimit()));
+  return KTRT_OK;
+}
+
+KtrtStatus Bench::measureBandwidth() {
+  uint32_t threads = model.session->threads();
+  auto result =
+      measureReadBandwidth(threads, std::max(kBandwidthBuffer, kBandwidthSlice * threads), kBandwidthPasses);
+  if (!result)
+    return fail(KTRT_ERROR, result.error().message);
+  bandwidth = *result;
+  progress();
+  return KTRT_OK;
+}
+
+// Leaves exactly `depth` tokens in the cache; cheap if they are still there.
+KtrtStatus Bench::fillCache() {
+  if (model.cached.size() >= options.depth) {
+    model.cached.resize(options.depth);
+    model.session->kvTruncate(options.depth);
+    return KTRT_OK;
+  }
+  const float *logits = nullptr;
+  return evaluate(model, randomTokens(options.depth), 0, logits);
+}
+
+KtrtStatus Bench::evaluateSteps(uint32_t tokens, uint32_t step) {
+  std::vector<int32_t> ids = randomTokens(tokens);
+  const float *logits = nullptr;
+  for (uint32_t at = 0; at < tokens; at += step) {
+    std::span<const int32_t> part(ids.data() + at, std::min(step, tokens - at));
+    if (KtrtStatus status = evaluate(model, part, options.depth + at, logits); status != KTRT_OK)
+      return status;
+  }
+  return KTRT_OK;
+}
+
+// One unmeasured run, which touches all memory and wakes the threads, and then the measured ones.
+KtrtStatus Bench::repeat(uint32_t tokens, uint32_t step, KtrtRate &rate) {
+  std::vector<double> rates;
+  for (uint32_t i = 0; tokens && i <= options.repetitions; ++i) {
+    if (KtrtStatus status = fillCache(); status != KTRT_OK)
+      return status;
+    auto start = std::chrono::steady_clock::now();
+    if (KtrtStatus status = evaluateSteps(tokens, step); status != KTRT_OK)
+      return status;
+    if (i == 0)
+      continue;
+    rates.push_back(tokens / secondsSince(start));
+    progress();
+  }
+  rate = summarize(std::move(rates));
+  return KTRT_OK;
+}
+
+// Weight bytes one decode step of `tokens` tokens reads, as the compiler counted them; 0 if it has no entry.
+uint64_t Bench::weightBytesOfStep(uint32_t tokens) const {
+  int entry = model.session->findEntry("decode_" + std::to_string(tokens));
+  if (entry < 0)
+    return 0;
+  uint64_t bytes = 0;
+  for (const plan::LaneProgram *program : *model.session->plan().entries()->Get(entry)->programs())
+    for (const plan::Command *command : *program->commands())
+      if (const plan::Dispatch *dispatch = command->body_as_Dispatch())
+        bytes += dispatch->bytes_read();
+  return bytes;
+}
+
+// Mean over the positions that the decode measurement visits. The KV part grows linearly, so its mean is its
+// value in the middle.
+double Bench::bytesPerToken() const {
+  uint32_t middle = options.depth + options.decodeTokens / 2;
+  double single = static_cast<double>(model.session->bytesPerToken(middle));
+  uint64_t step = options.batch > 1 ? weightBytesOfStep(options.batch) : 0;
+  if (!step)
+    return single;
+  // All tokens of a step share one pass over weights and cache.
+  double cache = static_cast<double>(model.session->model().kv_bytes_per_token()) * (middle + 1);
+  return (static_cast<double>(step) + cache) / options.batch;
+}
+
+KtrtStatus Bench::run(KtrtBenchResult &result) {
+  if (KtrtStatus status = check(); status != KTRT_OK)
+    return status;
+  // An earlier conversation's cache must not stand in for the seeded tokens.
+  model.cached.clear();
+  model.session->kvTruncate(0);
+  if (KtrtStatus status = measureBandwidth(); status != KTRT_OK)
+    return status;
+  if (KtrtStatus status = repeat(options.promptTokens, options.promptTokens, result.prefill); status != KTRT_OK)
+    return status;
+  if (KtrtStatus status = repeat(options.decodeTokens, options.batch, result.decode); status != KTRT_OK)
+    return status;
+  result.readBandwidth = bandwidth;
+  result.bytesPerToken = bytesPerToken();
+  result.boundTokensPerSecond = result.bytesPerToken > 0 ? bandwidth / result.bytesPerToken : 0;
+  if (result.boundTokensPerSecond > 0)
+    result.shareOfBound = result.decode.median / result.boundTokensPerSecond;
+  return KTRT_OK;
+}
+
+void reportProfile(const KtrtModel &model, KtrtProfileFn onRow, void *user) {
+  std::map<std::pair<uint32_t, std::string>, KtrtProfileRow> sums;
+  for (const CommandProfile &command : model.session->profile()) {
+    KtrtProfileRow &row =
+        sums[{command.entry, std::string(command.family.empty() ? command.kind : command.family)}];
+    row.commands += command.replays;
+    row.seconds += static_cast<double>(command.nanos) * 1e-9;
+    row.bytesRead += command.bytesRead * command.replays;
+  }
+  std::vector<std::pair<uint32_t, KtrtProfileRow>> rows;
+  for (auto &[key, row] : sums) {
+    row.size = sizeof(row);
+    row.entry = model.session->plan().entries()->Get(key.first)->name()->c_str();
+    row.family = key.second.c_str();
+    rows.emplace_back(key.first, row);
+  }
+  std::stable_sort(rows.begin(), rows.end(), [](const auto &a, const auto &b) {
+    return a.first != b.first ? a.first < b.first : a.second.seconds > b.second.seconds;
+  });
+  for (const auto &[entry, row] : rows)
+    onRow(user, &row);
+}
+
+} // namespace
+} // namespace ktrt::api
+
+using namespace ktrt::api;
+
+KtrtStatus ktrtBench(KtrtModel *model, const KtrtBenchOptions *options, KtrtBenchResult *result) {
+  return guard([&] {
+    if (!model || !options || !validStruct(options) || !result || !validStruct(result))
+      return fail(KTRT_INVALID_ARGUMENT, "ktrtBench: a required argument is missing");
+    KtrtBenchResult value{};
+    KtrtStatus status = Bench(*model, readStruct(options)).run(value);
+    if (status == KTRT_OK)
+      writeStruct(result, value);
+    return status;
+  });
+}
+
+KtrtStatus ktrtSetProfiling(KtrtModel *model, int on) {
+  return guard([&] {
+    if (!model)
+      return fail(KTRT_INVALID_ARGUMENT, "ktrtSetProfiling: a required argument is missing");
+    model->session->setProfiling(on != 0);
+    return KTRT_OK;
+  });
+}
+
+KtrtStatus ktrtProfile(const KtrtModel *model, KtrtProfileFn onRow, void *user) {
+  return guard([&] {
+    if (!model || !onRow)
+      return fail(KTRT_INVALID_ARGUMENT, "ktrtProfile: a required argument is missing");
+    reportProfile(*model, onRow, user);
+    return KTRT_OK;
+  });
+}

@@ -1,0 +1,168 @@
+// Replaying a program on a thread team; see cpu_lane.h.
+#include "runtime/executor/cpu_lane.h"
+
+#include "runtime/plan/message.h"
+
+#include <algorithm>
+#include <cstring>
+#include <immintrin.h>
+
+namespace ktrt {
+
+bool SignalTable::wait(uint32_t signal, uint32_t replay, uint64_t spinNanos, uint64_t timeoutNanos) {
+  for (;;) {
+    uint32_t current = words[signal].load();
+    if (current == replay)
+      return true;
+    if (!words[signal].waitWhile(current, spinNanos, timeoutNanos))
+      return false;
+  }
+}
+
+kt::Result<std::unique_ptr<CpuLane>> CpuLane::create(const plan::Plan &plan, uint32_t laneIndex,
+                                                     const Team::Options &options, uint32_t signalTimeoutMillis,
+                                                     const KernelSet &kernels, const AddressSpace &addresses,
+                                                     SignalTable &signals) {
+  std::unique_ptr<CpuLane> lane(new CpuLane(signals));
+  lane->signalTimeoutNanos = uint64_t(signalTimeoutMillis) * 1'000'000;
+  lane->programs.resize(plan.entries()->size());
+  lane->measured.resize(plan.entries()->size());
+  for (uint32_t i = 0; i < plan.entries()->size(); ++i)
+    for (const plan::LaneProgram *program : *plan.entries()->Get(i)->programs())
+      if (program->lane() == laneIndex)
+        lane->programs[i] = resolveProgram(*program, kernels, addresses);
+
+  // Whole pages per thread: each thread is the first to touch its own, which places them on its NUMA node.
+  constexpr uint64_t page = 4096;
+  lane->scratchStride = (kernels.scratchBytes() + page - 1) / page * page;
+  kt::Result<ArenaMemory> scratch =
+      ArenaMemory::allocate(lane->scratchStride * options.cpus.size(), false, "scratch of the thread team");
+  if (!scratch)
+    return scratch.error();
+  lane->scratch = std::move(*scratch);
+
+  kt::Result<std::unique_ptr<Team>> team = Team::start(options);
+  if (!team)
+    return team.error();
+  lane->team = std::move(*team);
+  lane->spinNanos = lane->team->spinTime();
+  return lane;
+}
+
+void CpuLane::begin(uint32_t newEntry, const KtStep &newStep, uint32_t newReplay) {
+  entry = newEntry;
+  step = &newStep;
+  replay = newReplay;
+  missedSignal.store(-1, std::memory_order_relaxed);
+  team->begin(profiling ? threadMain<true> : threadMain<false>, this);
+}
+
+kt::Status CpuLane::finish() {
+  team->finish();
+  int64_t missed = missedSignal.load(std::memory_order_relaxed);
+  if (missed >= 0)
+    return failure("signal %lld did not come from another lane within %llu ms", static_cast<long long>(missed),
+                   static_cast<unsigned long long>(signalTimeoutNanos / 1'000'000));
+  return {};
+}
+
+void CpuLane::setProfiling(bool on) {
+  profiling = on;
+  for (size_t i = 0; i < programs.size(); ++i)
+    measured[i].assign(on ? programs[i].commands.size() : 0, {});
+}
+
+// Kernels are specified for the default floating-point environment; the caller of the API may have another one.
+template <bool Profiling> void CpuLane::threadMain(void *lane, uint32_t thread) {
+  constexpr unsigned defaultControl = 0x1f80;
+  unsigned before = _mm_getcsr();
+  _mm_setcsr(defaultControl);
+  static_cast<CpuLane *>(lane)->replayProgram<Profiling>(thread);
+  _mm_setcsr(before);
+}
+
+// Thread 0 keeps time: a command lasts until the barrier of the next one has been passed.
+template <bool Profiling> void CpuLane::replayProgram(uint32_t thread) {
+  const ResolvedProgram &program = programs[entry];
+  CommandTime *times = Profiling && thread == 0 ? measured[entry].data() : nullptr;
+  uint64_t start = 0;
+  for (size_t i = 0; i < program.commands.size(); ++i) {
+    const ResolvedCommand &command = program.commands[i];
+    if (command.barrierBefore)
+      team->barrier(thread);
+    if (Profiling && times) {
+      uint64_t now = nowNanos();
+      if (i != 0)
+        times[i - 1].nanos += now - start;
+      ++times[i].replays;
+      start = now;
+    }
+    execute(command, program, thread);
+  }
+  if (!Profiling || program.commands.empty())
+    return;
+  team->barrier(thread); // so that the last command ends for thread 0 when it ends for all
+  if (times)
+    times[program.commands.size() - 1].nanos += nowNanos() - start;
+}
+
+// The part of a transfer that one thread does: whole cache lines, so that no two threads write to the same one.
+static void threadRange(uint64_t bytes, uint32_t thread, uint32_t threads, uint64_t &begin, uint64_t &end) {
+  constexpr uint64_t line = 64;
+  uint64_t lines = (bytes + line - 1) / line;
+  begin = std::min(bytes, lines * thread / threads * line);
+  end = std::min(bytes, lines * (thread + 1) / threads * line);
+}
+
+void CpuLane::execute(const ResolvedCommand &command, const ResolvedProgram &program, uint32_t thread) {
+  switch (command.kind) {
+  case ResolvedCommand::Kind::Dispatch:
+    dispatch(command, program, thread);
+    break;
+  case ResolvedCommand::Kind::Copy:
+  case ResolvedCommand::Kind::Fill: {
+    uint64_t begin, end;
+    threadRange(command.bytes + command.bytesPerToken * step->nTokens, thread, team->threads(), begin, end);
+    if (command.kind == ResolvedCommand::Kind::Copy)
+      memmove(command.destination + begin, command.source + begin, end - begin);
+    else
+      memset(command.destination + begin, command.value, end - begin);
+    break;
+  }
+  case ResolvedCommand::Kind::Signal:
+    if (thread == 0)
+      signals.raise(command.index, replay);
+    break;
+  case ResolvedCommand::Kind::Wait:
+    waitForSignal(command.index);
+    break;
+  }
+}
+
+void CpuLane::dispatch(const ResolvedCommand &command, const ResolvedProgram &program, uint32_t thread) {
+  uint64_t total = command.units + uint64_t(command.unitsPerToken) * step->nTokens;
+  KtKernelArgs arguments;
+  arguments.threadCount = team->threads();
+  arguments.unitBegin = uint32_t(total * thread / arguments.threadCount);
+  arguments.unitEnd = uint32_t(total * (thread + 1) / arguments.threadCount);
+  if (arguments.unitBegin == arguments.unitEnd)
+    return;
+  arguments.operands = program.operands.data() + command.index;
+  arguments.step = step;
+  arguments.scratch = scratch.data() + scratchStride * thread;
+  arguments.thread = thread;
+  command.function(&arguments);
+}
+
+// Every thread waits by itself. After the first timeout nobody waits any more: the replay runs to its end with
+// meaningless values and is reported as failed, so that no thread is left behind at a barrier.
+void CpuLane::waitForSignal(uint32_t signal) {
+  if (missedSignal.load(std::memory_order_relaxed) >= 0)
+    return;
+  if (!signals.wait(signal, replay, spinNanos, signalTimeoutNanos)) {
+    int64_t none = -1;
+    missedSignal.compare_exchange_strong(none, signal, std::memory_order_relaxed);
+  }
+}
+
+} // namespace ktrt

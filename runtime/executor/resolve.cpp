@@ -1,0 +1,57 @@
+// Turns lane programs of the plan into flat lists of addresses; see cpu_lane.h.
+#include "runtime/executor/cpu_lane.h"
+
+namespace ktrt {
+
+static void resolveDispatch(const plan::Dispatch &dispatch, const KernelSet &kernels,
+                            const AddressSpace &addresses, ResolvedProgram &program, ResolvedCommand &command) {
+  command.kind = ResolvedCommand::Kind::Dispatch;
+  command.function = kernels.function(dispatch.kernel());
+  command.units = dispatch.units();
+  command.unitsPerToken = dispatch.units_per_token();
+  command.index = uint32_t(program.operands.size());
+  if (dispatch.operands())
+    for (const plan::Operand *operand : *dispatch.operands())
+      program.operands.push_back(addresses.resolve(operand));
+}
+
+static ResolvedCommand resolveCommand(const plan::Command &source, const KernelSet &kernels,
+                                      const AddressSpace &addresses, ResolvedProgram &program) {
+  ResolvedCommand command{};
+  command.barrierBefore = source.barrier_before();
+  if (const plan::Dispatch *dispatch = source.body_as_Dispatch()) {
+    resolveDispatch(*dispatch, kernels, addresses, program, command);
+  } else if (const plan::Copy *copy = source.body_as_Copy()) {
+    command.kind = ResolvedCommand::Kind::Copy;
+    command.source = static_cast<const uint8_t *>(addresses.resolve(copy->source()));
+    command.destination = static_cast<uint8_t *>(addresses.resolve(copy->destination()));
+    command.bytes = copy->bytes();
+    command.bytesPerToken = copy->bytes_per_token();
+  } else if (const plan::Fill *fill = source.body_as_Fill()) {
+    command.kind = ResolvedCommand::Kind::Fill;
+    command.destination = static_cast<uint8_t *>(addresses.resolve(fill->destination()));
+    command.bytes = fill->bytes();
+    command.bytesPerToken = fill->bytes_per_token();
+    command.value = fill->value();
+  } else if (const plan::Signal *signal = source.body_as_Signal()) {
+    command.kind = ResolvedCommand::Kind::Signal;
+    command.index = signal->signal();
+  } else if (const plan::Wait *wait = source.body_as_Wait()) {
+    command.kind = ResolvedCommand::Kind::Wait;
+    command.index = wait->signal();
+  }
+  return command;
+}
+
+ResolvedProgram resolveProgram(const plan::LaneProgram &source, const KernelSet &kernels,
+                               const AddressSpace &addresses) {
+  ResolvedProgram program;
+  if (!source.commands())
+    return program;
+  program.commands.reserve(source.commands()->size());
+  for (const plan::Command *command : *source.commands())
+    program.commands.push_back(resolveCommand(*command, kernels, addresses, program));
+  return program;
+}
+
+} // namespace ktrt

@@ -1,0 +1,269 @@
+// Loading a plan and replaying single entries; see session.h.
+#include "runtime/executor/session.h"
+
+#include "runtime/cpu/topology.h"
+#include "runtime/executor/cpu_lane.h"
+#include "runtime/executor/session_impl.h"
+#include "runtime/plan/message.h"
+
+#include <algorithm>
+#include <cinttypes>
+#include <cstdlib>
+
+namespace ktrt {
+
+kt::Result<std::unique_ptr<Session>> Session::open(const std::string &path, const SessionOptions &options) {
+  plan::PlanFile::Options planOptions;
+  planOptions.hashWeights = options.verifyWeights;
+  kt::Result<plan::PlanFile> file = plan::PlanFile::open(path, planOptions);
+  if (!file)
+    return file.error();
+  auto impl = std::make_unique<Impl>(std::move(*file), options);
+  if (kt::Status status = impl->load(); !status)
+    return status.error();
+  return std::unique_ptr<Session>(new Session(std::move(impl)));
+}
+
+Session::Session(std::unique_ptr<Impl> impl) : impl(std::move(impl)) {}
+Session::~Session() = default;
+
+kt::Status Session::Impl::load() {
+  uint32_t context = file.plan().model()->context();
+  contextLimit = options.contextLimit == 0 ? context : options.contextLimit;
+  if (contextLimit > context)
+    return failure("%s: a context of %u tokens was asked for, the plan was compiled for %u",
+                   file.path().c_str(), contextLimit, context);
+  if (kt::Status status = refuseForeignDevices(); !status)
+    return status;
+  std::string isa = options.isa;
+  if (const char *fromEnvironment = getenv("KTRT_ISA"); isa.empty() && fromEnvironment)
+    isa = fromEnvironment;
+  kt::Result<KernelSet> loaded = KernelSet::load(file, isa, options.perfMap);
+  if (!loaded)
+    return loaded.error();
+  kernels = std::move(*loaded);
+  if (kt::Status status = loadMemory(); !status)
+    return status;
+  if (kt::Status status = startLanes(); !status)
+    return status;
+  indexEntries();
+  return {};
+}
+
+kt::Status Session::Impl::refuseForeignDevices() const {
+  const plan::Plan &plan = file.plan();
+  for (const plan::Lane *lane : *plan.lanes())
+    if (lane->kind() != plan::LaneKind::CpuTeam)
+      return failure("%s: lane '%s' runs on a GPU, and this build has no CUDA lanes yet", file.path().c_str(),
+                     lane->name()->c_str());
+  for (uint32_t i = 0; i < (plan.arenas() ? plan.arenas()->size() : 0); ++i)
+    if (plan.devices()->Get(plan.arenas()->Get(i)->device())->kind() != plan::DeviceKind::Cpu)
+      return failure("%s: arenas[%u] ('%s') lives on a GPU, and this build has no CUDA lanes yet",
+                     file.path().c_str(), i, plan.arenas()->Get(i)->name()->c_str());
+  return {};
+}
+
+kt::Status Session::Impl::loadMemory() {
+  std::vector<const uint8_t *> bases;
+  std::vector<Prefetcher::Range> ranges;
+  for (uint32_t i = 0; i < file.sections().size(); ++i) {
+    bases.push_back(file.section(i));
+    const plan::PlanSection &section = file.sections()[i];
+    if (section.kind != plan::SectionKind::Weights)
+      continue;
+    ranges.push_back({&file.mapping(), section.offset, section.bytes});
+    if (options.populate)
+      file.mapping().prefetch(section.offset, section.bytes, true);
+  }
+  kt::Result<WeightMap> weights = WeightMap::open(file.plan(), file.path(), bases, options.populate);
+  if (!weights)
+    return weights.error();
+  memory.weights = std::move(*weights);
+  for (const MappedFile &linked : memory.weights.linkedFiles())
+    ranges.push_back({&linked, 0, linked.bytes()});
+  if (!options.populate)
+    prefetcher = Prefetcher::start(std::move(ranges));
+  for (uint32_t i = 0; i < (file.plan().arenas() ? file.plan().arenas()->size() : 0); ++i) {
+    const plan::Arena &arena = *file.plan().arenas()->Get(i);
+    kt::Result<ArenaMemory> allocated = ArenaMemory::allocate(
+        arena.bytes(), options.hugePages,
+        formatText("%s: arenas[%u] ('%s')", file.path().c_str(), i, arena.name()->c_str()));
+    if (!allocated)
+      return allocated.error();
+    memory.arenas.push_back(std::move(*allocated));
+  }
+  return {};
+}
+
+// Starts one team per CPU lane. Several lanes share the CPUs: each gets its part of them.
+kt::Status Session::Impl::startLanes() {
+  const plan::Plan &plan = file.plan();
+  uint32_t count = plan.lanes()->size();
+  std::vector<uint32_t> cpus = teamCpus(readTopology(), options.threads);
+  uint32_t maxSignals = 0;
+  for (const plan::Entry *entry : *plan.entries())
+    maxSignals = std::max(maxSignals, entry->signals());
+  signals = std::make_unique<SignalTable>(maxSignals);
+  for (uint32_t i = 0; i < count; ++i) {
+    Team::Options team;
+    size_t begin = cpus.size() * i / count, end = std::max(begin + 1, cpus.size() * (i + 1) / count);
+    team.cpus.assign(cpus.begin() + ptrdiff_t(begin), cpus.begin() + ptrdiff_t(end));
+    team.pin = options.pinThreads;
+    team.pinCaller = options.pinCaller;
+    team.callerWorks = i == callerLane;
+    team.spinMicros = options.spinMicros;
+    if (team.spinMicros == ~0u && (count > cpus.size() || cpusAreShared(cpus)))
+      team.spinMicros = 0; // also where only different lanes share a CPU
+    kt::Result<std::unique_ptr<CpuLane>> lane =
+        CpuLane::create(plan, i, team, options.signalTimeoutMillis, kernels, memory, *signals);
+    if (!lane)
+      return lane.error();
+    lanes.push_back(std::move(*lane));
+  }
+  return {};
+}
+
+void Session::Impl::indexEntries() {
+  const plan::Plan &plan = file.plan();
+  std::vector<std::pair<uint32_t, uint32_t>> decode; // (size, entry)
+  for (uint32_t i = 0; i < plan.entries()->size(); ++i) {
+    const plan::Entry &entry = *plan.entries()->Get(i);
+    EntryInfo info{entry.capacity(),
+                   entry.dynamic(),
+                   false,
+                   static_cast<int32_t *>(memory.resolve(entry.tokens())),
+                   static_cast<int32_t *>(memory.resolve(entry.positions())),
+                   static_cast<float *>(memory.resolve(entry.logits())),
+                   {}};
+    std::string_view name = entry.name()->string_view();
+    if (name == "prefill") {
+      prefill = i;
+    } else if (name == "head") {
+      head = i;
+      info.head = true;
+    } else {
+      decode.push_back({entry.capacity(), i});
+    }
+    for (const plan::LaneProgram *program : *entry.programs())
+      if (program->lane() != callerLane)
+        info.lanes.push_back(program->lane());
+    for (const plan::LaneProgram *program : *entry.programs())
+      if (program->lane() == callerLane)
+        info.lanes.push_back(program->lane());
+    entries.push_back(std::move(info));
+  }
+  std::sort(decode.begin(), decode.end());
+  for (auto [size, entry] : decode) {
+    decodeSizes.push_back(size);
+    decodeEntries.push_back(entry);
+  }
+}
+
+// Replays one entry on all its lanes. The caller's lane is last: it works while the others run.
+kt::Status Session::Impl::replay(uint32_t index, const KtStep &step) {
+  cancelled = options.cancel && options.cancel->load(std::memory_order_relaxed);
+  if (cancelled)
+    return failure("cancelled");
+  uint64_t start = nowNanos();
+  uint32_t number = uint32_t(++replays);
+  if (number == 0) // 0 is what signals hold before they are raised for the first time
+    number = uint32_t(++replays);
+  const EntryInfo &entry = entries[index];
+  for (uint32_t lane : entry.lanes)
+    lanes[lane]->begin(index, step, number);
+  kt::Status result;
+  for (size_t i = entry.lanes.size(); i-- > 0;) // the caller's lane first: others may wait for it
+    if (kt::Status status = lanes[entry.lanes[i]]->finish(); !status && result)
+      result =
+          failure("entry '%s', lane '%s': %s", file.plan().entries()->Get(index)->name()->c_str(),
+                  file.plan().lanes()->Get(entry.lanes[i])->name()->c_str(), status.error().message.c_str());
+  lastNanos = nowNanos() - start;
+  return result;
+}
+
+kt::Status Session::run(uint32_t entry, uint32_t nTokens, uint32_t nPast, uint32_t rowOffset) {
+  if (entry >= impl->entries.size())
+    return failure("entry %u of %zu does not exist", entry, impl->entries.size());
+  const Impl::EntryInfo &info = impl->entries[entry];
+  uint32_t least = info.dynamic ? 1 : info.capacity;
+  if (nTokens < least || nTokens > info.capacity)
+    return failure("entry '%s' takes %u to %u tokens, not %u", plan().entries()->Get(entry)->name()->c_str(),
+                   least, info.capacity, nTokens);
+  uint32_t rows = impl->entries[impl->prefill].capacity;
+  if (info.head && (rowOffset > rows || nTokens > rows - rowOffset))
+    return failure("head: rows %u + %u are outside the %u hidden states", rowOffset, nTokens, rows);
+  if (!info.head && (nPast > impl->contextLimit || nTokens > impl->contextLimit - nPast))
+    return failure("the context is full: %u tokens after %u exceed the limit of %u", nTokens, nPast,
+                   impl->contextLimit);
+  return impl->replay(entry, KtStep{nTokens, nPast, rowOffset, 0});
+}
+
+const plan::PlanFile &Session::planFile() const { return impl->file; }
+const plan::Plan &Session::plan() const { return impl->file.plan(); }
+const plan::Model &Session::model() const { return *impl->file.plan().model(); }
+uint32_t Session::vocab() const { return impl->vocab(); }
+uint32_t Session::contextLimit() const { return impl->contextLimit; }
+std::string_view Session::isa() const { return isaName(impl->kernels.isa()); }
+bool Session::cancelled() const { return impl->cancelled; }
+uint64_t Session::lastReplayNanos() const { return impl->lastNanos; }
+uint64_t Session::replayCount() const { return impl->replays; }
+const std::vector<uint32_t> &Session::decodeSizes() const { return impl->decodeSizes; }
+uint32_t Session::prefillCapacity() const { return impl->entries[impl->prefill].capacity; }
+int32_t *Session::tokensOf(uint32_t entry) { return impl->entries[entry].tokens; }
+int32_t *Session::positionsOf(uint32_t entry) { return impl->entries[entry].positions; }
+float *Session::logitsOf(uint32_t entry) { return impl->entries[entry].logits; }
+
+uint32_t Session::threads() const {
+  uint32_t total = 0;
+  for (const auto &lane : impl->lanes)
+    total += lane->threads();
+  return total;
+}
+
+int Session::findEntry(std::string_view name) const {
+  for (uint32_t i = 0; i < plan().entries()->size(); ++i)
+    if (plan().entries()->Get(i)->name()->string_view() == name)
+      return int(i);
+  return -1;
+}
+
+uint64_t Session::bytesPerToken(uint32_t nPast) const {
+  return model().weight_bytes_per_token() + model().kv_bytes_per_token() * (uint64_t(nPast) + 1);
+}
+
+void Session::setProfiling(bool on) {
+  for (auto &lane : impl->lanes)
+    lane->setProfiling(on);
+}
+
+static void describeCommand(const plan::Plan &plan, const plan::Command &command, CommandProfile &profile) {
+  static constexpr const char *kinds[] = {"", "dispatch", "copy", "fill", "signal", "wait"};
+  profile.kind = kinds[unsigned(command.body_type())];
+  const plan::Dispatch *dispatch = command.body_as_Dispatch();
+  if (!dispatch)
+    return;
+  auto view = [](const flatbuffers::String *text) { return text ? text->string_view() : std::string_view(); };
+  const plan::Kernel &kernel = *plan.kernels()->Get(dispatch->kernel());
+  profile.kernel = view(kernel.name());
+  profile.family = view(kernel.family());
+  profile.path = view(dispatch->path());
+  profile.bytesRead = dispatch->bytes_read();
+}
+
+std::vector<CommandProfile> Session::profile() const {
+  std::vector<CommandProfile> profiles;
+  for (uint32_t e = 0; e < plan().entries()->size(); ++e)
+    for (const plan::LaneProgram *program : *plan().entries()->Get(e)->programs()) {
+      const std::vector<CommandTime> &times = impl->lanes[program->lane()]->times(e);
+      for (uint32_t c = 0; c < times.size(); ++c) {
+        if (times[c].replays == 0)
+          continue;
+        CommandProfile profile{e, program->lane(), c, {}, {}, {}, {}, times[c].replays, times[c].nanos, 0};
+        describeCommand(plan(), *program->commands()->Get(c), profile);
+        profiles.push_back(profile);
+      }
+    }
+  return profiles;
+}
+
+} // namespace ktrt

@@ -1,0 +1,64 @@
+// Private state of a session, shared by session.cpp (loading, replays) and evaluate.cpp (from tokens to
+// replays).
+#pragma once
+
+#include "runtime/executor/addresses.h"
+#include "runtime/executor/kernels.h"
+#include "runtime/executor/lane.h"
+#include "runtime/executor/session.h"
+#include "runtime/memory/prefetch.h"
+
+#include <memory>
+#include <vector>
+
+namespace ktrt {
+
+struct Session::Impl {
+  // What a replay of an entry needs to know about it.
+  struct EntryInfo {
+    uint32_t capacity;
+    bool dynamic;
+    bool head;
+    int32_t *tokens;
+    int32_t *positions;
+    float *logits;
+    std::vector<uint32_t> lanes; // that take part, asynchronous ones first
+  };
+
+  explicit Impl(plan::PlanFile &&opened, const SessionOptions &options)
+      : options(options), file(std::move(opened)) {}
+
+  kt::Status load();
+  kt::Status refuseForeignDevices() const;
+  kt::Status loadMemory();
+  kt::Status startLanes();
+  void indexEntries();
+
+  kt::Status replay(uint32_t entry, const KtStep &step);
+  kt::Status checkTokens(std::span<const int32_t> tokens, uint32_t nPast) const;
+  kt::Status replayTokens(uint32_t entry, std::span<const int32_t> tokens, uint32_t nPast);
+  // Entry for exactly `count` tokens, or -1.
+  int decodeEntry(uint32_t count) const;
+  uint32_t vocab() const { return file.plan().model()->vocab(); }
+
+  SessionOptions options;
+  plan::PlanFile file;
+  AddressSpace memory;
+  std::unique_ptr<Prefetcher> prefetcher; // after the mappings it reads
+  KernelSet kernels;
+  std::unique_ptr<SignalTable> signals;
+  std::vector<std::unique_ptr<LaneRunner>> lanes; // as in the plan
+  uint32_t callerLane = 0;                        // the calling thread works in this one
+  std::vector<EntryInfo> entries;                 // as in the plan
+  std::vector<uint32_t> decodeSizes;              // ascending
+  std::vector<uint32_t> decodeEntries;            // for each of decodeSizes
+  uint32_t prefill = 0, head = 0;                 // entries
+  uint32_t contextLimit = 0;
+
+  uint32_t kvLength = 0;
+  bool cancelled = false;
+  uint64_t replays = 0;
+  uint64_t lastNanos = 0;
+};
+
+} // namespace ktrt

@@ -1,0 +1,127 @@
+// ktrt bench: tokens per second, and how near decoding comes to the memory's speed.
+#include "runtime/plan/message.h"
+#include "runtime/tools/commands.h"
+#include "runtime/tools/common.h"
+#include "runtime/tools/json.h"
+#include "runtime/tools/terminal.h"
+
+#include <cstdio>
+
+namespace ktrt::tools {
+namespace {
+
+void onProgress(void *user, size_t done, size_t total) {
+  static_cast<ProgressBar *>(user)->update(done, total);
+}
+
+void writeRate(JsonWriter &json, const char *name, const KtrtRate &rate) {
+  json.key(name).beginObject().key("tokens_per_s").beginObject();
+  json.member("min", rate.min).member("median", rate.median).member("max", rate.max);
+  json.endObject().endObject();
+}
+
+void writeNames(JsonWriter &json, const std::string &joined) {
+  json.beginArray();
+  for (size_t at = 0; at < joined.size();) {
+    size_t end = std::min(joined.find(',', at), joined.size());
+    json.value(std::string_view(joined).substr(at, end - at));
+    at = end + 1;
+  }
+  json.endArray();
+}
+
+void printJson(const KtrtInfo &info, const KtrtBenchOptions &options, const KtrtBenchResult &result) {
+  JsonWriter json;
+  json.beginObject();
+  json.member("model", info.name);
+  writeRate(json, "prefill", result.prefill);
+  writeRate(json, "decode", result.decode);
+  json.member("prompt_tokens", options.promptTokens).member("decode_tokens", options.decodeTokens);
+  json.member("depth", options.depth).member("batch", options.batch).member("repetitions", options.repetitions);
+  json.member("bytes_per_token", result.bytesPerToken).member("read_bandwidth", result.readBandwidth);
+  json.member("bound_tokens_per_s", result.boundTokensPerSecond).member("share_of_bound", result.shareOfBound);
+  json.member("predicted_decode_tokens_per_s", info.predictedDecodeTokensPerSecond);
+  json.member("predicted_prefill_tokens_per_s", info.predictedPrefillTokensPerSecond);
+  json.member("threads", info.threads).member("isa", info.isa);
+  json.key("devices");
+  writeNames(json, info.devices);
+  json.member("commit", ktrtCommit()).endObject();
+  std::printf("%s\n", json.text().c_str());
+}
+
+void printRate(const char *name, uint32_t tokens, const KtrtRate &rate) {
+  if (tokens)
+    std::printf("%-9s %5u tokens  %10.2f tokens/s  (%.2f to %.2f)\n", name, tokens, rate.median, rate.min,
+                rate.max);
+}
+
+void printText(const KtrtInfo &info, const KtrtBenchOptions &options, const KtrtBenchResult &result) {
+  std::printf("%s, %s, %u threads, %s, depth %u, batch %u, %u repetitions\n", info.name, info.isa, info.threads,
+              info.devices, options.depth, options.batch, options.repetitions);
+  printRate("prefill", options.promptTokens, result.prefill);
+  printRate("decode", options.decodeTokens, result.decode);
+  std::printf("bound     %.2f tokens/s = %.2f GB/s read / %.3f MB per token", result.boundTokensPerSecond,
+              result.readBandwidth * 1e-9, result.bytesPerToken * 1e-6);
+  if (options.decodeTokens)
+    std::printf("; decode reaches %.1f %%", result.shareOfBound * 100);
+  std::printf("\n");
+  if (info.predictedDecodeTokensPerSecond > 0)
+    std::printf("predicted %.2f tokens/s decode, %.2f prefill\n", info.predictedDecodeTokensPerSecond,
+                info.predictedPrefillTokensPerSecond);
+}
+
+// Goes to standard error, so that --profile and --json go together.
+void printProfileRow(void *, const KtrtProfileRow *row) {
+  double rate = row->seconds > 0 ? static_cast<double>(row->bytesRead) / row->seconds : 0;
+  std::fprintf(stderr, "%-12s %-20s %10llu commands %10.3f ms %8.2f GB/s\n", row->entry, row->family,
+               static_cast<unsigned long long>(row->commands), row->seconds * 1e3, rate * 1e-9);
+}
+
+} // namespace
+
+int benchCommand(int argc, char **argv) {
+  Arguments arguments("ktrt bench",
+                      "Measures tokens per second with random token ids, next to the bound that the "
+                      "machine's read bandwidth gives.");
+  LoadOptions load;
+  KtrtBenchOptions options = KTRT_INIT(KtrtBenchOptions);
+  options.promptTokens = 512;
+  options.decodeTokens = 128;
+  options.batch = 1;
+  options.repetitions = 3;
+  bool json = false, profile = false;
+  load.declare(arguments);
+  arguments.option("-p,--prompt", "N", &options.promptTokens, "prompt tokens (default 512; 0 = skip)");
+  arguments.option("-n,--predict", "N", &options.decodeTokens, "decoded tokens (default 128; 0 = skip)");
+  arguments.option("-d,--depth", "N", &options.depth, "tokens in the KV cache before either (default 0)");
+  arguments.option("-b,--batch", "N", &options.batch, "tokens per decode step (default 1)");
+  arguments.option("-r,--repetitions", "N", &options.repetitions, "measured repetitions (default 3)");
+  arguments.option("-s,--seed", "S", &options.seed, "of the random token ids (default 0)");
+  arguments.option("--profile", nullptr, &profile, "print the time per kernel family on standard error");
+  arguments.option("--json", nullptr, &json, "print one JSON object");
+  if (auto code = arguments.parse(argc, argv))
+    return *code;
+  if (!options.batch || !options.repetitions || (!options.promptTokens && !options.decodeTokens))
+    return arguments.usageError("-b and -r must not be 0, and not both -p and -n");
+  Model model;
+  if (auto failed = load.open(model))
+    return *failed;
+
+  ProgressBar bar("bench");
+  options.onProgress = onProgress;
+  options.user = &bar;
+  Interrupts interrupts(model);
+  if (profile)
+    ktrtSetProfiling(model.get(), 1);
+  KtrtBenchResult result = KTRT_INIT(KtrtBenchResult);
+  KtrtStatus status = ktrtBench(model.get(), &options, &result);
+  bar.clear();
+  if (status != KTRT_OK)
+    return reportFailure(status);
+  json ? printJson(model.info(), options, result) : printText(model.info(), options, result);
+  if (profile)
+    ktrtProfile(model.get(), printProfileRow, nullptr);
+  return kExitDone;
+}
+
+} // namespace ktrt::tools

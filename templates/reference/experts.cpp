@@ -1,0 +1,123 @@
+// References of `gate_up` and `down`: matrices chosen per token by the expert lists, or expert 0 for all.
+#include "templates/param_check.h"
+#include "templates/reference/families.h"
+#include "templates/reference/matrix.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace ktc::reference {
+
+namespace {
+
+// One expert that is active in a call, and the slots it serves.
+struct ActiveExpert {
+  int64_t id;
+  std::vector<int64_t> slots;
+};
+
+// What a call works on: the lists of kt_abi.h, or expert 0 with one slot per token.
+std::vector<ActiveExpert> activeExperts(const int32_t *lists, int64_t experts, uint32_t tokens) {
+  std::vector<ActiveExpert> active;
+  if (!lists) {
+    active.push_back({0, {}});
+    for (uint32_t t = 0; t < tokens; ++t)
+      active.back().slots.push_back(t);
+    return active;
+  }
+  const int32_t *start = lists + ktExpertListStart(experts), *slots = lists + ktExpertListSlots(experts);
+  for (int32_t a = 0; a < lists[0]; ++a)
+    active.push_back({lists[ktExpertListIds() + a], {slots + start[a], slots + start[a + 1]}});
+  return active;
+}
+
+double activation(size_t kind, double x) {
+  if (kind == 0)
+    return x / (1 + std::exp(-x));
+  return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+}
+
+struct Range {
+  int64_t begin, end;
+};
+
+Range rowsOf(const KtKernelArgs *args, int64_t n) {
+  return {int64_t(args->unitBegin) * KT_ROWS_PER_UNIT,
+          std::min<int64_t>(int64_t(args->unitEnd) * KT_ROWS_PER_UNIT, n)};
+}
+
+} // namespace
+
+static KernelFn bindGateUp(const Params &params) {
+  const KtTypeInfo *gate = &needFormat(params, "format_gate"), *up = &needFormat(params, "format_up");
+  const int64_t n = needInt(params, "n"), k = needInt(params, "k", 1, maxRowElements);
+  needWholeBlocks(*gate, k);
+  needWholeBlocks(*up, k);
+  needInt(params, "m", 1, maxTokensPerReplay);
+  const bool dense = flag(params, "dense");
+  const int64_t experts = dense ? 1 : needInt(params, "experts", 1, maxExperts),
+                topK = dense ? 1 : needInt(params, "top_k", 1, experts);
+  const int64_t xStride = optionalInt(params, "x_stride", k);
+  const int64_t gateRows = optionalInt(params, "gate_expert_rows", n);
+  const int64_t upRows = optionalInt(params, "up_expert_rows", n);
+  static constexpr std::string_view kinds[] = {"silu", "gelu_tanh"};
+  const size_t kind = needChoice(params, "act", kinds);
+  return [=](const KtKernelArgs *args) {
+    float *h = static_cast<float *>(args->operands[4]);
+    const int32_t *lists = dense ? nullptr : static_cast<const int32_t *>(args->operands[5]);
+    const auto active = activeExperts(lists, experts, args->step->nTokens);
+    // Activations as the format of the matrix wants them.
+    auto product = [&](const KtTypeInfo *format, int operand, int64_t row, int64_t token) {
+      std::vector<float> weights = dequantizedRow({format, k}, args->operands[operand], row);
+      if (ktTypeTakesF32Activations(format->id))
+        return dot(weights, static_cast<const float *>(args->operands[0]) + token * xStride);
+      return dot(weights, q8Values(args->operands[1], k, token).data());
+    };
+    const Range rows = rowsOf(args, n);
+    for (const ActiveExpert &expert : active)
+      for (int64_t slot : expert.slots)
+        for (int64_t row = rows.begin; row < rows.end; ++row)
+          h[slot * n + row] =
+              static_cast<float>(activation(kind, product(gate, 2, expert.id * gateRows + row, slot / topK)) *
+                                 product(up, 3, expert.id * upRows + row, slot / topK));
+  };
+}
+
+static KernelFn bindDown(const Params &params) {
+  const KtTypeInfo *format = &needFormat(params, "format");
+  const int64_t n = needInt(params, "n"), k = needInt(params, "k", 1, maxRowElements);
+  needWholeBlocks(*format, k);
+  needInt(params, "m", 1, maxTokensPerReplay);
+  const bool dense = flag(params, "dense"), accumulate = flag(params, "accumulate");
+  const int64_t experts = dense ? 1 : needInt(params, "experts", 1, maxExperts),
+                topK = dense ? 1 : needInt(params, "top_k", 1, experts);
+  const int64_t yStride = optionalInt(params, "y_stride", n),
+                expertRows = optionalInt(params, "expert_rows", n);
+  return [=](const KtKernelArgs *args) {
+    float *y = static_cast<float *>(args->operands[3]);
+    const int32_t *lists = dense ? nullptr : static_cast<const int32_t *>(args->operands[4]);
+    const float *slotWeights = static_cast<const float *>(args->operands[5]);
+    const auto active = activeExperts(lists, experts, args->step->nTokens);
+    const Range rows = rowsOf(args, n);
+    if (!accumulate)
+      for (int64_t t = 0; t < args->step->nTokens; ++t)
+        for (int64_t row = rows.begin; row < rows.end; ++row)
+          y[t * yStride + row] = 0;
+    for (const ActiveExpert &expert : active)
+      for (int64_t slot : expert.slots)
+        for (int64_t row = rows.begin; row < rows.end; ++row) {
+          std::vector<float> weights =
+              dequantizedRow({format, k}, args->operands[2], expert.id * expertRows + row);
+          double value = ktTypeTakesF32Activations(format->id)
+                             ? dot(weights, static_cast<const float *>(args->operands[0]) + slot * k)
+                             : dot(weights, q8Values(args->operands[1], k, slot).data());
+          float &out = y[slot / topK * yStride + row];
+          out = static_cast<float>(out + (slotWeights ? slotWeights[slot] : 1.0f) * value);
+        }
+  };
+}
+
+const Family gateUpFamily = {"gate_up", bindGateUp};
+const Family downFamily = {"down", bindDown};
+
+} // namespace ktc::reference

@@ -1,0 +1,64 @@
+// References of `linear` and `embed`.
+#include "templates/param_check.h"
+#include "templates/reference/families.h"
+#include "templates/reference/matrix.h"
+
+#include <algorithm>
+
+namespace ktc::reference {
+
+static KernelFn bindLinear(const Params &params) {
+  const KtTypeInfo &format = needFormat(params, "format");
+  const int64_t n = needInt(params, "n"), k = needInt(params, "k", 1, maxRowElements);
+  needWholeBlocks(format, k);
+  needInt(params, "m", 1, maxTokensPerReplay);
+  const int64_t batch = optionalInt(params, "batch", 1, 1, maxBatch),
+                batchRows = optionalInt(params, "w_batch_rows", n);
+  const int64_t xStride = optionalInt(params, "x_stride", batch * k);
+  const int64_t xBatchStride = optionalInt(params, "x_batch_stride", k);
+  const int64_t yStride = optionalInt(params, "y_stride", batch * n);
+  const int64_t yBatchStride = optionalInt(params, "y_batch_stride", n);
+  const bool bias = flag(params, "bias"), accumulate = flag(params, "accumulate");
+  return [=, format = &format](const KtKernelArgs *args) {
+    const Matrix matrix{format, k};
+    float *y = static_cast<float *>(args->operands[2]);
+    const float *biases = bias ? static_cast<const float *>(args->operands[3]) : nullptr;
+    for (int64_t unit = args->unitBegin; unit < args->unitEnd; ++unit) {
+      int64_t b = unit / unitsOf(n), first = unit % unitsOf(n) * KT_ROWS_PER_UNIT;
+      for (int64_t row = first; row < std::min<int64_t>(first + KT_ROWS_PER_UNIT, n); ++row) {
+        std::vector<float> weights = dequantizedRow(matrix, args->operands[1], b * batchRows + row);
+        for (int64_t t = 0; t < args->step->nTokens; ++t) {
+          double value = 0;
+          if (ktTypeTakesF32Activations(format->id))
+            value =
+                dot(weights, static_cast<const float *>(args->operands[0]) + t * xStride + b * xBatchStride);
+          else
+            value = dot(weights, q8Values(args->operands[0], k, t * batch + b).data());
+          float &out = y[t * yStride + b * yBatchStride + row];
+          out = static_cast<float>(value + (biases ? biases[b * n + row] : 0) + (accumulate ? out : 0));
+        }
+      }
+    }
+  };
+}
+
+static KernelFn bindEmbed(const Params &params) {
+  const KtTypeInfo &format = needFormat(params, "format");
+  const int64_t k = needInt(params, "k", 1, maxRowElements);
+  needInt(params, "vocab");
+  needInt(params, "m", 1, maxTokensPerReplay);
+  needWholeBlocks(format, k);
+  const int64_t yStride = optionalInt(params, "y_stride", k);
+  return [=, format = &format](const KtKernelArgs *args) {
+    const int32_t *tokens = static_cast<const int32_t *>(args->operands[0]);
+    for (int64_t t = args->unitBegin; t < args->unitEnd; ++t) {
+      std::vector<float> row = dequantizedRow(Matrix{format, k}, args->operands[1], tokens[t]);
+      std::copy(row.begin(), row.end(), static_cast<float *>(args->operands[2]) + t * yStride);
+    }
+  };
+}
+
+const Family linearFamily = {"linear", bindLinear};
+const Family embedFamily = {"embed", bindEmbed};
+
+} // namespace ktc::reference

@@ -1,0 +1,32 @@
+// Dot products of weight rows with activation rows: see matrix.h.
+#include "templates/reference/matrix.h"
+
+#include "templates/reference/reference.h"
+
+namespace ktc::reference {
+
+std::vector<float> dequantizedRow(const Matrix &matrix, const void *base, int64_t row) {
+  std::vector<float> values(matrix.k);
+  dequantize(matrix.format->id, static_cast<const uint8_t *>(base) + row * matrix.rowBytes(), values.data(),
+             values.size());
+  return values;
+}
+
+std::vector<float> q8Values(const void *base, int64_t k, int64_t row) {
+  const char *start = static_cast<const char *>(base) + row * ktQ8RowBytes(k);
+  const int8_t *q = reinterpret_cast<const int8_t *>(start);
+  const float *d = reinterpret_cast<const float *>(start + ktQ8ScaleOffset(k));
+  std::vector<float> values(k);
+  for (int64_t i = 0; i < k; ++i)
+    values[i] = d[i / 32] * static_cast<float>(q[i]);
+  return values;
+}
+
+double dot(const std::vector<float> &weights, const float *x) {
+  double sum = 0;
+  for (size_t i = 0; i < weights.size(); ++i)
+    sum += static_cast<double>(weights[i]) * x[i];
+  return sum;
+}
+
+} // namespace ktc::reference

@@ -1,0 +1,133 @@
+// References of router_topk and expert_group: from router logits to the lists that the expert kernels walk.
+#include "templates/reference/elements.h"
+#include "templates/reference/families.h"
+#include "templates/specs.h"
+
+#include <algorithm>
+#include <cfloat>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+namespace ktc::reference {
+namespace {
+
+constexpr float Excluded = -std::numeric_limits<float>::infinity();
+
+// Keeps every candidate above `Excluded`, NaN included, so that a choice always exists and has a valid index.
+float candidate(float value) { return value > -FLT_MAX ? value : -FLT_MAX; }
+
+// Index of the largest value, the lowest index among equals.
+size_t argmax(const std::vector<float> &values) {
+  size_t best = 0;
+  for (size_t i = 1; i < values.size(); ++i)
+    if (values[i] > values[best])
+      best = i;
+  return best;
+}
+
+// Subtracts the maximum, exponentiates and divides by the sum.
+void softmax(std::vector<float> &values) {
+  float largest = *std::max_element(values.begin(), values.end());
+  float sum = 0;
+  for (float &value : values)
+    sum += value = std::exp(value - largest);
+  for (float &value : values)
+    value /= sum;
+}
+
+// Excludes the experts outside the best `groupsUsed` groups.
+void limitGroups(const RouterSpec &spec, std::vector<float> &choice) {
+  size_t size = choice.size() / spec.groups;
+  std::vector<float> scores;
+  for (int64_t group = 0; group < spec.groups; ++group) {
+    std::vector<float> members(choice.begin() + group * size, choice.begin() + (group + 1) * size);
+    std::sort(members.rbegin(), members.rend());
+    scores.push_back(candidate(size > 1 ? members[0] + members[1] : members[0]));
+  }
+  std::vector<bool> used(spec.groups);
+  for (int64_t i = 0; i < spec.groupsUsed; ++i) {
+    size_t best = argmax(scores);
+    used[best] = true;
+    scores[best] = Excluded;
+  }
+  for (size_t i = 0; i < choice.size(); ++i)
+    if (!used[i / size])
+      choice[i] = Excluded;
+}
+
+void route(const RouterSpec &spec, const float *logits, const float *bias, int32_t *ids, float *weights) {
+  std::vector<float> p(logits, logits + spec.experts);
+  if (spec.gating == Gating::Softmax)
+    softmax(p);
+  else if (spec.gating == Gating::Sigmoid)
+    for (float &value : p)
+      value = 1.0f / (1.0f + std::exp(-value));
+
+  std::vector<float> choice(p);
+  for (int64_t i = 0; i < spec.experts; ++i)
+    choice[i] = candidate(spec.bias ? p[i] + bias[i] : p[i]);
+  if (spec.groups > 1)
+    limitGroups(spec, choice);
+
+  std::vector<float> chosen;
+  for (int64_t i = 0; i < spec.topK; ++i) {
+    size_t best = argmax(choice);
+    choice[best] = Excluded;
+    ids[i] = static_cast<int32_t>(best);
+    chosen.push_back(p[best]);
+  }
+  if (spec.gating == Gating::TopkSoftmax)
+    softmax(chosen);
+  float sum = 0;
+  for (float value : chosen)
+    sum += value;
+  float divisor = spec.norm ? std::max(sum, 6.103515625e-5f) : 1.0f;
+  for (int64_t i = 0; i < spec.topK; ++i)
+    weights[i] = chosen[i] / divisor * spec.scale;
+}
+
+} // namespace
+
+static KernelFn makeRouterTopk(const Params &params) {
+  return [spec = readRouter(params)](const KtKernelArgs *args) {
+    const float *logits = static_cast<const float *>(args->operands[0]);
+    const float *bias = static_cast<const float *>(args->operands[1]);
+    int32_t *ids = static_cast<int32_t *>(args->operands[2]);
+    float *weights = static_cast<float *>(args->operands[3]);
+    forEachUnit(args, 1, [&](int64_t token, int64_t) {
+      route(spec, logits + token * spec.experts, bias, ids + token * spec.topK, weights + token * spec.topK);
+    });
+  };
+}
+
+static KernelFn makeExpertGroup(const Params &params) {
+  return [spec = readExpertGroup(params)](const KtKernelArgs *args) {
+    if (args->unitBegin >= args->unitEnd)
+      return;
+    const int32_t *ids = static_cast<const int32_t *>(args->operands[0]);
+    int32_t *lists = static_cast<int32_t *>(args->operands[1]);
+    int32_t *active = lists + ktExpertListIds();
+    int32_t *start = lists + ktExpertListStart(spec.experts);
+    int32_t *slots = lists + ktExpertListSlots(spec.experts);
+    int64_t count = (spec.dynamic ? args->step->nTokens : spec.m) * spec.topK;
+    std::fill(lists, lists + 16, 0);
+    int32_t used = 0;
+    for (int64_t expert = 0; expert < spec.experts; ++expert) {
+      int32_t begin = used;
+      for (int64_t slot = 0; slot < count; ++slot)
+        if (ids[slot] == expert)
+          slots[used++] = static_cast<int32_t>(slot);
+      if (used > begin) {
+        active[lists[0]] = static_cast<int32_t>(expert);
+        start[lists[0]++] = begin;
+      }
+    }
+    start[lists[0]] = used;
+  };
+}
+
+const Family routerTopkFamily = {"router_topk", makeRouterTopk};
+const Family expertGroupFamily = {"expert_group", makeExpertGroup};
+
+} // namespace ktc::reference

@@ -1,0 +1,173 @@
+// Parameter checks of the families in specs.h: a few shared readers, then one short function per family.
+#include "templates/specs.h"
+
+#include "templates/param_check.h"
+
+#include <algorithm>
+#include <string>
+
+namespace ktc {
+namespace {
+
+constexpr int64_t maxElements = int64_t(1) << 24; // of one row
+constexpr int64_t maxStride = int64_t(1) << 28;   // of 4-byte elements: below 2 GiB
+constexpr int64_t maxRows = int64_t(1) << 16;
+constexpr int64_t maxTokens = int64_t(1) << 20;
+
+[[noreturn]] void reject(std::string_view name, const std::string &expected, int64_t found) {
+  throw ParamError("parameter '" + std::string(name) + "' must be " + expected + ", found " +
+                   std::to_string(found));
+}
+
+// An integer in low..high that is a multiple of `step`.
+int64_t needMultiple(const Params &params, std::string_view name, int64_t step, int64_t low, int64_t high) {
+  int64_t value = needInt(params, name, low, high);
+  if (value % step != 0)
+    reject(name, "a multiple of " + std::to_string(step), value);
+  return value;
+}
+
+// The optional index of a string among `choices`; the first is the default.
+template <size_t N>
+size_t optionalChoice(const Params &params, std::string_view name, const std::string_view (&choices)[N]) {
+  return params.find(name) == params.end() ? 0 : needChoice(params, name, choices);
+}
+
+int64_t stride(const Params &params, std::string_view name, int64_t fallback, int64_t low = 0) {
+  return optionalInt(params, name, std::min(fallback, maxStride), low, maxStride);
+}
+
+KtType readKvType(const Params &params) {
+  constexpr KtType types[] = {KT_TYPE_F16, KT_TYPE_BF16, KT_TYPE_F32};
+  return types[optionalChoice(params, "kv_type", {"f16", "bf16", "f32"})];
+}
+
+// Rows of `length` elements; `prefix` is "x" or "y". By default rows are packed one after the other.
+RowLayout readLayout(const Params &params, const std::string &prefix, int64_t length) {
+  RowLayout layout;
+  layout.rows = optionalInt(params, "rows", 1, 1, maxRows);
+  layout.rowStride = stride(params, prefix + "_row_stride", length);
+  layout.stride = stride(params, prefix + "_stride", layout.rows * layout.rowStride);
+  return layout;
+}
+
+// `m` and `dynamic` mean the same everywhere; families whose units carry the token only check them.
+void checkTokens(const Params &params) {
+  optionalInt(params, "m", 1, 1, maxTokens);
+  flag(params, "dynamic");
+}
+
+} // namespace
+
+QuantizeSpec readQuantize(const Params &params) {
+  QuantizeSpec spec;
+  spec.k = needMultiple(params, "k", 32, 32, maxElements);
+  spec.x = readLayout(params, "x", spec.k);
+  checkTokens(params);
+  return spec;
+}
+
+RmsNormSpec readRmsNorm(const Params &params) {
+  RmsNormSpec spec;
+  spec.k = needInt(params, "k", 1, maxElements);
+  spec.eps = static_cast<float>(needReal(params, "eps"));
+  if (!(spec.eps >= 0 && spec.eps <= 1))
+    throw ParamError("parameter 'eps' must be in 0..1, found " + std::to_string(spec.eps));
+  spec.x = readLayout(params, "x", spec.k);
+  spec.y = readLayout(params, "y", spec.k);
+  spec.useRowOffset = flag(params, "row_offset");
+  checkTokens(params);
+  return spec;
+}
+
+RopeSpec readRope(const Params &params) {
+  RopeSpec spec;
+  spec.dims = needMultiple(params, "dims", 2, 2, 1 << 16);
+  spec.x = readLayout(params, "x", spec.dims);
+  spec.neox = optionalChoice(params, "style", {"norm", "neox"}) == 1;
+  checkTokens(params);
+  return spec;
+}
+
+KvStoreSpec readKvStore(const Params &params) {
+  KvStoreSpec spec;
+  spec.width = needInt(params, "width", 1, maxElements);
+  spec.stride = stride(params, "x_stride", spec.width);
+  spec.type = readKvType(params);
+  spec.cacheStride = stride(params, "cache_stride", spec.width, spec.width);
+  checkTokens(params);
+  return spec;
+}
+
+AttentionGqaSpec readAttentionGqa(const Params &params) {
+  AttentionGqaSpec spec;
+  spec.heads = needInt(params, "heads", 1, 4096);
+  spec.kvHeads = optionalInt(params, "kv_heads", spec.heads, 1, 4096);
+  spec.headDim = needMultiple(params, "head_dim", 8, 8, 4096);
+  spec.vDim = params.find("v_dim") == params.end() ? spec.headDim : needMultiple(params, "v_dim", 8, 8, 4096);
+  spec.scale = static_cast<float>(needReal(params, "scale"));
+  spec.type = readKvType(params);
+  spec.qStride = stride(params, "q_stride", spec.heads * spec.headDim);
+  spec.yStride = stride(params, "y_stride", spec.heads * spec.vDim);
+  spec.window = optionalInt(params, "window", 0, 0, INT32_MAX);
+  checkTokens(params);
+  if (spec.heads % spec.kvHeads != 0)
+    reject("heads", "a multiple of kv_heads = " + std::to_string(spec.kvHeads), spec.heads);
+  return spec;
+}
+
+AttentionMlaSpec readAttentionMla(const Params &params) {
+  AttentionMlaSpec spec;
+  spec.heads = needInt(params, "heads", 1, 4096);
+  spec.latent = needMultiple(params, "latent", 8, 8, 4096);
+  spec.rope = needMultiple(params, "rope", 8, 8, 4096);
+  spec.scale = static_cast<float>(needReal(params, "scale"));
+  spec.type = readKvType(params);
+  // Offsets of four heads must fit into an instruction.
+  spec.qRowStride = optionalInt(params, "q_row_stride", spec.rope, 0, maxStride / 4);
+  spec.qStride = stride(params, "q_stride", spec.heads * spec.qRowStride);
+  checkTokens(params);
+  return spec;
+}
+
+RouterSpec readRouter(const Params &params) {
+  RouterSpec spec;
+  spec.experts = needInt(params, "experts", 1, 65536);
+  spec.topK = needInt(params, "top_k", 1, 256);
+  constexpr Gating gatings[] = {Gating::Softmax, Gating::Sigmoid, Gating::TopkSoftmax};
+  spec.gating = gatings[optionalChoice(params, "gating", {"softmax", "sigmoid", "topk_softmax"})];
+  spec.bias = flag(params, "bias");
+  spec.norm = flag(params, "norm");
+  if (params.find("scale") != params.end())
+    spec.scale = static_cast<float>(needReal(params, "scale"));
+  spec.groups = optionalInt(params, "groups", 1, 1, 256);
+  spec.groupsUsed = optionalInt(params, "groups_used", spec.groups, 1, spec.groups);
+  checkTokens(params);
+  if (spec.experts % spec.groups != 0)
+    reject("groups", "a divisor of experts = " + std::to_string(spec.experts), spec.groups);
+  int64_t eligible = spec.experts / spec.groups * spec.groupsUsed;
+  if (spec.topK > eligible)
+    reject("top_k", "at most the " + std::to_string(eligible) + " experts to choose from", spec.topK);
+  return spec;
+}
+
+ExpertGroupSpec readExpertGroup(const Params &params) {
+  ExpertGroupSpec spec;
+  spec.experts = needInt(params, "experts", 1, 65536);
+  spec.topK = needInt(params, "top_k", 1, 256);
+  spec.m = optionalInt(params, "m", 1, 1, maxTokens);
+  spec.dynamic = flag(params, "dynamic");
+  return spec;
+}
+
+AddSpec readAdd(const Params &params) {
+  AddSpec spec;
+  spec.k = needInt(params, "k", 1, maxElements);
+  spec.xStride = stride(params, "x_stride", spec.k);
+  spec.yStride = stride(params, "y_stride", spec.k);
+  spec.sigmoidGate = optionalChoice(params, "gate", {"none", "sigmoid"}) == 1;
+  checkTokens(params);
+  return spec;
+}
+
+} // namespace ktc

@@ -1,0 +1,93 @@
+// Checked parameters of the families around the matrix products: norms, rope, cache, attention, router.
+//
+// The reference and the generator of a family must accept exactly the same parameters with the same defaults,
+// so both read them through these functions. Strides are in float32 elements unless a comment says otherwise;
+// the limits keep every offset that ends up in an instruction inside 31 bits.
+#pragma once
+
+#include "runtime/abi/kt_types.h"
+#include "templates/params.h"
+
+#include <cstdint>
+
+namespace ktc {
+
+// Where the rows of a unit-per-row family lie: row r of token t starts at x + t * stride + r * rowStride.
+struct RowLayout {
+  int64_t rows = 1;
+  int64_t stride = 0;
+  int64_t rowStride = 0;
+};
+
+struct QuantizeSpec {
+  int64_t k = 0; // multiple of 32
+  RowLayout x;
+};
+
+struct RmsNormSpec {
+  int64_t k = 0;
+  float eps = 0;
+  RowLayout x, y;
+  bool useRowOffset = false; // tokens start at step->rowOffset in x
+};
+
+struct RopeSpec {
+  int64_t dims = 0; // even
+  RowLayout x;
+  bool neox = false;
+};
+
+struct KvStoreSpec {
+  int64_t width = 0;
+  int64_t stride = 0;
+  KtType type = KT_TYPE_F16;
+  int64_t cacheStride = 0; // elements of `type`
+};
+
+struct AttentionGqaSpec {
+  int64_t heads = 0, kvHeads = 0, headDim = 0, vDim = 0;
+  float scale = 0;
+  KtType type = KT_TYPE_F16;
+  int64_t qStride = 0, yStride = 0;
+  int64_t window = 0;
+};
+
+struct AttentionMlaSpec {
+  int64_t heads = 0, latent = 0, rope = 0;
+  float scale = 0;
+  KtType type = KT_TYPE_F16;
+  int64_t qStride = 0, qRowStride = 0; // of the rotary part
+};
+
+enum class Gating { Softmax, Sigmoid, TopkSoftmax };
+
+struct RouterSpec {
+  int64_t experts = 0, topK = 0;
+  Gating gating = Gating::Softmax;
+  bool bias = false, norm = false;
+  float scale = 1;
+  int64_t groups = 1, groupsUsed = 1;
+};
+
+struct ExpertGroupSpec {
+  int64_t experts = 0, topK = 0, m = 1;
+  bool dynamic = false;
+};
+
+struct AddSpec {
+  int64_t k = 0, xStride = 0, yStride = 0;
+  bool sigmoidGate = false;
+};
+
+// Each returns the family's parameters with defaults filled in, or throws ParamError (param_check.h).
+QuantizeSpec readQuantize(const Params &params);
+RmsNormSpec readRmsNorm(const Params &params);
+RopeSpec readRope(const Params &params);
+KvStoreSpec readKvStore(const Params &params);
+AttentionGqaSpec readAttentionGqa(const Params &params);
+AttentionMlaSpec readAttentionMla(const Params &params);
+RouterSpec readRouter(const Params &params);
+ExpertGroupSpec readExpertGroup(const Params &params);
+AddSpec readAdd(const Params &params);
+
+} // namespace ktc

@@ -1,0 +1,394 @@
+// Flash-style attention: one pass over the cache with a running maximum and sum, the result row as accumulator.
+//
+// Positions are taken in blocks of one vector of scores, counted from the first position that the token sees:
+//
+//   scores   a tile of rows x heads of dot products, one accumulator each, reduced together to one vector
+//   softmax  new maximum m, p = exp(s - m), correction exp(m_old - m), running sum per lane
+//   values   y = y * correction + sum of p * v, in registers over the rows of the block
+//
+// The last block of a token may have fewer rows; its scores are computed row by row. Where blocks begin and end
+// depends on the token's position alone, and a head's operations are the same whether it is computed alone or
+// together with others of its KV head (which reads and converts the cache once for all of them). So results do
+// not depend on the batch or on the split of the work.
+#include "templates/x64/attention.h"
+
+#include "templates/x64/blocks/exp.h"
+#include "templates/x64/blocks/lane_sums.h"
+#include "templates/x64/blocks/units.h"
+
+#include <algorithm>
+#include <cfloat>
+
+namespace ktc::x64 {
+namespace {
+
+using namespace Xbyak::util;
+
+class AttentionKernel : public Emitter {
+public:
+  AttentionKernel(const Target &target, const AttentionShape &shape)
+      : Emitter(target), shape(shape), elementBytes(shape.type == KT_TYPE_F32 ? 4 : 2),
+        keyRowBytes(shape.keys.rowElements * elementBytes),
+        valueRowBytes(shape.values.rowElements * elementBytes), group(shape.headsPerKv >= 4   ? 4
+                                                                      : shape.headsPerKv >= 2 ? 2
+                                                                                              : 1) {}
+
+  Kernel emit() {
+    UnitLoop units(*this, shape.heads);
+    prologue(operandSlot(5));
+    for (int i = 0; i < 5; ++i) {
+      loadOperand(rax, i);
+      mov(ptr[frame(operandSlot(i))], rax);
+    }
+    units.begin();
+    emitPointers(units);
+    if (group > 1) {
+      // Together only if the heads share a KV head and this call has that many units left. rdx: head within it.
+      Label single, step;
+      cmp(rdx, static_cast<uint32_t>(shape.headsPerKv - group));
+      jg(single);
+      cmp(units.left, group);
+      jl(single);
+      emitHeads(group);
+      add(units.row, group - 1); // end() adds one
+      sub(units.left, group - 1);
+      jmp(step);
+      L(single);
+      emitHeads(1);
+      L(step);
+    } else {
+      emitHeads(1);
+    }
+    units.end();
+    epilogue();
+    return finish();
+  }
+
+private:
+  // ---- Frame: per head of a group a vector each of scores, maxima, sums and corrections; then the operands
+  int vectorBytes() const { return lanes() * 4; }
+  Xbyak::RegExp scores(int head) const { return frame(head * vectorBytes()); }
+  Xbyak::RegExp maxima(int head) const { return frame((group + head) * vectorBytes()); }
+  Xbyak::RegExp sums(int head) const { return frame((2 * group + head) * vectorBytes()); }
+  Xbyak::RegExp corrections(int head) const { return frame((3 * group + head) * vectorBytes()); }
+  size_t operandSlot(int index) const { return 4 * group * vectorBytes() + index * 8; }
+  Address operandBase(int index) const { return ptr[frame(operandSlot(index))]; }
+
+  // Pointers and counts of one unit. Leaves the head's index within its KV head in rdx.
+  void emitPointers(UnitLoop &units) {
+    for (size_t i = 0; i < shape.query.size(); ++i) {
+      mov(rcx, operandBase(shape.query[i].operand));
+      units.address(query[i], rcx, shape.query[i].tokenStride, shape.query[i].headStride);
+    }
+    mov(rcx, operandBase(3));
+    units.address(result, rcx, shape.resultStride, shape.valueLength);
+
+    mov(rax, operandBase(4));
+    movsxd(remaining, dword[rax + units.token * 4]);
+    inc(remaining);
+    xor_(edi, edi); // first position
+    if (shape.window > 0) {
+      mov(rax, remaining);
+      sub(rax, static_cast<uint32_t>(shape.window));
+      cmovg(rdi, rax);
+      sub(remaining, rdi);
+    }
+    mov(eax, units.row.cvt32());
+    xor_(edx, edx);
+    mov(ecx, static_cast<uint32_t>(shape.headsPerKv));
+    div(ecx);
+    emitCachePointer(keys, shape.keys);
+    emitCachePointer(values, shape.values);
+  }
+
+  // dst = first row (index rdi) of the KV head in eax.
+  void emitCachePointer(const Reg64 &dst, const CacheSide &side) {
+    imul(dst, rdi, static_cast<int>(side.rowElements * elementBytes));
+    add(dst, operandBase(side.operand));
+    imul(rcx, rax, static_cast<int>(side.headElements * elementBytes));
+    add(dst, rcx);
+  }
+
+  // Attention of `heads` heads of one KV head.
+  void emitHeads(int heads) {
+    Label block, partial, softmax, done;
+    emitStart(heads);
+    test(remaining, remaining);
+    jle(done);
+    L(block);
+    mov(count.cvt32(), lanes());
+    cmp(remaining, count);
+    cmovl(count, remaining);
+    jl(partial);
+    for (int tile = 0; tile < heads; ++tile)
+      emitScoreTile(heads, tile);
+    jmp(softmax);
+    L(partial);
+    emitScoreRows(heads);
+    L(softmax);
+    for (int head = 0; head < heads; ++head)
+      emitSoftmax(head);
+    emitValues(heads);
+    add(keys, static_cast<uint32_t>(lanes() * keyRowBytes));
+    add(values, static_cast<uint32_t>(lanes() * valueRowBytes));
+    sub(remaining, lanes());
+    jg(block);
+    L(done);
+    emitEnd(heads);
+  }
+
+  // ---- Vector helpers
+  // The lower half of a 512-bit vector, for tails of 8 elements; writing it clears the upper half.
+  Vec part(const Vec &v, bool half) const { return half ? ymmOf(v) : v; }
+
+  void loadCache(const Vec &dst, const Xbyak::RegExp &at) {
+    if (shape.type == KT_TYPE_F16) {
+      vcvtph2ps(dst, ptr[at]);
+    } else if (shape.type == KT_TYPE_BF16) {
+      vpmovzxwd(dst, ptr[at]);
+      vpslld(dst, dst, 16);
+    } else {
+      vmovups(dst, ptr[at]);
+    }
+  }
+
+  // Calls body(half) for `length` elements: a loop over whole vectors and at most one half vector. `advance`
+  // steps the pointers by one vector. The loop counter is `steps`.
+  template <typename Body, typename Advance> void overElements(int64_t length, Body body, Advance advance) {
+    if (length >= lanes()) {
+      Label loop;
+      mov(steps, static_cast<uint32_t>(length / lanes()));
+      L(loop);
+      body(false);
+      advance();
+      dec(steps);
+      jnz(loop);
+    }
+    if (length % lanes() != 0)
+      body(true);
+  }
+
+  // ---- Start and end of a head
+  void emitStart(int heads) {
+    vmovups(vec(0), splat(-FLT_MAX));
+    zero(vec(1));
+    for (int head = 0; head < heads; ++head) {
+      vmovups(ptr[maxima(head)], vec(0));
+      vmovups(ptr[sums(head)], vec(1));
+    }
+    mov(cursor, result);
+    overElements(
+        shape.valueLength,
+        [&](bool half) {
+          for (int head = 0; head < heads; ++head)
+            vmovups(ptr[cursor + resultOffset(head)], part(vec(1), half));
+        },
+        [&] { add(cursor, vectorBytes()); });
+  }
+
+  // y /= sum.
+  void emitEnd(int heads) {
+    for (int head = 0; head < heads; ++head) {
+      vmovups(vec(4), ptr[sums(head)]);
+      horizontalSum(vec(4), vec(5));
+      vmovss(xmm5, splat(1.0f));
+      vdivss(xmm4, xmm5, xmm4);
+      vbroadcastss(vec(head), xmm4);
+    }
+    mov(cursor, result);
+    overElements(
+        shape.valueLength,
+        [&](bool half) {
+          for (int head = 0; head < heads; ++head) {
+            vmulps(part(vec(4), half), part(vec(head), half), ptr[cursor + resultOffset(head)]);
+            vmovups(ptr[cursor + resultOffset(head)], part(vec(4), half));
+          }
+        },
+        [&] { add(cursor, vectorBytes()); });
+  }
+
+  int resultOffset(int head) const { return static_cast<int>(head * shape.valueLength * 4); }
+
+  // ---- Scores
+  // Accumulators are the last `lanes` registers, of index head * rows + row. Registers 0..3 hold the
+  // query, 4..7 keys.
+  Vec accumulator(int index) const { return vec(vectorRegisters() - lanes() + index); }
+
+  // Dot products of `heads` queries with `rows` keys at `keyAt`, into the accumulators.
+  void emitDots(int heads, int rows, const Reg64 &keyAt, int firstRow) {
+    for (int i = 0; i < heads * rows; ++i)
+      zero(accumulator(i));
+    for (size_t i = 0; i < shape.query.size(); ++i) {
+      const QuerySegment &segment = shape.query[i];
+      mov(cursor, query[i]);
+      lea(keyCursor,
+          ptr[keyAt + static_cast<int>(firstRow * keyRowBytes + segment.cacheOffset * elementBytes)]);
+      overElements(
+          segment.length,
+          [&](bool half) {
+            for (int head = 0; head < heads; ++head)
+              vmovups(part(vec(head), half), ptr[cursor + static_cast<int>(head * segment.headStride * 4)]);
+            for (int row = 0; row < rows; ++row) {
+              Vec key = vec(4 + row % 4);
+              loadCache(part(key, half), keyCursor + static_cast<int>(row * keyRowBytes));
+              if (rows > 1)
+                prefetcht0(ptr[keyCursor + static_cast<int>((row + lanes()) * keyRowBytes)]);
+              for (int head = 0; head < heads; ++head)
+                vfmadd231ps(accumulator(head * rows + row), key, vec(head));
+            }
+          },
+          [&] {
+            add(cursor, vectorBytes());
+            add(keyCursor, lanes() * elementBytes);
+          });
+    }
+  }
+
+  // Scores of lanes / heads rows of a full block.
+  void emitScoreTile(int heads, int tile) {
+    int rows = lanes() / heads;
+    emitDots(heads, rows, keys, tile * rows);
+    emitLaneSums(*this, accumulator(0).getIdx(), vec(0));
+    Vec sum = accumulator(0);
+    vmulps(sum, sum, splat(shape.scale));
+    for (int head = 0; head < heads; ++head) {
+      Address to = ptr[scores(head) + tile * rows * 4];
+      int bytes = rows * 4;
+      if (bytes == vectorBytes()) {
+        vmovups(to, sum);
+      } else if (bytes == 32) {
+        vextractf64x4(to, zmmOf(sum), head);
+      } else if (bytes == 16) {
+        wide() ? vextractf32x4(to, sum, head) : vextractf128(to, sum, head);
+      } else { // 8 bytes: two heads in each half of a ymm
+        if (head % 2 == 0)
+          vextractf128(xmm0, sum, head / 2);
+        head % 2 == 0 ? vmovlps(to, xmm0) : vmovhps(to, xmm0);
+      }
+    }
+  }
+
+  // Scores of the `count` rows of a last block; the other lanes get a score that softmax turns into nothing.
+  void emitScoreRows(int heads) {
+    vmovups(vec(0), splat(-FLT_MAX));
+    for (int head = 0; head < heads; ++head)
+      vmovups(ptr[scores(head)], vec(0));
+    Label loop;
+    mov(rowCursor, keys);
+    xor_(row, row);
+    L(loop);
+    emitDots(heads, 1, rowCursor, 0);
+    for (int head = 0; head < heads; ++head) {
+      Vec sum = vec(0);
+      vmovaps(sum, accumulator(head));
+      horizontalSum(sum, vec(1));
+      vmulss(xmm0, xmm0, splat(shape.scale));
+      vmovss(ptr[scores(head) + row * 4], xmm0);
+    }
+    add(rowCursor, static_cast<uint32_t>(keyRowBytes));
+    inc(row);
+    cmp(row, count);
+    jl(loop);
+  }
+
+  // ---- Softmax
+  // Scores to probabilities relative to the new maximum, and the correction of what was summed before.
+  void emitSoftmax(int head) {
+    Vec p = vec(0), largest = vec(1), correction = vec(2), sum = vec(3);
+    vmovups(p, ptr[scores(head)]);
+    vmovaps(largest, p);
+    horizontalMax(largest, vec(4));
+    vbroadcastss(largest, xmmOf(largest));
+    vmovups(correction, ptr[maxima(head)]);
+    vmaxps(largest, largest, correction);
+    vmovups(ptr[maxima(head)], largest);
+    vsubps(correction, correction, largest);
+    vsubps(p, p, largest);
+    emitExp(*this, correction, vec(4), vec(5));
+    emitExp(*this, p, vec(4), vec(5));
+    vmovups(sum, ptr[sums(head)]);
+    vfmadd213ps(sum, correction, p);
+    vmovups(ptr[sums(head)], sum);
+    vmovups(ptr[corrections(head)], correction);
+    vmovups(ptr[scores(head)], p);
+  }
+
+  // ---- Values
+  // y = y * correction + sum over the block's rows of p * v, a few vectors of columns at a time.
+  void emitValues(int heads) {
+    int columns = std::min(8, lanes() / heads);
+    int64_t step = int64_t(columns) * lanes(), whole = shape.valueLength / step;
+    mov(cursor, values);
+    mov(resultCursor, result);
+    if (whole > 0) {
+      Label loop;
+      mov(steps, static_cast<uint32_t>(whole));
+      L(loop);
+      emitColumns(heads, columns, false);
+      add(cursor, static_cast<uint32_t>(step * elementBytes));
+      add(resultCursor, static_cast<uint32_t>(step * 4));
+      dec(steps);
+      jnz(loop);
+    }
+    int64_t rest = shape.valueLength % step;
+    if (rest > 0)
+      emitColumns(heads, static_cast<int>((rest + lanes() - 1) / lanes()), rest % lanes() != 0);
+  }
+
+  // `columns` vectors of columns of all rows; the last one may be a half.
+  void emitColumns(int heads, int columns, bool lastHalf) {
+    auto forEach = [&](auto body) {
+      for (int head = 0; head < heads; ++head)
+        for (int column = 0; column < columns; ++column) {
+          bool half = lastHalf && column + 1 == columns;
+          body(head, part(accumulator(head * columns + column), half),
+               ptr[resultCursor + (resultOffset(head) + column * vectorBytes())]);
+        }
+    };
+    forEach([&](int head, const Vec &sum, const Address &at) {
+      vmovups(part(vec(0), sum.isYMM()), ptr[corrections(head)]);
+      vmulps(sum, part(vec(0), sum.isYMM()), at);
+    });
+    Label loop;
+    mov(keyCursor, cursor);
+    xor_(row, row);
+    L(loop);
+    for (int head = 0; head < heads; ++head)
+      vbroadcastss(vec(head), ptr[scores(head) + row * 4]);
+    for (int column = 0; column < columns; ++column) {
+      bool half = lastHalf && column + 1 == columns;
+      Vec value = part(vec(4 + column % 4), half);
+      loadCache(value, keyCursor + column * lanes() * elementBytes);
+      if (shape.values.operand != shape.keys.operand && column * lanes() * elementBytes % 64 == 0)
+        prefetcht0(
+            ptr[keyCursor + static_cast<int>(lanes() * valueRowBytes + column * lanes() * elementBytes)]);
+      for (int head = 0; head < heads; ++head)
+        vfmadd231ps(part(accumulator(head * columns + column), half), value, part(vec(head), half));
+    }
+    add(keyCursor, static_cast<uint32_t>(valueRowBytes));
+    inc(row);
+    cmp(row, count);
+    jl(loop);
+    forEach([&](int, const Vec &sum, const Address &at) { vmovups(at, sum); });
+  }
+
+  const AttentionShape shape;
+  const int elementBytes;
+  const int64_t keyRowBytes, valueRowBytes;
+  const int group; // heads computed together where possible
+
+  // Per unit. `keys` and `values` move on with the blocks; `remaining` counts positions, `count` those of the
+  // block.
+  const Reg64 query[2] = {rbx, rbp}, keys = rsi, values = r12, result = r13, remaining = r14, count = r15;
+  // Within a block. r11 is the unit loop's `unit`, which nothing here needs.
+  const Reg64 cursor = rdx, keyCursor = rdi, rowCursor = r11, resultCursor = r11, row = rax;
+  const Reg32 steps = ecx;
+};
+
+} // namespace
+
+Kernel generateAttention(const AttentionShape &shape, const Target &target) {
+  return AttentionKernel(target, shape).emit();
+}
+
+} // namespace ktc::x64

@@ -1,0 +1,26 @@
+// Vector exp for float32, and the activation functions made of it.
+//
+// Shared by the gated activations and by softmax. Works on ymm and zmm (the emitter's own width decides the
+// mnemonics of zmm only: a ymm works in every kernel).
+#pragma once
+
+#include "templates/x64/emitter.h"
+
+namespace ktc::x64 {
+
+// v = exp(v) per lane, within 2 ulp; arguments are clamped to [-87.3, 88.7], so the result is never 0, denormal
+// or infinite, and NaN stays NaN. Clobbers t0 and t1; all three must differ and have the same width.
+void emitExp(Emitter &e, const Emitter::Vec &v, const Emitter::Vec &t0, const Emitter::Vec &t1);
+
+// v = v / (1 + exp(-v)). Large negative arguments give 0 (or a denormal), not NaN. Clobbers t0..t2.
+void emitSilu(Emitter &e, const Emitter::Vec &v, const Emitter::Vec &t0, const Emitter::Vec &t1,
+              const Emitter::Vec &t2);
+
+// v = 0.5 v (1 + tanh(sqrt(2/pi) (v + 0.044715 v^3))), computed as v * sigmoid(2 z). Clobbers t0..t2.
+void emitGeluTanh(Emitter &e, const Emitter::Vec &v, const Emitter::Vec &t0, const Emitter::Vec &t1,
+                  const Emitter::Vec &t2);
+
+// v = 1 / (1 + exp(-v)). Clobbers t0..t1.
+void emitSigmoid(Emitter &e, const Emitter::Vec &v, const Emitter::Vec &t0, const Emitter::Vec &t1);
+
+} // namespace ktc::x64

@@ -1,0 +1,117 @@
+// Family `down`: y[t][n] (+)= sum over the slots of t of w[slot] * (Wd[expert] . h[slot]), experts ascending.
+#include "templates/x64/matrix/expert_kernel.h"
+
+namespace ktc::x64 {
+
+namespace {
+
+class DownKernel : public ExpertKernel {
+public:
+  DownKernel(const Params &params, const Target &target);
+  Kernel build();
+
+private:
+  enum OwnSlot : size_t {
+    HFloat = ExpertSlots,
+    HQ8 = HFloat + 8,
+    W = HQ8 + 8,
+    Y = W + 8,
+    SlotWeights = Y + 8,
+    FrameEnd = SlotWeights + 8
+  };
+
+  void emitClear();
+  void emitTile(int tokens, int rows);
+
+  MatrixWeights weights;
+  int64_t expertRows, yStep;
+  bool accumulate;
+};
+
+DownKernel::DownKernel(const Params &params, const Target &target) : ExpertKernel(params, target) {
+  weights = makeWeights(needFormat(params, "format"), needInt(params, "k", 1, maxRowElements));
+  expertRows = optionalInt(params, "expert_rows", n);
+  yStep = 4 * optionalInt(params, "y_stride", n);
+  accumulate = flag(params, "accumulate");
+}
+
+// y = 0 in the rows of this thread, for every token: experts then only add.
+void DownKernel::emitClear() {
+  const Reg64 row = rax, rowEnd = rcx, tokensLeft = r8, base = r9;
+  Label tokenLoop, rowLoop, nextToken, done;
+  vxorps(xmm0, xmm0, xmm0);
+  mov(tokensLeft.cvt32(), dword[frame(Tokens)]);
+  mov(base, ptr[frame(Y)]);
+  mov(edx, dword[frame(UnitEnd)]);
+  shl(rdx, 2);
+  mov(ecx, immediate(n, "n"));
+  cmp(rdx, rowEnd);
+  cmovb(rowEnd, rdx);
+  L(tokenLoop);
+  test(tokensLeft, tokensLeft);
+  jz(done);
+  mov(eax, dword[frame(UnitBegin)]);
+  shl(row, 2);
+  L(rowLoop);
+  cmp(row, rowEnd);
+  jae(nextToken);
+  vmovss(ptr[base + row * 4], xmm0);
+  inc(row);
+  jmp(rowLoop);
+  L(nextToken);
+  add(base, immediate(yStep, "y_stride"));
+  dec(tokensLeft);
+  jmp(tokenLoop);
+  L(done);
+}
+
+void DownKernel::emitTile(int tokens, int rows) {
+  emitActivations(weights.takesF32 ? HFloat : HQ8, tokens, denseActivationBytes(weights), 1);
+  emitWeightAddress(weightRow, W, weights, expertRows);
+  emitProducts(weights, tokens, rows, resultSlots);
+  const Xmm value(0), factor(1), sum(2), mask(3);
+  const Reg64 unitOffset = r8, slotWeights = r9, slot = r10;
+  mov(unitOffset, qword[frame(Unit)]);
+  shl(unitOffset, 4);
+  add(unitOffset, ptr[frame(Y)]);
+  mov(slotWeights, ptr[frame(SlotWeights)]);
+  for (int t = 0; t < tokens; ++t) {
+    Label unweighted;
+    mov(slot, qword[frame(slotNumbers + size_t(t) * 8)]);
+    vmovups(factor, splat(1.0f));
+    test(slotWeights, slotWeights);
+    jz(unweighted);
+    vbroadcastss(factor, dword[slotWeights + slot * 4]);
+    L(unweighted);
+    emitSlotQuotient(t, topK);
+    imul(rax, rax, immediate(yStep, "y_stride"));
+    add(rax, unitOffset);
+    vmovups(value, ptr[frame(resultSlots + size_t(t) * 16)]);
+    loadRows(sum, rax, rows);
+    vfmadd231ps(sum, value, factor);
+    storeRows(rax, sum, rows, mask);
+  }
+}
+
+Kernel DownKernel::build() {
+  prologue(FrameEnd);
+  const std::pair<size_t, int> operands[] = {{HFloat, 0}, {HQ8, 1}, {W, 2}, {Y, 3}, {SlotWeights, 5}};
+  for (auto [slot, operand] : operands) {
+    loadOperand(rax, operand);
+    mov(ptr[frame(slot)], rax);
+  }
+  loadCommonArguments(4);
+  if (!accumulate)
+    emitClear();
+  emitExperts([this](int tokens, int rows) { emitTile(tokens, rows); });
+  epilogue();
+  return finish();
+}
+
+Kernel generateDown(const Params &params, const Target &target) { return DownKernel(params, target).build(); }
+
+} // namespace
+
+const Family downFamily = {"down", generateDown};
+
+} // namespace ktc::x64

@@ -1,0 +1,132 @@
+// Loops over active experts, row groups and slots: see expert_kernel.h.
+#include "templates/x64/matrix/expert_kernel.h"
+
+namespace ktc::x64 {
+
+ExpertKernel::ExpertKernel(const Params &params, const Target &target) : MatrixKernel(target) {
+  n = needInt(params, "n");
+  m = needInt(params, "m", 1, maxTokensPerReplay);
+  dynamic = flag(params, "dynamic");
+  dense = flag(params, "dense");
+  experts = dense ? 1 : needInt(params, "experts", 1, maxExperts);
+  topK = dense ? 1 : needInt(params, "top_k", 1, experts);
+  units = (n + rowsPerUnit - 1) / rowsPerUnit;
+}
+
+void ExpertKernel::loadCommonArguments(int listsOperand) {
+  if (dynamic)
+    loadTokenCount(eax);
+  else
+    mov(eax, static_cast<uint32_t>(m));
+  mov(dword[frame(Tokens)], eax);
+  loadUnits(eax, edx);
+  mov(dword[frame(UnitBegin)], eax);
+  mov(dword[frame(UnitEnd)], edx);
+  if (!dense) {
+    loadOperand(rax, listsOperand);
+    mov(ptr[frame(Lists)], rax);
+  }
+}
+
+void ExpertKernel::emitExperts(const std::function<void(int, int)> &tile) {
+  if (dense) {
+    mov(qword[frame(Expert)], 0);
+    mov(eax, dword[frame(Tokens)]);
+    mov(dword[frame(SlotCount)], eax);
+    emitUnits(tile);
+    return;
+  }
+  Label expertLoop, done;
+  mov(qword[frame(Active)], 0);
+  L(expertLoop);
+  const Reg64 lists = r8, position = rax;
+  mov(lists, ptr[frame(Lists)]);
+  mov(position, qword[frame(Active)]);
+  cmp(position.cvt32(), dword[lists]);
+  jge(done);
+  mov(edx, dword[lists + position * 4 + 4 * ktExpertListIds()]);
+  mov(qword[frame(Expert)], rdx);
+  const size_t start = 4 * ktExpertListStart(experts);
+  movsxd(rdx, dword[lists + position * 4 + start]);
+  mov(ecx, dword[lists + position * 4 + (start + 4)]);
+  sub(ecx, edx);
+  mov(dword[frame(SlotCount)], ecx);
+  lea(rdx, ptr[lists + rdx * 4 + 4 * ktExpertListSlots(experts)]);
+  mov(ptr[frame(SlotList)], rdx);
+  emitUnits(tile);
+  inc(qword[frame(Active)]);
+  jmp(expertLoop);
+  L(done);
+}
+
+void ExpertKernel::emitUnits(const std::function<void(int, int)> &tile) {
+  const int lastRows = static_cast<int>(n - (units - 1) * rowsPerUnit);
+  Label unitLoop, partial, next, done;
+  mov(eax, dword[frame(UnitBegin)]);
+  mov(qword[frame(Unit)], rax);
+  L(unitLoop);
+  mov(rax, qword[frame(Unit)]);
+  cmp(eax, dword[frame(UnitEnd)]);
+  jae(done);
+  if (lastRows < rowsPerUnit) {
+    cmp(eax, static_cast<uint32_t>(units - 1));
+    je(partial);
+  }
+  emitSlotTiles(rowsPerUnit, tile);
+  L(next);
+  inc(qword[frame(Unit)]);
+  jmp(unitLoop);
+  if (lastRows < rowsPerUnit) {
+    L(partial);
+    emitSlotTiles(lastRows, tile);
+    jmp(next);
+  }
+  L(done);
+}
+
+void ExpertKernel::emitSlotTiles(int rows, const std::function<void(int, int)> &tile) {
+  emitTiles(SlotCount, tileSizes(m, dense && !dynamic), [&](int tokens) {
+    if (!dense)
+      mov(rdx, ptr[frame(SlotList)]);
+    for (int t = 0; t < tokens; ++t) {
+      if (dense)
+        lea(rax, ptr[tokenCursor + t]);
+      else
+        mov(eax, dword[rdx + tokenCursor * 4 + 4 * t]);
+      mov(qword[frame(slotNumbers + size_t(t) * 8)], rax);
+    }
+    tile(tokens, rows);
+  });
+}
+
+void ExpertKernel::emitWeightAddress(const Reg64 &dst, size_t base, const MatrixWeights &weights,
+                                     int64_t expertRows) {
+  imul(dst, ptr[frame(Expert)], immediate(expertRows, "rows of an expert"));
+  mov(rax, qword[frame(Unit)]);
+  lea(dst, ptr[dst + rax * rowsPerUnit]);
+  imul(dst, dst, immediate(weights.rowBytes, "a weight row"));
+  add(dst, ptr[frame(base)]);
+}
+
+void ExpertKernel::emitSlotQuotient(int t, int64_t divisor) {
+  mov(rax, qword[frame(slotNumbers + size_t(t) * 8)]);
+  if (divisor == 1)
+    return;
+  if ((divisor & (divisor - 1)) == 0) {
+    shr(rax, __builtin_ctzll(divisor));
+    return;
+  }
+  xor_(edx, edx);
+  mov(ecx, static_cast<uint32_t>(divisor));
+  div(ecx);
+}
+
+void ExpertKernel::emitActivations(size_t base, int tokens, int64_t bytes, int64_t divisor) {
+  for (int t = 0; t < tokens; ++t) {
+    emitSlotQuotient(t, divisor);
+    imul(token(t), rax, immediate(bytes, "an activation row"));
+    add(token(t), ptr[frame(base)]);
+  }
+}
+
+} // namespace ktc::x64

@@ -1,0 +1,47 @@
+// Base of gate_up and down: the loops over active experts, row groups and the slots of an expert.
+//
+// Experts are the outer loop, so that a thread streams its rows of one expert after the other, and so that
+// `down` adds experts in ascending order. Without lists (`dense`) expert 0 serves all tokens and slot = token.
+#pragma once
+
+#include "templates/x64/matrix/matrix_kernel.h"
+
+namespace ktc::x64 {
+
+class ExpertKernel : public MatrixKernel {
+protected:
+  ExpertKernel(const Params &params, const Target &target);
+
+  enum Slot : size_t {
+    Tokens = ownSlots,      // tokens of the replay
+    UnitBegin = Tokens + 8, // units of this thread, and the current one
+    UnitEnd = UnitBegin + 8,
+    Unit = UnitEnd + 8,
+    Lists = Unit + 8,      // expert lists
+    Active = Lists + 8,    // position of the current expert among the active ones
+    Expert = Active + 8,   // its id
+    SlotList = Expert + 8, // address of its slots, and how many they are
+    SlotCount = SlotList + 8,
+    ExpertSlots = SlotCount + 8 // first slot of the families
+  };
+
+  // Loads token count, units and (with lists) operand `listsOperand` into the frame. `args` must be intact.
+  void loadCommonArguments(int listsOperand);
+  // The loops. `tile(tokens, rows)` is emitted with slotNumbers of the tile filled.
+  void emitExperts(const std::function<void(int tokens, int rows)> &tile);
+  // dst = base operand (frame slot) + (expert id * expertRows + first row of the unit) * bytes of a row.
+  void emitWeightAddress(const Reg64 &dst, size_t base, const MatrixWeights &weights, int64_t expertRows);
+  // token(t) = base (frame slot) + row of slot t * rowBytes, the row being slot / divisor.
+  void emitActivations(size_t base, int tokens, int64_t bytes, int64_t divisor);
+  // rax = slot t of the tile divided by `divisor`. Clobbers rdx, rcx.
+  void emitSlotQuotient(int t, int64_t divisor);
+
+  int64_t n, m, experts, topK, units;
+  bool dense, dynamic;
+
+private:
+  void emitUnits(const std::function<void(int, int)> &tile);
+  void emitSlotTiles(int rows, const std::function<void(int, int)> &tile);
+};
+
+} // namespace ktc::x64

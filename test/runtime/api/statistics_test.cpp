@@ -1,0 +1,39 @@
+// Order statistics of benchmark repetitions, and the read-bandwidth measurement.
+#include "runtime/api/bandwidth.h"
+#include "runtime/api/statistics.h"
+
+#include <gtest/gtest.h>
+
+using namespace ktrt::api;
+
+TEST(Summarize, NothingMeasured) {
+  KtrtRate rate = summarize({});
+  EXPECT_EQ(rate.min, 0);
+  EXPECT_EQ(rate.median, 0);
+  EXPECT_EQ(rate.max, 0);
+}
+
+TEST(Summarize, OneValue) {
+  KtrtRate rate = summarize({5});
+  EXPECT_EQ(rate.min, 5);
+  EXPECT_EQ(rate.median, 5);
+  EXPECT_EQ(rate.max, 5);
+}
+
+TEST(Summarize, OddCountTakesTheMiddle) {
+  KtrtRate rate = summarize({9, 1, 4});
+  EXPECT_EQ(rate.min, 1);
+  EXPECT_EQ(rate.median, 4);
+  EXPECT_EQ(rate.max, 9);
+}
+
+TEST(Summarize, EvenCountTakesTheMeanOfTheMiddleTwo) { EXPECT_EQ(summarize({10, 2, 4, 1}).median, 3); }
+
+TEST(ReadBandwidth, IsPlausible) {
+  auto rate = measureReadBandwidth(2, 64 << 20, 2);
+  ASSERT_TRUE(rate) << rate.error().message;
+  EXPECT_GT(*rate, 1e8);  // slower than any machine that could run this
+  EXPECT_LT(*rate, 1e14); // faster than any cache: the loop was optimised away
+}
+
+TEST(ReadBandwidth, RefusesBuffersThatCannotBe) { EXPECT_FALSE(measureReadBandwidth(1, uint64_t(1) << 60, 1)); }

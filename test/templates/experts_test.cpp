@@ -1,0 +1,172 @@
+// Sweep of `gate_up` and `down`: every format, ISA and token count, with expert lists and dense.
+#include "test/templates/support/host.h"
+#include "test/templates/support/matrix_case.h"
+
+#include <gtest/gtest.h>
+#include <random>
+
+namespace ktc::test {
+
+namespace {
+
+constexpr int64_t experts = 5, topK = 3, mostTokens = 17;
+
+// Distinct experts per token; reproducible, so that the first tokens are the same for every count.
+std::vector<int32_t> chosenExperts(int64_t tokens) {
+  std::mt19937 random(11);
+  std::vector<int32_t> ids;
+  for (int64_t t = 0; t < tokens; ++t) {
+    const int32_t first = static_cast<int32_t>(random() % experts);
+    for (int32_t choice = 0; choice < topK; ++choice)
+      ids.push_back(static_cast<int32_t>((first + choice * 2) % experts));
+  }
+  return ids;
+}
+
+struct Shape {
+  int64_t n, k, tokens;
+  bool dense;
+  int64_t slots() const { return dense ? tokens : tokens * topK; }
+  int64_t matrices() const { return dense ? 1 : experts; }
+};
+
+void addCommon(KernelCase &test, const Shape &shape) {
+  test.params["n"] = shape.n;
+  test.params["k"] = shape.k;
+  test.params["m"] = shape.tokens;
+  test.params["dynamic"] = int64_t(1);
+  test.params["dense"] = int64_t(shape.dense);
+  if (!shape.dense) {
+    test.params["experts"] = experts;
+    test.params["top_k"] = topK;
+  }
+  test.units = static_cast<uint32_t>((shape.n + 3) / 4);
+  test.step.nTokens = static_cast<uint32_t>(shape.tokens);
+}
+
+Bytes listsFor(const Shape &shape) {
+  return shape.dense ? Bytes() : expertLists(chosenExperts(shape.tokens), experts);
+}
+
+KernelCase gateUpCase(const std::string &gate, const std::string &up, const Shape &shape, const char *act) {
+  const KtTypeInfo &gateFormat = formatInfo(gate), &upFormat = formatInfo(up);
+  KernelCase test;
+  test.family = "gate_up";
+  test.params = {{"format_gate", gate}, {"format_up", up}, {"act", act}};
+  addCommon(test, shape);
+  std::vector<float> x = activationValues(shape.tokens, shape.k, 1);
+  const bool anyF32 = ktTypeTakesF32Activations(gateFormat.id) || ktTypeTakesF32Activations(upFormat.id);
+  const bool anyQ8 = !ktTypeTakesF32Activations(gateFormat.id) || !ktTypeTakesF32Activations(upFormat.id);
+  test.operands = {anyF32 ? toBytes(x) : Bytes(),
+                   anyQ8 ? activationRows(formatInfo("q8_0"), shape.tokens, shape.k, 1) : Bytes(),
+                   weightRows(gateFormat, shape.matrices() * shape.n, shape.k, 2),
+                   weightRows(upFormat, shape.matrices() * shape.n, shape.k, 3),
+                   toBytes(std::vector<float>(shape.slots() * shape.n, 9.0f)),
+                   listsFor(shape)};
+  test.outputs = {4};
+  return test;
+}
+
+KernelCase downCase(const std::string &name, const Shape &shape, bool weighted, bool accumulate) {
+  const KtTypeInfo &format = formatInfo(name);
+  KernelCase test;
+  test.family = "down";
+  test.params = {{"format", name}, {"accumulate", int64_t(accumulate)}, {"y_stride", shape.n + 1}};
+  addCommon(test, shape);
+  Bytes h = activationRows(format, shape.slots(), shape.k, 4);
+  const bool takesF32 = ktTypeTakesF32Activations(format.id);
+  test.operands = {takesF32 ? h : Bytes(),
+                   takesF32 ? Bytes() : h,
+                   weightRows(format, shape.matrices() * shape.n, shape.k, 5),
+                   toBytes(std::vector<float>(shape.tokens * (shape.n + 1), 0.5f)),
+                   listsFor(shape),
+                   weighted ? toBytes(randomFloats(6, shape.slots())) : Bytes()};
+  test.outputs = {3};
+  return test;
+}
+
+int64_t lengthFor(const KtTypeInfo &format) {
+  return format.blockElements == 1 ? 45 : format.blockElements == 32 ? 352 : 512;
+}
+
+class Formats : public testing::TestWithParam<std::string> {};
+
+TEST_P(Formats, gateUp) {
+  for (bool dense : {false, true})
+    for (const char *act : {"silu", "gelu_tanh"}) {
+      const Shape shape = {10, lengthFor(formatInfo(GetParam())), mostTokens, dense};
+      KernelCase test = gateUpCase(GetParam(), GetParam(), shape, act);
+      Bytes want = runReference(test)[4];
+      for (Isa isa : runnableIsas()) {
+        SCOPED_TRACE(kernelName(test.family, test.params) + std::string(isaName(isa)));
+        expectClose(4, runGenerated(test, isa)[4], want);
+      }
+    }
+}
+
+TEST_P(Formats, down) {
+  for (bool dense : {false, true})
+    for (bool accumulate : {false, true}) {
+      const Shape shape = {10, lengthFor(formatInfo(GetParam())), mostTokens, dense};
+      KernelCase test = downCase(GetParam(), shape, accumulate != dense, accumulate);
+      Bytes want = runReference(test)[3];
+      for (Isa isa : runnableIsas()) {
+        SCOPED_TRACE(kernelName(test.family, test.params) + std::string(isaName(isa)));
+        expectClose(3, runGenerated(test, isa)[3], want);
+      }
+    }
+}
+
+// The first tokens of any count, exact or dynamic, have the bits of the largest count.
+TEST_P(Formats, tokensDoNotInfluenceEachOther) {
+  const int64_t n = 6, k = lengthFor(formatInfo(GetParam()));
+  for (Isa isa : runnableIsas())
+    for (bool dense : {false, true}) {
+      const Shape whole = {n, k, mostTokens, dense};
+      Bytes h = runGenerated(gateUpCase(GetParam(), GetParam(), whole, "silu"), isa)[4];
+      Bytes y = runGenerated(downCase(GetParam(), whole, true, false), isa)[3];
+      for (int64_t m : {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17})
+        for (bool dynamic : {false, true}) {
+          SCOPED_TRACE(std::string(isaName(isa)) + " m " + std::to_string(m) + (dynamic ? " dynamic" : ""));
+          const Shape part = {n, k, m, dense};
+          const uint32_t tokens = static_cast<uint32_t>(m);
+          KernelCase gateUp = withTokens(gateUpCase(GetParam(), GetParam(), part, "silu"), m, dynamic, tokens);
+          KernelCase down = withTokens(downCase(GetParam(), part, true, false), m, dynamic, tokens);
+          Bytes partH = runGenerated(gateUp, isa)[4], partY = runGenerated(down, isa)[3];
+          EXPECT_TRUE(std::equal(partH.begin(), partH.end(), h.begin())) << "gate_up";
+          EXPECT_TRUE(std::equal(partY.begin(), partY.end(), y.begin())) << "down";
+        }
+    }
+}
+
+// Any split of the units gives the same bits.
+TEST_P(Formats, unitsDoNotInfluenceEachOther) {
+  const Shape shape = {14, lengthFor(formatInfo(GetParam())), 3, false};
+  for (Isa isa : runnableIsas())
+    for (KernelCase test :
+         {gateUpCase(GetParam(), GetParam(), shape, "silu"), downCase(GetParam(), shape, true, true)}) {
+      SCOPED_TRACE(test.family + " " + std::string(isaName(isa)));
+      EXPECT_EQ(runGenerated(test, isa, 1), runGenerated(test, isa, 3));
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Experts, Formats, testing::ValuesIn(formatNames()),
+                         [](const auto &info) { return info.param; });
+
+// Gate and up of different formats: one wants q8 rows, the other float32 rows, or other block sizes.
+TEST(MixedFormats, gateUp) {
+  for (auto [gate, up, k] : {std::tuple<const char *, const char *, int64_t>{"q4_k", "f16", 256},
+                             {"f32", "q8_0", 96},
+                             {"q6_k", "q5_0", 512}}) {
+    KernelCase test = gateUpCase(gate, up, {9, k, 6, false}, "silu");
+    Bytes want = runReference(test)[4];
+    for (Isa isa : runnableIsas()) {
+      SCOPED_TRACE(std::string(gate) + " " + up + " " + std::string(isaName(isa)));
+      expectClose(4, runGenerated(test, isa)[4], want);
+    }
+  }
+}
+
+} // namespace
+
+} // namespace ktc::test

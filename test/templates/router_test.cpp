@@ -1,0 +1,248 @@
+// router_topk and expert_group: generated code against the references, and the references against brute force.
+#include "test/templates/kernel_case.h"
+
+#include <algorithm>
+#include <cmath>
+#include <gtest/gtest.h>
+#include <limits>
+#include <numeric>
+#include <random>
+#include <set>
+
+using namespace ktc;
+using namespace ktc::test;
+
+namespace {
+
+struct Router {
+  int64_t experts, topK;
+  std::string gating = "softmax";
+  bool bias = false, norm = false;
+  double scale = 1.0;
+  int64_t groups = 1, groupsUsed = 1;
+};
+
+KernelCase routerCase(const Router &router, std::vector<float> logits, std::vector<float> bias) {
+  KernelCase result;
+  result.family = "router_topk";
+  result.params = {{"experts", router.experts},    {"top_k", router.topK},
+                   {"gating", router.gating},      {"bias", int64_t(router.bias)},
+                   {"norm", int64_t(router.norm)}, {"scale", router.scale},
+                   {"groups", router.groups},      {"groups_used", router.groupsUsed}};
+  size_t tokens = logits.size() / router.experts;
+  result.operands = {toBytes(logits), router.bias ? toBytes(bias) : Bytes(), Bytes(tokens * router.topK * 4),
+                     Bytes(tokens * router.topK * 4)};
+  result.outputs = {2, 3};
+  result.units = static_cast<uint32_t>(tokens);
+  result.step = {result.units, 0, 0, 0};
+  return result;
+}
+
+KernelCase routerCase(const Router &router, int64_t tokens, uint32_t seed = 1) {
+  return routerCase(router, randomFloats(seed, tokens * router.experts, 1.5f),
+                    randomFloats(seed + 1, router.experts, 0.1f));
+}
+
+// Ids must be the same, weights close.
+void expectSameRoute(size_t operand, const Bytes &got, const Bytes &want) {
+  operand == 2 ? expectEqual(operand, got, want) : expectClose(operand, got, want);
+}
+
+const std::vector<Router> shapes = {
+    {64, 6, "softmax", false, false, 1.0},
+    {128, 8, "softmax", false, true, 1.0},
+    {60, 4, "softmax", false, false, 1.0},
+    {8, 2, "topk_softmax", false, false, 1.0},
+    {8, 2, "softmax", false, true, 1.0},
+    {256, 8, "sigmoid", true, true, 2.5, 8, 4},
+    {384, 8, "sigmoid", true, true, 2.827, 1, 1},
+    {160, 6, "softmax", false, false, 16.0, 8, 3},
+    {1024, 16, "sigmoid", true, false, 1.0, 16, 5},
+    {12, 3, "sigmoid", true, true, 1.0, 4, 2},
+    {7, 7, "softmax", true, true, 1.0},
+    {1, 1, "softmax", false, false, 1.0},
+    {9, 2, "topk_softmax", true, true, 3.0, 3, 2},
+    {512, 40, "topk_softmax", true, false, 1.0, 2, 1},
+    {6, 2, "sigmoid", true, true, 1.0, 6, 3},
+    {33, 17, "sigmoid", false, true, 1.0, 1, 1},
+};
+
+TEST(RouterTopk, SameAsReference) {
+  for (const Router &router : shapes)
+    for (int64_t tokens : {1, 2, 7})
+      checkKernel(routerCase(router, tokens), expectSameRoute);
+}
+
+TEST(RouterTopk, TiesGoToTheLowerIndex) {
+  for (Router router : shapes) {
+    router.norm = true;
+    // All equal, then two levels.
+    checkKernel(
+        routerCase(router, std::vector<float>(router.experts, 0.25f), std::vector<float>(router.experts)),
+        expectSameRoute);
+    std::vector<float> levels(router.experts);
+    for (size_t i = 0; i < levels.size(); ++i)
+      levels[i] = i % 3 ? 1.0f : -1.0f;
+    checkKernel(routerCase(router, levels, std::vector<float>(router.experts)), expectSameRoute);
+  }
+}
+
+TEST(RouterTopk, NanGivesValidDistinctIds) {
+  for (const Router &router : shapes) {
+    std::vector<float> logits = randomFloats(3, 3 * router.experts);
+    logits[0] = std::nanf("");
+    std::fill(logits.begin() + router.experts, logits.begin() + 2 * router.experts, std::nanf(""));
+    logits[2 * router.experts] = std::numeric_limits<float>::infinity();
+    logits[3 * router.experts - 1] = -std::numeric_limits<float>::infinity();
+    KernelCase route = routerCase(router, logits, randomFloats(4, router.experts));
+    checkKernel(route, [&](size_t operand, const Bytes &got, const Bytes &) {
+      if (operand != 2)
+        return;
+      std::vector<int32_t> ids = fromBytes<int32_t>(got);
+      for (size_t token = 0; token < 3; ++token) {
+        std::set<int32_t> distinct(ids.begin() + token * router.topK, ids.begin() + (token + 1) * router.topK);
+        EXPECT_EQ(distinct.size(), size_t(router.topK));
+        EXPECT_GE(*distinct.begin(), 0);
+        EXPECT_LT(*distinct.rbegin(), router.experts);
+      }
+    });
+  }
+}
+
+// The definition of templates/README.md in double precision, by sorting.
+std::pair<std::vector<int32_t>, std::vector<float>>
+bruteForce(const Router &router, const std::vector<float> &logits, const std::vector<float> &bias) {
+  size_t experts = logits.size();
+  std::vector<double> p(logits.begin(), logits.end());
+  if (router.gating == "sigmoid")
+    for (double &value : p)
+      value = 1 / (1 + std::exp(-value));
+  if (router.gating == "softmax") {
+    double sum = 0;
+    for (double &value : p)
+      sum += value = std::exp(value);
+    for (double &value : p)
+      value /= sum;
+  }
+  std::vector<double> choice(p);
+  for (size_t i = 0; i < experts && router.bias; ++i)
+    choice[i] += bias[i];
+  auto order = [](const std::vector<double> &values) {
+    std::vector<int32_t> indices(values.size());
+    std::iota(indices.begin(), indices.end(), 0);
+    std::stable_sort(indices.begin(), indices.end(), [&](int a, int b) { return values[a] > values[b]; });
+    return indices;
+  };
+  if (router.groups > 1) {
+    size_t size = experts / router.groups;
+    std::vector<double> scores;
+    for (int64_t group = 0; group < router.groups; ++group) {
+      std::vector<double> members(choice.begin() + group * size, choice.begin() + (group + 1) * size);
+      std::vector<int32_t> best = order(members);
+      scores.push_back(members[best[0]] + (size > 1 ? members[best[1]] : 0));
+    }
+    std::vector<int32_t> ranking = order(scores);
+    for (int64_t rank = router.groupsUsed; rank < router.groups; ++rank)
+      std::fill_n(choice.begin() + ranking[rank] * size, size, -1e300);
+  }
+  std::vector<int32_t> ids = order(choice);
+  ids.resize(router.topK);
+  std::vector<double> chosen;
+  for (int32_t id : ids)
+    chosen.push_back(router.gating == "topk_softmax" ? std::exp(p[id]) : p[id]);
+  double sum = std::accumulate(chosen.begin(), chosen.end(), 0.0);
+  bool divide = router.norm || router.gating == "topk_softmax";
+  std::vector<float> weights;
+  for (double value : chosen)
+    weights.push_back(static_cast<float>(value / (divide ? sum : 1.0) * router.scale));
+  return {ids, weights};
+}
+
+TEST(RouterTopk, ReferenceMatchesBruteForce) {
+  for (const Router &router : shapes)
+    for (uint32_t seed = 1; seed < 6; ++seed) {
+      std::vector<float> logits = randomFloats(seed, router.experts, 1.5f),
+                         bias = randomFloats(9, router.experts, 0.1f);
+      auto [ids, weights] = bruteForce(router, logits, bias);
+      std::vector<Bytes> result = runReference(routerCase(router, logits, bias));
+      EXPECT_EQ(fromBytes<int32_t>(result[2]), ids);
+      EXPECT_LE(nmse(fromBytes<float>(result[3]), weights), 1e-10);
+    }
+}
+
+TEST(RouterTopk, TinySumIsNotDividedBy) {
+  // Sigmoids near zero: the divisor is the floor, so the weights stay tiny instead of summing to one.
+  Router router = {16, 2, "sigmoid", false, true};
+  KernelCase route = routerCase(router, std::vector<float>(16, -20.0f), {});
+  checkKernel(route, expectSameRoute);
+  float weight = fromBytes<float>(runReference(route)[3])[0];
+  EXPECT_NEAR(weight, std::exp(-20.0) / 6.103515625e-5, 1e-8);
+}
+
+KernelCase groupCase(int64_t experts, int64_t topK, const std::vector<int32_t> &ids, bool dynamic) {
+  KernelCase result;
+  result.family = "expert_group";
+  int64_t tokens = static_cast<int64_t>(ids.size()) / topK;
+  result.params = {{"experts", experts},
+                   {"top_k", topK},
+                   {"m", dynamic ? tokens + 3 : tokens},
+                   {"dynamic", int64_t(dynamic)}};
+  result.operands = {toBytes(ids), Bytes(ktExpertListBytes(experts, ids.size()), 0x11)};
+  result.outputs = {1};
+  result.step = {static_cast<uint32_t>(tokens), 0, 0, 0};
+  return result;
+}
+
+std::vector<int32_t> randomIds(int64_t experts, int64_t topK, int64_t tokens, uint32_t seed) {
+  std::mt19937 generator(seed);
+  std::vector<int32_t> all(experts), ids;
+  std::iota(all.begin(), all.end(), 0);
+  for (int64_t token = 0; token < tokens; ++token) {
+    std::shuffle(all.begin(), all.end(), generator);
+    ids.insert(ids.end(), all.begin(), all.begin() + topK);
+  }
+  return ids;
+}
+
+TEST(ExpertGroup, SameBytesAsReference) {
+  for (auto [experts, topK] : {std::pair{1, 1}, {8, 2}, {64, 6}, {65, 5}, {256, 8}, {384, 8}, {1024, 16}})
+    for (int64_t tokens : {1, 2, 16, 77})
+      for (bool dynamic : {false, true})
+        checkKernel(groupCase(experts, topK, randomIds(experts, topK, tokens, 5), dynamic), expectEqual);
+}
+
+TEST(ExpertGroup, SkipsIdsOutOfRange) {
+  checkKernel(groupCase(8, 2, {3, -1, 8, 2147483647, 3, 0, -2147483647 - 1, 7}, false), expectEqual);
+}
+
+TEST(ExpertGroup, ReferenceListsEverySlotOnce) {
+  const int64_t experts = 40, topK = 4;
+  std::vector<int32_t> ids = randomIds(experts, topK, 9, 2);
+  std::vector<int32_t> lists = fromBytes<int32_t>(runReference(groupCase(experts, topK, ids, false))[1]);
+  std::set<int32_t> used(ids.begin(), ids.end());
+  ASSERT_EQ(lists[0], int32_t(used.size()));
+  EXPECT_TRUE(std::all_of(lists.begin() + 1, lists.begin() + 16, [](int32_t value) { return value == 0; }));
+  const int32_t *start = &lists[ktExpertListStart(experts)], *slots = &lists[ktExpertListSlots(experts)];
+  EXPECT_TRUE(std::equal(used.begin(), used.end(), lists.begin() + 16));
+  EXPECT_EQ(start[0], 0);
+  EXPECT_EQ(start[lists[0]], int32_t(ids.size()));
+  for (int32_t group = 0; group < lists[0]; ++group) {
+    EXPECT_TRUE(std::is_sorted(slots + start[group], slots + start[group + 1]));
+    for (int32_t i = start[group]; i < start[group + 1]; ++i)
+      EXPECT_EQ(ids[slots[i]], lists[16 + group]);
+  }
+}
+
+TEST(RouterFamilies, RefuseBadParameters) {
+  expectRefused("router_topk", {{"top_k", 2}}, "'experts'");
+  expectRefused("router_topk", {{"experts", 8}, {"top_k", 9}}, "'top_k'");
+  expectRefused("router_topk", {{"experts", 8}, {"top_k", 5}, {"groups", 4}, {"groups_used", 2}}, "'top_k'");
+  expectRefused("router_topk", {{"experts", 8}, {"top_k", 2}, {"groups", 3}}, "'groups'");
+  expectRefused("router_topk", {{"experts", 8}, {"top_k", 2}, {"groups_used", 2}}, "'groups_used'");
+  expectRefused("router_topk", {{"experts", 8}, {"top_k", 2}, {"gating", "relu"}}, "'gating'");
+  expectRefused("router_topk", {{"experts", 8}, {"top_k", 2}, {"bias", 2}}, "'bias'");
+  expectRefused("expert_group", {{"experts", 0}, {"top_k", 2}}, "'experts'");
+  expectRefused("expert_group", {{"experts", 8}, {"top_k", 2}, {"m", -1}}, "'m'");
+}
+
+} // namespace

@@ -1,0 +1,72 @@
+// Ready-made kernel calls of the matrix families: see matrix_case.h.
+#include "test/templates/support/matrix_case.h"
+
+#include "test/templates/support/encode.h"
+
+#include <algorithm>
+
+namespace ktc::test {
+
+std::vector<std::string> formatNames() {
+  return {
+#define KT_NAME(suffix, id, name, elements, bytes) name,
+      KT_FOR_EACH_TYPE(KT_NAME)
+#undef KT_NAME
+  };
+}
+
+const KtTypeInfo &formatInfo(const std::string &name) {
+  for (uint32_t id = 0; id < 64; ++id)
+    if (const KtTypeInfo *info = ktTypeInfo(id); info && name == info->name)
+      return *info;
+  return *ktTypeInfo(KT_TYPE_F32);
+}
+
+std::vector<int64_t> testLengths(const KtTypeInfo &format) {
+  if (format.blockElements == 256)
+    return {256, 768};
+  if (format.blockElements == 32)
+    return {32, 96, 256, 704};
+  return {1, 7, 33, 160};
+}
+
+Bytes weightRows(const KtTypeInfo &format, int64_t rows, int64_t k, uint32_t seed, bool hostile) {
+  if (hostile)
+    return hostileBlocks(format.id, rows * k, seed);
+  return encode(format.id, randomFloats(seed, rows * k, 0.05f));
+}
+
+std::vector<float> activationValues(int64_t rows, int64_t k, uint32_t seed) {
+  return randomFloats(seed, rows * k);
+}
+
+Bytes activationRows(const KtTypeInfo &format, int64_t rows, int64_t k, uint32_t seed) {
+  std::vector<float> values = activationValues(rows, k, seed);
+  return ktTypeTakesF32Activations(format.id) ? toBytes(values) : encodeQ8(values, k);
+}
+
+Bytes expertLists(const std::vector<int32_t> &ids, int64_t experts) {
+  std::vector<int32_t> lists(ktExpertListBytes(experts, ids.size()) / 4);
+  int32_t position = 0;
+  for (int32_t expert = 0; expert < experts; ++expert) {
+    int32_t first = position;
+    for (size_t slot = 0; slot < ids.size(); ++slot)
+      if (ids[slot] == expert)
+        lists[ktExpertListSlots(experts) + position++] = static_cast<int32_t>(slot);
+    if (position == first)
+      continue;
+    lists[ktExpertListIds() + lists[0]] = expert;
+    lists[ktExpertListStart(experts) + lists[0]] = first;
+    lists[ktExpertListStart(experts) + ++lists[0]] = position;
+  }
+  return toBytes(lists);
+}
+
+KernelCase withTokens(KernelCase kernelCase, int64_t m, bool dynamic, uint32_t tokens) {
+  kernelCase.params["m"] = m;
+  kernelCase.params["dynamic"] = int64_t(dynamic);
+  kernelCase.step.nTokens = tokens;
+  return kernelCase;
+}
+
+} // namespace ktc::test
