@@ -1,7 +1,8 @@
 // Checked reading of kernel parameters, shared by the generators and the references.
 //
-// Both reject the same parameter sets. Checks throw ParamError, which never leaves x64::generate() and
-// reference::find(): they turn it into a kt::Error.
+// Both read the same parameters by the same rules; generators also refuse strides whose byte size needs more
+// than 31 bits. Checks throw ParamError, which never leaves x64::generate() and reference::find(): they turn it
+// into a kt::Error.
 #pragma once
 
 #include "runtime/abi/kt_abi.h"
@@ -20,8 +21,8 @@ struct ParamError : std::runtime_error {
 
 // Largest size any dimension, stride or count may have: products with element sizes stay far below 2^63.
 constexpr int64_t maxDimension = int64_t(1) << 30;
-// Largest row of a weight matrix, and most tokens of a replay: offsets inside four rows or eight tokens then
-// fit 32 bits.
+// Largest row of a weight matrix, most tokens of a replay, most experts and batches: generated code keeps
+// offsets within four rows, and strides, in 32-bit immediates.
 constexpr int64_t maxRowElements = int64_t(1) << 22;
 constexpr int64_t maxTokensPerReplay = int64_t(1) << 20;
 constexpr int64_t maxExperts = int64_t(1) << 16, maxBatch = int64_t(1) << 16;

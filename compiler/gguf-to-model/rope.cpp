@@ -91,13 +91,14 @@ RopeParameters readRope(ModelBuilder &model, StringRef style, int64_t dims) {
   rope.scoreMagnitude = scaling.scoreMagnitude;
   if (keys.failed())
     return rope;
-  // Should the attribute's own checks refuse what passed ours, the error is a diagnostic and the attribute null.
+  // Should the attribute's own checks refuse what passed ours, the error is a diagnostic and the attribute
+  // null.
   auto emitError = [&] { return mlir::emitError(model.builder.getUnknownLoc()); };
   using model::Real;
-  rope.attribute = model::RopeAttr::getChecked(
-      emitError, model.builder.getContext(), style, dims, Real(base), StringRef(scaling.kind),
-      Real(scaling.factor), scaling.originalContext, Real(scaling.betaFast), Real(scaling.betaSlow),
-      Real(scaling.magnitude), factors);
+  rope.attribute = model::RopeAttr::getChecked(emitError, model.builder.getContext(), style, dims, Real(base),
+                                               StringRef(scaling.kind), Real(scaling.factor),
+                                               scaling.originalContext, Real(scaling.betaFast),
+                                               Real(scaling.betaSlow), Real(scaling.magnitude), factors);
   return rope;
 }
 

@@ -125,6 +125,9 @@ bool VerifierState::checkShape(uint32_t index) {
   if (dimensions == 0 || dimensions > kMaxDimensions)
     return fail("weights[%u] ('%s') has %u dimensions, expected 1 to %u", index, weight.name()->c_str(),
                 dimensions, kMaxDimensions);
+  // flatbuffers checks where a vector begins, but not that its 64-bit elements are aligned.
+  if (reinterpret_cast<uintptr_t>(weight.shape()->Data()) % alignof(uint64_t) != 0)
+    return fail("weights[%u] ('%s'): its shape is misaligned", index, weight.name()->c_str());
   uint64_t row = weight.shape()->Get(0);
   if (row == 0 || row % type->blockElements != 0)
     return fail("weights[%u] ('%s'): rows of %" PRIu64 " elements are no multiple of the %u in a block of %s",

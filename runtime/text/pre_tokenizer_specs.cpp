@@ -49,8 +49,9 @@ const char *const deepseekV3[] = {
     "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+"
     "| ?[\\p{P}\\p{S}]+[\\r\\n]*|" WS_TAIL, nullptr};
 const char *const deepseekLlm[] = {
-    "[\\r\\n]", "[" WS "]?[" DEEPSEEK_LETTERS "]+", "[" WS "]?[!-/:-~\\x{ff01}-\\x{ff0f}\\x{ff1a}-\\x{ff5e}\\x{2018}-\\x{201f}\\x{3000}-\\x{3002}]+", "[" WS "]+\\z", CJK_WIDE, "\\p{N}",
-    nullptr};
+    "[\\r\\n]", "[" WS "]?[" DEEPSEEK_LETTERS "]+",
+    "[" WS "]?[!-/:-~\\x{ff01}-\\x{ff0f}\\x{ff1a}-\\x{ff5e}\\x{2018}-\\x{201f}\\x{3000}-\\x{3002}]+",
+    "[" WS "]+\\z", CJK_WIDE, "\\p{N}", nullptr};
 const char *const deepseekCoder[] = {"[\\r\\n]", "[" WS "]?\\p{L}+", "[" WS "]?\\p{P}+", CJK_WIDE, "\\p{N}", nullptr};
 // What files without a name were converted with: the chain of llama.cpp's fallback.
 const char *const fallback[] = {"[\\p{P}\\$\\+<=>\\^~\\|]+", GPT2, "\\p{N}+", "[0-9][0-9][0-9]", nullptr};

@@ -22,8 +22,7 @@ std::vector<float> q8Values(const void *base, int64_t k, int64_t row);
 // Dot product in double precision.
 double dot(const std::vector<float> &weights, const float *x);
 
-// The half-open range of units a call covers, and the first row and number of rows of a unit of an n-row
-// matrix.
+// Work units of a matrix with `n` rows.
 inline int64_t unitsOf(int64_t n) { return (n + KT_ROWS_PER_UNIT - 1) / KT_ROWS_PER_UNIT; }
 
 } // namespace ktc::reference

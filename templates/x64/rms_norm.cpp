@@ -5,6 +5,8 @@
 #include "templates/x64/blocks/quantize_block.h"
 #include "templates/x64/blocks/units.h"
 
+#include <algorithm>
+
 namespace ktc::x64 {
 namespace {
 

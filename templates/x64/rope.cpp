@@ -4,6 +4,8 @@
 // within the pair. For "neox" the pairs are half a head apart, and the table is taken apart instead.
 #include "templates/x64/blocks/units.h"
 
+#include <algorithm>
+
 namespace ktc::x64 {
 namespace {
 

@@ -89,9 +89,9 @@ int64_t lengthFor(const KtTypeInfo &format) {
   return format.blockElements == 1 ? 45 : format.blockElements == 32 ? 352 : 512;
 }
 
-class Formats : public testing::TestWithParam<std::string> {};
+class ExpertFormats : public testing::TestWithParam<std::string> {};
 
-TEST_P(Formats, gateUp) {
+TEST_P(ExpertFormats, gateUp) {
   for (bool dense : {false, true})
     for (const char *act : {"silu", "gelu_tanh"}) {
       const Shape shape = {10, lengthFor(formatInfo(GetParam())), mostTokens, dense};
@@ -104,7 +104,7 @@ TEST_P(Formats, gateUp) {
     }
 }
 
-TEST_P(Formats, down) {
+TEST_P(ExpertFormats, down) {
   for (bool dense : {false, true})
     for (bool accumulate : {false, true}) {
       const Shape shape = {10, lengthFor(formatInfo(GetParam())), mostTokens, dense};
@@ -118,7 +118,7 @@ TEST_P(Formats, down) {
 }
 
 // The first tokens of any count, exact or dynamic, have the bits of the largest count.
-TEST_P(Formats, tokensDoNotInfluenceEachOther) {
+TEST_P(ExpertFormats, tokensDoNotInfluenceEachOther) {
   const int64_t n = 6, k = lengthFor(formatInfo(GetParam()));
   for (Isa isa : runnableIsas())
     for (bool dense : {false, true}) {
@@ -140,7 +140,7 @@ TEST_P(Formats, tokensDoNotInfluenceEachOther) {
 }
 
 // Any split of the units gives the same bits.
-TEST_P(Formats, unitsDoNotInfluenceEachOther) {
+TEST_P(ExpertFormats, unitsDoNotInfluenceEachOther) {
   const Shape shape = {14, lengthFor(formatInfo(GetParam())), 3, false};
   for (Isa isa : runnableIsas())
     for (KernelCase test :
@@ -150,11 +150,11 @@ TEST_P(Formats, unitsDoNotInfluenceEachOther) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Experts, Formats, testing::ValuesIn(formatNames()),
+INSTANTIATE_TEST_SUITE_P(Experts, ExpertFormats, testing::ValuesIn(formatNames()),
                          [](const auto &info) { return info.param; });
 
 // Gate and up of different formats: one wants q8 rows, the other float32 rows, or other block sizes.
-TEST(MixedFormats, gateUp) {
+TEST(ExpertMixedFormats, gateUp) {
   for (auto [gate, up, k] : {std::tuple<const char *, const char *, int64_t>{"q4_k", "f16", 256},
                              {"f32", "q8_0", 96},
                              {"q6_k", "q5_0", 512}}) {

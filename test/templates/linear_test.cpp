@@ -56,10 +56,10 @@ std::vector<float> floatProducts(const KernelCase &kernelCase, int64_t n, int64_
   return y;
 }
 
-class Formats : public testing::TestWithParam<std::string> {};
+class LinearFormats : public testing::TestWithParam<std::string> {};
 
 // The full sweep: accuracy at the largest m, and every other form bit-equal to it.
-TEST_P(Formats, linearSweep) {
+TEST_P(LinearFormats, linearSweep) {
   for (Isa isa : runnableIsas())
     for (int64_t k : testLengths(formatInfo(GetParam())))
       for (int64_t n : {1, 6, 8}) {
@@ -80,7 +80,7 @@ TEST_P(Formats, linearSweep) {
       }
 }
 
-TEST_P(Formats, linearTakesAnyBytes) {
+TEST_P(LinearFormats, linearTakesAnyBytes) {
   const int64_t k = formatInfo(GetParam()).blockElements == 1 ? 160 : 768;
   for (Isa isa : runnableIsas()) {
     SCOPED_TRACE(isaName(isa));
@@ -91,7 +91,7 @@ TEST_P(Formats, linearTakesAnyBytes) {
 }
 
 // Batches with strides of their own, bias and accumulation, over units split in any way.
-TEST_P(Formats, linearBatchesBiasAccumulate) {
+TEST_P(LinearFormats, linearBatchesBiasAccumulate) {
   const KtTypeInfo &format = formatInfo(GetParam());
   const int64_t n = 6, k = format.blockElements == 1 ? 40 : 256, batch = 3, tokens = 5, weightRowsPerBatch = 7;
   const bool takesF32 = ktTypeTakesF32Activations(format.id);
@@ -127,7 +127,7 @@ TEST_P(Formats, linearBatchesBiasAccumulate) {
   }
 }
 
-TEST_P(Formats, embed) {
+TEST_P(LinearFormats, embed) {
   const KtTypeInfo &format = formatInfo(GetParam());
   for (bool hostile : {false, true})
     for (int64_t k : testLengths(format)) {
@@ -149,7 +149,7 @@ TEST_P(Formats, embed) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Matrix, Formats, testing::ValuesIn(formatNames()),
+INSTANTIATE_TEST_SUITE_P(Matrix, LinearFormats, testing::ValuesIn(formatNames()),
                          [](const auto &info) { return info.param; });
 
 } // namespace

@@ -1,0 +1,16 @@
+// Every check of sched.signal.
+// RUN: ktc-opt %s -split-input-file -verify-diagnostics
+
+sched.device @cpu "cpu" budget 0
+sched.lane @team on @cpu
+sched.entry @e capacity 1 {
+  // expected-error @+1 {{'sched.signal' op signal must not be negative, found -1}}
+  sched.signal -1 on @team
+}
+
+// -----
+
+sched.entry @e capacity 1 {
+  // expected-error @+1 {{'sched.signal' op @team is not a lane}}
+  sched.signal 0 on @team
+}
