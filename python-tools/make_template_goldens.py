@@ -5,6 +5,9 @@ Usage: python3 make_template_goldens.py FOLDER          (needs the package jinja
 
 The environment is the one that Hugging Face transformers sets up for chat templates. conversations.jsonl has one JSON object of
 variables per line; line i of NAME.golden is the text for it with line breaks escaped, or ERROR if the engine raises.
+
+The templates are written for these tests: roles, special tokens and call formats are those of the model families, the
+wording and the structure are our own, spread so that together they use every feature that published templates use.
 """
 import datetime
 import json

@@ -36,7 +36,7 @@ struct TargetOptions {
   std::string rules = "auto";
   std::string machineFile; // empty: this machine, detected
   std::string gpuMem;      // budget of cuda:0, e.g. "24GiB"; empty: as the policy says
-  std::string gpu = "none";
+  bool gpuCode = true;     // false: `auto` must not choose a GPU, since no code can be generated for it
 };
 void addTargetOptions(CLI::App &command, TargetOptions &options, bool modelRequired);
 

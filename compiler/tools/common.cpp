@@ -97,6 +97,8 @@ kt::Result<policy::PlacementTable> placeModel(Target &target, const TargetOption
   if (!loaded)
     return loaded.error();
   target.policy = std::move(*loaded);
+  if (!options.gpuCode && target.policy.spelling == policy::Spelling::BuiltIn)
+    target.machine.gpus.clear();
   if (!options.gpuMem.empty()) {
     kt::Result<uint64_t> bytes = policy::parseSize(options.gpuMem);
     if (!bytes)

@@ -6,12 +6,16 @@
 #include "compiler/schedule-to-plan/write_plan.h"
 #include "compiler/tools/commands.h"
 #include "compiler/tools/progress.h"
+#include "runtime/plan/dump.h"
 
 #include "kt_version.h"
 
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -23,7 +27,7 @@ namespace {
 struct CompileOptions {
   TargetOptions target;
   ScheduleOptions schedule;
-  std::string output, cpu = "native", weights = "auto", emit, dumpKernels;
+  std::string output, cpu = "native", gpu = "none", weights = "auto", emit, dumpKernels;
   int64_t context = 0; // 0: the model's, at most 4096
 };
 
@@ -121,9 +125,33 @@ kt::Result<int64_t> chooseContext(mlir::ModuleOp module, int64_t asked) {
   return asked > 0 ? asked : std::min<int64_t>(limit, 4096);
 }
 
+// Ends a compilation at a stage: writes its text.
+int emit(const std::string &output, const std::string &text) {
+  kt::Status status = writeText(output, text);
+  return status ? 0 : fail(status.error().message);
+}
+
 std::string defaultOutput(const std::string &model) {
   std::filesystem::path path = std::filesystem::path(model).filename();
   return path.replace_extension(".ktp").string();
+}
+
+// Writes the plan to a temporary file, reads it back and prints its text form: what the runtime will see.
+int emitPlan(mlir::ModuleOp module, const CodeImage &image, const GgufModel &gguf, const PlanOptions &options,
+             const std::string &output) {
+  std::string folder = (std::filesystem::temp_directory_path() / "ktc-XXXXXX").string();
+  if (!mkdtemp(folder.data()))
+    return fail(folder + ": cannot be made: " + std::strerror(errno));
+  std::string path = folder + "/plan.ktp";
+  int exitCode = 1;
+  if (kt::Status written = writePlan(module, image, gguf, options, path); !written)
+    fail(written.error().message);
+  else if (kt::Result<ktrt::plan::PlanFile> file = ktrt::plan::PlanFile::open(path); !file)
+    fail(file.error().message);
+  else
+    exitCode = emit(output, ktrt::plan::dumpPlan(*file));
+  std::filesystem::remove_all(folder);
+  return exitCode;
 }
 
 int compile(CompileOptions options) {
@@ -134,14 +162,16 @@ int compile(CompileOptions options) {
     return fail(opened.error().message);
   Target &target = **opened;
   if (options.emit == "model")
-    return writeText(options.output, printModule(*target.module)) ? 0 : 1;
+    return emit(options.output, printModule(*target.module));
 
-  // Without GPU code generation `auto` must not choose a GPU; a rules file that names one is refused below.
+  if (options.gpu != "none")
+    return fail("--gpu " + options.gpu + ": this version generates no GPU code; the only target is none");
+  options.target.gpuCode = false; // a rules file that names a GPU is refused below
   kt::Result<policy::PlacementTable> table = placeModel(target, options.target);
   if (!table)
     return fail(table.error().message);
   if (options.emit == "placed")
-    return writeText(options.output, printModule(*target.module)) ? 0 : 1;
+    return emit(options.output, printModule(*target.module));
   if (kt::Status devices = checkDevices(*target.module); !devices)
     return fail(devices.error().message);
   kt::Result<std::vector<x64::Isa>> isas = parseCpu(options.cpu, target.machine);
@@ -159,7 +189,7 @@ int compile(CompileOptions options) {
   if (!scheduled)
     return fail(options.target.model + ": " + scheduled.error().message);
   if (options.emit == "schedule")
-    return writeText(options.output, printModule(*target.module)) ? 0 : 1;
+    return emit(options.output, printModule(*target.module));
 
   progress.phase("generating kernels");
   std::string message;
@@ -178,9 +208,11 @@ int compile(CompileOptions options) {
     std::string text;
     llvm::raw_string_ostream stream(text);
     printKernels(*image, stream, true);
-    return writeText(options.output, stream.str()) ? 0 : 1;
+    return emit(options.output, stream.str());
   }
 
+  if (options.emit == "plan")
+    return emitPlan(*target.module, *image, target.gguf, plan, options.output);
   std::string output = options.output.empty() ? defaultOutput(options.target.model) : options.output;
   kt::Status written = writePlan(*target.module, *image, target.gguf, plan, output,
                                  [&](uint64_t done, uint64_t total) { progress.bytes("writing " + output, done, total); });
@@ -200,7 +232,7 @@ void addCompileCommand(CLI::App &app, int &exitCode) {
   command->add_option("-o,--output", options->output, "Plan to write (default: MODEL.ktp in this folder)");
   command->add_option("--cpu", options->cpu, "Instruction-set levels: native, avx2, avx512, amx, comma-separated")
       ->capture_default_str();
-  command->add_option("--gpu", options->target.gpu, "GPU targets: none, native, sm_80, …")->capture_default_str();
+  command->add_option("--gpu", options->gpu, "GPU targets: none, native, sm_80, …")->capture_default_str();
   command->add_option("--ctx", options->context, "Positions of the KV cache")->check(CLI::Range(1, 1 << 22));
   command->add_option("--chunk", options->schedule.chunk, "Largest prefill chunk in tokens")
       ->check(CLI::Range(1, 8192))

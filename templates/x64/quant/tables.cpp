@@ -24,9 +24,10 @@ public:
   }
 
   void emitConstants(const DecodeRegisters &regs) override {
+    const int8_t *source = isFp4 ? fp4Values : iq4Values;
     std::array<uint8_t, 64> values;
     for (int i = 0; i < 64; ++i)
-      values[i] = static_cast<uint8_t>((isFp4 ? fp4Values : iq4Values)[i % 16] + bias);
+      values[i] = static_cast<uint8_t>(source[i % 16] + bias);
     e.vmovups(regs.fixed, e.constant(values));
     emitHalfMasks(e);
   }

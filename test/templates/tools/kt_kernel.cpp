@@ -5,9 +5,11 @@
 //
 //   --dump FILE  write the raw code and constants
 //   --bytes      print the code without its constants as the hex text that `llvm-mc --disassemble` reads
+//   --listing    print the whole catalogue of listing.cpp for the ISA instead of one kernel
 //   --time       (linear only) run it on one thread over a matrix of the given shape and print its rate
 #include "runtime/abi/kt_abi.h"
 #include "templates/x64/x64.h"
+#include "test/templates/tools/listing.h"
 
 #include <algorithm>
 #include <charconv>
@@ -28,7 +30,7 @@ struct Options {
   x64::Isa isa = x64::Isa::Avx2;
   Params params;
   std::string dump;
-  bool bytes = false, time = false;
+  bool bytes = false, listing = false, time = false;
 };
 
 // Integers and reals are recognised by their spelling.
@@ -69,6 +71,8 @@ bool parse(Options &options, int argc, char **argv) {
     const std::string name = argv[i];
     if (name == "--bytes") {
       options.bytes = true;
+    } else if (name == "--listing") {
+      options.listing = true;
     } else if (name == "--time") {
       options.time = true;
     } else if (i + 1 >= argc || !parseOption(options, name, argv[++i])) {
@@ -161,6 +165,8 @@ int main(int argc, char **argv) {
   Options options;
   if (!parse(options, argc, argv))
     return 2;
+  if (options.listing)
+    return listing::print(options.isa, stdout) ? 0 : 1;
   auto kernel = x64::generate(options.family, options.params, options.isa);
   if (!kernel) {
     std::fprintf(stderr, "kt-kernel: %s\n", kernel.error().message.c_str());

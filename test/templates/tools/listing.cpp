@@ -1,0 +1,133 @@
+// The catalogue of kernels that the listing tests cover.
+//
+// Shapes are small but take every branch of a generator: rows of a full span and a rest (a K-quant needs two
+// blocks for that), a full and a partial unit of rows. The matrix families have one token, four, and a run-time
+// count that fills a tile and leaves a rest.
+#include "test/templates/tools/listing.h"
+
+#include "runtime/abi/kt_types.h"
+
+#include <string>
+#include <utility>
+
+namespace ktc::listing {
+
+namespace {
+
+using Entry = std::pair<std::string, Params>;
+
+constexpr int64_t rows = 6, experts = 8, topK = 3, dynamicTokens = 9;
+
+Params merge(Params params, const Params &more) {
+  params.insert(more.begin(), more.end());
+  return params;
+}
+
+void addMatrixFamilies(std::vector<Entry> &entries, const KtTypeInfo &format) {
+  const std::string name = format.name;
+  const Params shape = {{"n", rows}, {"k", int64_t(format.blockElements == 256 ? 512 : 288)}};
+  const Params routed = merge(shape, {{"experts", experts}, {"top_k", topK}});
+  for (int64_t tokens : {int64_t(1), int64_t(4), dynamicTokens}) {
+    const Params count = {{"m", tokens}, {"dynamic", int64_t(tokens == dynamicTokens)}};
+    entries.emplace_back("linear", merge(merge(shape, count), {{"format", name}}));
+    entries.emplace_back("gate_up", merge(merge(routed, count), {{"format_gate", name}, {"format_up", name}}));
+    entries.emplace_back("down", merge(merge(routed, count), {{"format", name}}));
+  }
+  entries.emplace_back("embed",
+                       Params{{"format", name}, {"vocab", rows}, {"k", shape.at("k")}, {"m", int64_t(1)}});
+}
+
+// What the matrix families have besides formats: bias, accumulation, batches, other activations, dense layers.
+void addMatrixOptions(std::vector<Entry> &entries) {
+  const int64_t one = 1, k = 288;
+  const Params linear = {{"format", "q8_0"}, {"n", rows}, {"k", k}, {"m", one}};
+  entries.emplace_back("linear", merge(linear, {{"bias", one}}));
+  entries.emplace_back("linear", merge(linear, {{"accumulate", one}}));
+  entries.emplace_back("linear", merge(linear, {{"batch", int64_t(3)}}));
+  const Params dense = {{"n", rows}, {"k", k}, {"m", one}, {"experts", one}, {"top_k", one}, {"dense", one}};
+  const Params mixed = {{"format_gate", "q4_0"}, {"format_up", "q8_0"}};
+  entries.emplace_back("gate_up", merge(dense, mixed));
+  entries.emplace_back("gate_up", merge(merge(dense, mixed), {{"act", "gelu_tanh"}}));
+  entries.emplace_back("down", merge(merge(dense, {{"format", "q8_0"}}), {{"accumulate", one}}));
+}
+
+void addSmallFamilies(std::vector<Entry> &entries) {
+  const int64_t one = 1;
+  for (int64_t tokens : {int64_t(1), int64_t(4)}) {
+    const Params m = {{"m", tokens}};
+    entries.emplace_back("quantize", merge(m, {{"k", int64_t(288)}}));
+    entries.emplace_back("rms_norm", merge(m, {{"k", int64_t(288)}, {"eps", 1e-6}}));
+    entries.emplace_back("rms_norm", merge(m, {{"k", int64_t(90)}, {"eps", 1e-6}, {"row_offset", one}}));
+    for (const char *style : {"norm", "neox"})
+      entries.emplace_back("rope", merge(m, {{"dims", int64_t(38)}, {"rows", int64_t(3)}, {"style", style}}));
+    for (const char *type : {"f16", "bf16", "f32"}) {
+      const Params cache = merge(m, {{"kv_type", type}});
+      entries.emplace_back("kv_store", merge(cache, {{"width", int64_t(90)}}));
+      entries.emplace_back("attention_gqa", merge(cache, {{"heads", int64_t(4)},
+                                                          {"kv_heads", int64_t(2)},
+                                                          {"head_dim", int64_t(72)},
+                                                          {"v_dim", int64_t(40)},
+                                                          {"scale", 0.125}}));
+      entries.emplace_back(
+          "attention_mla",
+          merge(cache,
+                {{"heads", int64_t(4)}, {"latent", int64_t(72)}, {"rope", int64_t(24)}, {"scale", 0.125}}));
+    }
+    const Params router = merge(m, {{"experts", int64_t(24)}, {"top_k", topK}});
+    entries.emplace_back("router_topk", merge(router, {{"gating", "softmax"}, {"norm", one}}));
+    entries.emplace_back("router_topk", merge(router, {{"gating", "sigmoid"},
+                                                       {"bias", one},
+                                                       {"norm", one},
+                                                       {"scale", 2.5},
+                                                       {"groups", int64_t(4)},
+                                                       {"groups_used", int64_t(2)}}));
+    entries.emplace_back("router_topk", merge(router, {{"gating", "topk_softmax"}}));
+    entries.emplace_back("expert_group", merge(m, {{"experts", experts}, {"top_k", topK}}));
+    for (const char *gate : {"none", "sigmoid"})
+      entries.emplace_back("add", merge(m, {{"k", int64_t(90)}, {"gate", gate}}));
+  }
+  entries.emplace_back("attention_gqa", Params{{"heads", int64_t(4)},
+                                               {"head_dim", int64_t(64)},
+                                               {"scale", 0.125},
+                                               {"window", int64_t(16)},
+                                               {"m", int64_t(4)},
+                                               {"dynamic", one}});
+}
+
+std::vector<Entry> catalogue() {
+  std::vector<Entry> entries;
+  for (uint32_t id = 0; id < 64; ++id)
+    if (const KtTypeInfo *format = ktTypeInfo(id); format && format->supported)
+      addMatrixFamilies(entries, *format);
+  addMatrixOptions(entries);
+  addSmallFamilies(entries);
+  return entries;
+}
+
+uint64_t fnv1a(const std::vector<uint8_t> &bytes) {
+  uint64_t hash = 0xcbf29ce484222325u;
+  for (uint8_t byte : bytes)
+    hash = (hash ^ byte) * 0x100000001b3u;
+  return hash;
+}
+
+} // namespace
+
+bool print(x64::Isa isa, std::FILE *out) {
+  for (const auto &[family, params] : catalogue()) {
+    const std::string name = kernelName(family, params);
+    auto kernel = x64::generate(family, params, isa);
+    if (!kernel) {
+      std::fprintf(stderr, "kt-kernel: %s: %s\n", name.c_str(), kernel.error().message.c_str());
+      return false;
+    }
+    std::fprintf(out, "%s code=%zu constants=%zu scratch=%zu hash=%016llx\n", name.c_str(), kernel->codeBytes,
+                 kernel->code.size() - kernel->codeBytes, kernel->scratchBytes,
+                 static_cast<unsigned long long>(fnv1a(kernel->code)));
+    for (size_t i = 0; i < kernel->codeBytes; ++i)
+      std::fprintf(out, "0x%02x%c", kernel->code[i], i % 16 == 15 || i + 1 == kernel->codeBytes ? '\n' : ' ');
+  }
+  return true;
+}
+
+} // namespace ktc::listing
