@@ -25,11 +25,18 @@ SEPARATOR_BYTES = "0x0f 0x0b\n"
 FREQUENT = 6
 
 
+def run(command, text=None):
+    """What the command prints; ends with its first complaint, if it has any."""
+    done = subprocess.run(command, input=text, capture_output=True, text=True)
+    if done.returncode != 0 or done.stderr:
+        sys.exit(f"{command[0]}: exit code {done.returncode}: {done.stderr.splitlines()[:1]}")
+    return done.stdout
+
+
 def kernels(program, isa):
     """The catalogue as (heading, text of the code's bytes)."""
-    output = subprocess.run([program, "--isa", isa, "--listing"], check=True, capture_output=True, text=True).stdout
     headings, codes = [], []
-    for line in output.splitlines(keepends=True):
+    for line in run([program, "--isa", isa, "--listing"]).splitlines(keepends=True):
         if line.startswith("0x"):
             codes[-1].append(line)
         else:
@@ -40,13 +47,10 @@ def kernels(program, isa):
 
 def mnemonics(program, isa, codes):
     """The mnemonics of each code, in order."""
-    command = [program, "--disassemble", "--triple=x86_64", *FEATURES[isa]]
+    command = [program, "--disassemble", "--triple=x86_64", "--output-asm-variant=1", *FEATURES[isa]]
     text = "".join(code + SEPARATOR_BYTES for code in codes)
-    done = subprocess.run(command, input=text, check=True, capture_output=True, text=True)
-    if done.stderr:
-        sys.exit(f"llvm-mc: {done.stderr.splitlines()[0]}")
     lists = [[]]
-    for line in done.stdout.splitlines():
+    for line in run(command, text).splitlines():
         # A prefix that llvm-mc prints as a word of its own ({vex}) belongs to what follows it.
         found = re.match(r"\s+((?:\{\w+\}\s+)?[a-z]\w*)", line)
         if not found:

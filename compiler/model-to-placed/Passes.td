@@ -24,8 +24,9 @@ def ModelSplitKvB : Pass<"model-split-kv-b", "::mlir::ModuleOp"> {
 def ModelSelectMlaForm : Pass<"model-select-mla-form", "::mlir::ModuleOp"> {
   let summary = "Choose how multi-head latent attention is computed";
   let description = [{
-    Decode reads the latent cache once per head group in the absorbed form, which moves the key projection to the query and the value
-    projection to the result. It is chosen for all entries: it needs no expanded keys and values in memory.
+    The absorbed form moves the key projection to the query and the value projection to the result, so that attention reads the
+    latent cache as it is. It is chosen wherever no form is named: it needs no expanded keys and values in memory.
+    Long prefills would need less arithmetic in the expanded form.
   }];
 }
 
@@ -51,6 +52,9 @@ def ModelApplyPolicy : Pass<"model-apply-policy", "::mlir::ModuleOp"> {
 
 def ModelVerifyPlaced : Pass<"model-verify-placed", "::mlir::ModuleOp"> {
   let summary = "Fail if an operation has no placement";
+  let description = [{
+    Closes the phase: what follows may rely on the placement of every network operation. Every operation without one is reported.
+  }];
 }
 
 #endif

@@ -1,5 +1,5 @@
-// The subcommands of ktc. Each function adds one to the command line; running it sets `exitCode` (0 done, 1 the input or the machine
-// does not allow it). Wrong usage is the command line's business (exit code 2).
+// The subcommands of ktc. Each function adds one to the command line; running it sets `exitCode` (0 done, 1 the
+// input or the machine does not allow it). Wrong usage is the command line's business (exit code 2).
 #pragma once
 
 #include "compiler/gguf-to-model/import.h"
@@ -24,11 +24,17 @@ void addCheckRulesCommand(CLI::App &app, int &exitCode);
 void addInspectCommand(CLI::App &app, int &exitCode);
 void addProbeCommand(CLI::App &app, int &exitCode);
 
+// Prints a line on stderr, in place of a progress bar that may stand there.
+void report(const std::string &line);
+
 // Prints `ktc: <message>` on stderr and returns 1.
 int fail(const std::string &message);
 
 // Writes `text` to `path` beside and renamed, or to stdout if `path` is empty.
 kt::Status writeText(const std::string &path, const std::string &text);
+
+// An error if no file can be made in the folder of `path`. For long work: better known before than after.
+kt::Status checkOutputFolder(const std::string &path);
 
 // Options that say what is compiled for what: shared by compile, explain and check-rules.
 struct TargetOptions {

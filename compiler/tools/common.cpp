@@ -11,13 +11,26 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <unistd.h>
 
 namespace ktc {
 
+void report(const std::string &line) {
+  // A progress bar may stand in the terminal's current line.
+  std::fprintf(stderr, "%s%s\n", isatty(STDERR_FILENO) ? "\r\033[K" : "", line.c_str());
+}
+
 int fail(const std::string &message) {
-  std::fprintf(stderr, "ktc: %s\n", message.c_str());
+  report("ktc: " + message);
   return 1;
+}
+
+kt::Status checkOutputFolder(const std::string &path) {
+  std::string folder = std::filesystem::path(path).parent_path().string();
+  if (access(folder.empty() ? "." : folder.c_str(), W_OK | X_OK) == 0)
+    return {};
+  return kt::Error{path + ": cannot be written: " + std::strerror(errno)};
 }
 
 kt::Status writeText(const std::string &path, const std::string &text) {
@@ -46,8 +59,13 @@ void addTargetOptions(CLI::App &command, TargetOptions &options, bool modelRequi
   if (modelRequired)
     command.add_option("model", options.model, "GGUF file (the first of a split set)")->required();
   command.add_option("--rules", options.rules, "Rules file, or `auto`, or `cpu`")->capture_default_str();
-  command.add_option("--machine", options.machineFile, "Machine description of `ktc probe` (default: this machine)");
-  command.add_option("--gpu-mem", options.gpuMem, "Budget of the GPU, e.g. 24GiB");
+  command.add_option("--machine", options.machineFile,
+                     "Machine description of `ktc probe` (default: this machine)");
+  command.add_option("--gpu-mem", options.gpuMem, "Budget of the GPU, e.g. 24GiB")
+      ->check([](const std::string &text) {
+        kt::Result<uint64_t> bytes = policy::parseSize(text);
+        return bytes ? std::string() : bytes.error().message;
+      });
 }
 
 kt::Result<policy::Machine> loadMachineOf(const TargetOptions &options, policy::Diagnostics &diagnostics) {
@@ -69,7 +87,7 @@ kt::Result<std::unique_ptr<Target>> openModel(const std::string &path) {
   if (!imported)
     return imported.error();
   for (const std::string &warning : imported->warnings)
-    std::fprintf(stderr, "ktc: warning: %s\n", warning.c_str());
+    report("ktc: warning: " + warning);
   target->module = std::move(imported->module);
   return target;
 }
@@ -111,7 +129,7 @@ kt::Result<policy::PlacementTable> placeModel(Target &target, const TargetOption
       applyPolicyToModule(*target.module, target.policy, target.machine, target.diagnostics);
   for (const policy::Diagnostic &diagnostic : target.diagnostics.all())
     if (table || diagnostic.str() != target.diagnostics.firstError())
-      std::fprintf(stderr, "%s\n", diagnostic.str().c_str());
+      report(diagnostic.str());
   return table;
 }
 

@@ -31,7 +31,29 @@ struct CompileOptions {
   int64_t context = 0; // 0: the model's, at most 4096
 };
 
-// What --cpu names: instruction-set levels in the order asked for. `avx2` covers CPUs with and without AVX-VNNI.
+// Wrong spellings of --cpu and --gpu; empty if there is nothing to say. What they name is looked at later.
+std::string checkCpuList(const std::string &text) {
+  std::stringstream list(text);
+  size_t levels = 0;
+  for (std::string name; std::getline(list, name, ','); ++levels)
+    if (name != "native" && !x64::parseIsa(name))
+      return "expected native, avx2, avx512 or amx, found '" + name + "'";
+  return levels ? "" : "expected at least one instruction-set level";
+}
+
+std::string checkGpuList(const std::string &text) {
+  if (text == "none" || text == "native")
+    return "";
+  std::stringstream list(text);
+  for (std::string name; std::getline(list, name, ',');)
+    if (name.size() < 5 || !name.starts_with("sm_") ||
+        name.find_first_not_of("0123456789", 3) != std::string::npos)
+      return "expected none, native or names such as sm_90, found '" + name + "'";
+  return "";
+}
+
+// What --cpu names: instruction-set levels in the order asked for. `avx2` covers CPUs with and without
+// AVX-VNNI.
 kt::Result<std::vector<x64::Isa>> parseCpu(const std::string &text, const policy::Machine &machine) {
   std::vector<x64::Isa> isas;
   auto add = [&](x64::Isa isa) {
@@ -48,13 +70,9 @@ kt::Result<std::vector<x64::Isa>> parseCpu(const std::string &text, const policy
       add(x64::Isa::Avx2);
       name = "avx2vnni";
     }
-    std::optional<x64::Isa> isa = x64::parseIsa(name);
-    if (!isa)
-      return kt::Error{"--cpu: expected native, avx2, avx512 or amx, found '" + name + "'"};
-    add(*isa);
+    if (std::optional<x64::Isa> isa = x64::parseIsa(name))
+      add(*isa);
   }
-  if (isas.empty())
-    return kt::Error{"--cpu: expected at least one instruction-set level"};
   return isas;
 }
 
@@ -74,9 +92,10 @@ kt::Status checkDevices(mlir::ModuleOp module) {
   });
   if (count == 0)
     return {};
-  return kt::Error{first + " (and " + std::to_string(count - 1) +
-                   " more operations): this version generates no GPU code; use --rules cpu, or `ktc explain` to look at "
-                   "the placement"};
+  return kt::Error{
+      first + " (and " + std::to_string(count - 1) +
+      " more operations): this version generates no GPU code; use --rules cpu, or `ktc explain` to look at "
+      "the placement"};
 }
 
 std::string printModule(mlir::ModuleOp module) {
@@ -94,8 +113,8 @@ std::string readFileOrEmpty(const std::string &path) {
 }
 
 // Records in the plan how it was made.
-PlanOptions describePlan(const Target &target, const CompileOptions &options, const policy::PlacementTable &table,
-                         int64_t context) {
+PlanOptions describePlan(const Target &target, const CompileOptions &options,
+                         const policy::PlacementTable &table, int64_t context) {
   NetworkOps network = collectNetworkOps(*target.module);
   policy::Prediction prediction = policy::predict(network.modules, table, target.machine);
   PlanOptions plan;
@@ -120,8 +139,8 @@ kt::Result<int64_t> chooseContext(mlir::ModuleOp module, int64_t asked) {
   auto trained = module->getAttrOfType<mlir::IntegerAttr>(model::attr::kTrainedContext);
   int64_t limit = trained ? trained.getInt() : 4096;
   if (asked > limit)
-    std::fprintf(stderr, "ktc: warning: --ctx %lld is longer than the %lld positions the model was trained for\n",
-                 static_cast<long long>(asked), static_cast<long long>(limit));
+    report("ktc: warning: --ctx " + std::to_string(asked) + " is longer than the " + std::to_string(limit) +
+           " positions the model was trained for");
   return asked > 0 ? asked : std::min<int64_t>(limit, 4096);
 }
 
@@ -155,6 +174,10 @@ int emitPlan(mlir::ModuleOp module, const CodeImage &image, const GgufModel &ggu
 }
 
 int compile(CompileOptions options) {
+  const bool writesFile = options.emit.empty() || !options.output.empty();
+  const std::string output = options.output.empty() ? defaultOutput(options.target.model) : options.output;
+  if (kt::Status folder = checkOutputFolder(output); writesFile && !folder)
+    return fail(folder.error().message);
   Progress progress;
   progress.phase("reading " + options.target.model);
   kt::Result<std::unique_ptr<Target>> opened = openModel(options.target.model);
@@ -184,8 +207,8 @@ int compile(CompileOptions options) {
   options.schedule.context = *context;
   PlanOptions plan = describePlan(target, options, *table, *context);
   progress.phase("scheduling");
-  kt::Status scheduled =
-      runPasses(*target.module, [&](mlir::OpPassManager &passes) { addSchedulePasses(passes, options.schedule); });
+  kt::Status scheduled = runPasses(
+      *target.module, [&](mlir::OpPassManager &passes) { addSchedulePasses(passes, options.schedule); });
   if (!scheduled)
     return fail(options.target.model + ": " + scheduled.error().message);
   if (options.emit == "schedule")
@@ -213,9 +236,9 @@ int compile(CompileOptions options) {
 
   if (options.emit == "plan")
     return emitPlan(*target.module, *image, target.gguf, plan, options.output);
-  std::string output = options.output.empty() ? defaultOutput(options.target.model) : options.output;
-  kt::Status written = writePlan(*target.module, *image, target.gguf, plan, output,
-                                 [&](uint64_t done, uint64_t total) { progress.bytes("writing " + output, done, total); });
+  kt::Status written =
+      writePlan(*target.module, *image, target.gguf, plan, output,
+                [&](uint64_t done, uint64_t total) { progress.bytes("writing " + output, done, total); });
   progress.finish();
   if (!written)
     return fail(written.error().message);
@@ -230,9 +253,13 @@ void addCompileCommand(CLI::App &app, int &exitCode) {
   CLI::App *command = app.add_subcommand("compile", "Compile a model to a plan");
   addTargetOptions(*command, options->target, true);
   command->add_option("-o,--output", options->output, "Plan to write (default: MODEL.ktp in this folder)");
-  command->add_option("--cpu", options->cpu, "Instruction-set levels: native, avx2, avx512, amx, comma-separated")
+  command
+      ->add_option("--cpu", options->cpu, "Instruction-set levels: native, avx2, avx512, amx, comma-separated")
+      ->check(checkCpuList)
       ->capture_default_str();
-  command->add_option("--gpu", options->gpu, "GPU targets: none, native, sm_80, …")->capture_default_str();
+  command->add_option("--gpu", options->gpu, "GPU targets: none, native, sm_80, …")
+      ->check(checkGpuList)
+      ->capture_default_str();
   command->add_option("--ctx", options->context, "Positions of the KV cache")->check(CLI::Range(1, 1 << 22));
   command->add_option("--chunk", options->schedule.chunk, "Largest prefill chunk in tokens")
       ->check(CLI::Range(1, 8192))
@@ -240,12 +267,14 @@ void addCompileCommand(CLI::App &app, int &exitCode) {
   command->add_option("--kv-type", options->schedule.kvType, "Element type of the KV cache")
       ->check(CLI::IsMember({"f16", "bf16", "f32"}))
       ->capture_default_str();
-  command->add_option("--weights", options->weights, "Leave weights in the GGUF file or copy them into the plan")
+  command
+      ->add_option("--weights", options->weights, "Leave weights in the GGUF file or copy them into the plan")
       ->check(CLI::IsMember({"auto", "link", "pack"}))
       ->capture_default_str();
   command->add_option("--emit", options->emit, "Stop after this stage and print it")
       ->check(CLI::IsMember({"model", "placed", "schedule", "kernels", "plan"}));
-  command->add_option("--dump-kernels", options->dumpKernels, "Write code and disassembly of every kernel here");
+  command->add_option("--dump-kernels", options->dumpKernels,
+                      "Write code and disassembly of every kernel here");
   command->callback([options, &exitCode] { exitCode = compile(*options); });
 }
 

@@ -13,7 +13,7 @@ include "mlir/IR/OpBase.td"
 
 def Kt_Dialect : Dialect {
   let name = "kt";
-  let summary = "Element types of quantised tensors";
+  let summary = "Element types of quantised tensors.";
   let description = [{
     Block-quantised element types, named as GGUF names them: `tensor<2048x7168x!kt.q4_k>` is a matrix of 2048 rows
     of 7168 weights in Q4_K blocks. The last dimension is the contiguous one (GGUF lists dimensions the other way
@@ -32,7 +32,8 @@ def Kt_BlockType : TypeDef<Kt_Dialect, "Block"> {
   let typeName = "kt.block";
   let summary = "An element of a block-quantised tensor";
   let description = [{
-    Written by its GGUF name: `!kt.q4_k`, `!kt.q8_0`, `!kt.mxfp4`, … The parameter is the GGUF type id.
+    Written by its GGUF name: `!kt.q4_k`, `!kt.q8_0`, `!kt.mxfp4`, … The parameter `id` is the type's number in GGUF files;
+    names and block sizes are in `runtime/abi/kt_types.h`.
   }];
   let parameters = (ins "uint32_t":$id);
   let genVerifyDecl = 1;

@@ -12,11 +12,12 @@ include "mlir/IR/OpBase.td"
 
 def Model_Dialect : Dialect {
   let name = "model";
-  let summary = "What the network computes";
+  let summary = "What the network computes.";
   let description = [{
     One operation per thing that a placement rule may want to name. Activations are `tensor<?xNxf32>`: one row per
     token. Weights are symbols (`model.weight`) that point into the GGUF files. Every operation carries its module path
-    in the Hugging Face spelling, because placement rules match on it.
+    in the Hugging Face spelling, because placement rules match on it. A module has two functions: `@body`, from tokens and
+    positions to hidden states, and `@head`, from hidden states to logits.
   }];
   let cppNamespace = "::ktc::model";
   let useDefaultAttributePrinterParser = 1;

@@ -47,7 +47,7 @@ def Model_DerivedWeightOp : Model_Op<"derived_weight", [Symbol]> {
     `transform` names the computation; the result is stored in the plan.
 
     - `mla_k_b`: from `attn_kv_b` [heads·(nope+v), latent] takes the key rows of each head and transposes them to
-      [heads, latent, nope]. Attributes of the type give heads, latent and nope; `v_dim` gives v.
+      [heads, latent, nope]. The shape of the result gives heads, latent and nope; v follows from the rows of the source.
     - `mla_v_b`: the value rows of each head, [heads, v, latent], without transposition.
 
     Example: `model.derived_weight @"blk.0.attn_k_b" from @"blk.0.attn_kv_b.weight" "mla_k_b" : tensor<8x256x64x!kt.q8_0>`

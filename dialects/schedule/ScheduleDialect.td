@@ -12,7 +12,7 @@ include "mlir/IR/OpBase.td"
 
 def Sched_Dialect : Dialect {
   let name = "sched";
-  let summary = "Where and in what order: lanes, commands, arenas, kernel specs";
+  let summary = "Where and in what order: lanes, commands, arenas, kernel specs.";
   let description = [{
     A schedule is a set of entry points of static shape. An entry is a straight list of commands, each on one lane; there is no
     control flow. Memory is explicit: buffers are allocated in arenas, and after planning each has a static offset. Kernels are symbols with a

@@ -5,7 +5,6 @@
 #include "runtime/api/bandwidth.h"
 
 #include "runtime/cpu/team.h"
-#include "runtime/cpu/topology.h"
 #include "runtime/memory/arena.h"
 
 #include <immintrin.h>
@@ -61,9 +60,9 @@ void measure(void *context, uint32_t thread) {
 
 } // namespace
 
-kt::Result<double> measureReadBandwidth(uint32_t threads, uint64_t bytes, uint32_t passes) {
+kt::Result<double> measureReadBandwidth(const std::vector<uint32_t> &cpus, uint64_t bytes, uint32_t passes) {
   Team::Options options;
-  options.cpus = teamCpus(readTopology(), threads);
+  options.cpus = cpus;
   options.pinCaller = true;
   auto team = Team::start(options);
   if (!team)

@@ -79,7 +79,7 @@ KtrtStatus Bench::check() const {
 KtrtStatus Bench::measureBandwidth() {
   uint32_t threads = model.session->threads();
   auto result =
-      measureReadBandwidth(threads, std::max(kBandwidthBuffer, kBandwidthSlice * threads), kBandwidthPasses);
+      measureReadBandwidth(model.session->cpus(), std::max(kBandwidthBuffer, kBandwidthSlice * threads), kBandwidthPasses);
   if (!result)
     return fail(KTRT_ERROR, result.error().message);
   bandwidth = *result;

@@ -99,7 +99,7 @@ kt::Status Session::Impl::loadMemory() {
 kt::Status Session::Impl::startLanes() {
   const plan::Plan &plan = file.plan();
   uint32_t count = plan.lanes()->size();
-  std::vector<uint32_t> cpus = teamCpus(readTopology(), options.threads);
+  cpus = teamCpus(readTopology(), options.threads);
   uint32_t maxSignals = 0;
   for (const plan::Entry *entry : *plan.entries())
     maxSignals = std::max(maxSignals, entry->signals());
@@ -212,6 +212,8 @@ uint32_t Session::prefillCapacity() const { return impl->entries[impl->prefill].
 int32_t *Session::tokensOf(uint32_t entry) { return impl->entries[entry].tokens; }
 int32_t *Session::positionsOf(uint32_t entry) { return impl->entries[entry].positions; }
 float *Session::logitsOf(uint32_t entry) { return impl->entries[entry].logits; }
+
+const std::vector<uint32_t> &Session::cpus() const { return impl->cpus; }
 
 uint32_t Session::threads() const {
   uint32_t total = 0;

@@ -48,6 +48,7 @@ struct Session::Impl {
   KernelSet kernels;
   std::unique_ptr<SignalTable> signals;
   std::vector<std::unique_ptr<LaneRunner>> lanes; // as in the plan
+  std::vector<uint32_t> cpus;                     // of the threads of all lanes
   uint32_t callerLane = 0;                        // the calling thread works in this one
   std::vector<EntryInfo> entries;                 // as in the plan
   std::vector<uint32_t> decodeSizes;              // ascending

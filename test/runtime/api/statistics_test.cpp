@@ -1,10 +1,13 @@
 // Order statistics of benchmark repetitions, and the read-bandwidth measurement.
 #include "runtime/api/bandwidth.h"
 #include "runtime/api/statistics.h"
+#include "runtime/cpu/topology.h"
 
 #include <gtest/gtest.h>
 
 using namespace ktrt::api;
+using ktrt::readTopology;
+using ktrt::teamCpus;
 
 TEST(Summarize, NothingMeasured) {
   KtrtRate rate = summarize({});
@@ -30,10 +33,10 @@ TEST(Summarize, OddCountTakesTheMiddle) {
 TEST(Summarize, EvenCountTakesTheMeanOfTheMiddleTwo) { EXPECT_EQ(summarize({10, 2, 4, 1}).median, 3); }
 
 TEST(ReadBandwidth, IsPlausible) {
-  auto rate = measureReadBandwidth(2, 64 << 20, 2);
+  auto rate = measureReadBandwidth(teamCpus(readTopology(), 2), 64 << 20, 2);
   ASSERT_TRUE(rate) << rate.error().message;
   EXPECT_GT(*rate, 1e8);  // slower than any machine that could run this
   EXPECT_LT(*rate, 1e14); // faster than any cache: the loop was optimised away
 }
 
-TEST(ReadBandwidth, RefusesBuffersThatCannotBe) { EXPECT_FALSE(measureReadBandwidth(1, uint64_t(1) << 60, 1)); }
+TEST(ReadBandwidth, RefusesBuffersThatCannotBe) { EXPECT_FALSE(measureReadBandwidth({0}, uint64_t(1) << 60, 1)); }

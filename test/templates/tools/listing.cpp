@@ -30,7 +30,8 @@ void addMatrixFamilies(std::vector<Entry> &entries, const KtTypeInfo &format) {
   for (int64_t tokens : {int64_t(1), int64_t(4), dynamicTokens}) {
     const Params count = {{"m", tokens}, {"dynamic", int64_t(tokens == dynamicTokens)}};
     entries.emplace_back("linear", merge(merge(shape, count), {{"format", name}}));
-    entries.emplace_back("gate_up", merge(merge(routed, count), {{"format_gate", name}, {"format_up", name}}));
+    entries.emplace_back(
+        "gate_up", merge(merge(routed, count), {{"format_gate", name}, {"format_up", name}, {"act", "silu"}}));
     entries.emplace_back("down", merge(merge(routed, count), {{"format", name}}));
   }
   entries.emplace_back("embed",
@@ -46,52 +47,50 @@ void addMatrixOptions(std::vector<Entry> &entries) {
   entries.emplace_back("linear", merge(linear, {{"batch", int64_t(3)}}));
   const Params dense = {{"n", rows}, {"k", k}, {"m", one}, {"experts", one}, {"top_k", one}, {"dense", one}};
   const Params mixed = {{"format_gate", "q4_0"}, {"format_up", "q8_0"}};
-  entries.emplace_back("gate_up", merge(dense, mixed));
-  entries.emplace_back("gate_up", merge(merge(dense, mixed), {{"act", "gelu_tanh"}}));
+  for (const char *act : {"silu", "gelu_tanh"})
+    entries.emplace_back("gate_up", merge(merge(dense, mixed), {{"act", act}}));
   entries.emplace_back("down", merge(merge(dense, {{"format", "q8_0"}}), {{"accumulate", one}}));
 }
 
+// These generators loop over units of work, so the number of tokens changes no code (but that of expert_group).
 void addSmallFamilies(std::vector<Entry> &entries) {
   const int64_t one = 1;
-  for (int64_t tokens : {int64_t(1), int64_t(4)}) {
-    const Params m = {{"m", tokens}};
-    entries.emplace_back("quantize", merge(m, {{"k", int64_t(288)}}));
-    entries.emplace_back("rms_norm", merge(m, {{"k", int64_t(288)}, {"eps", 1e-6}}));
-    entries.emplace_back("rms_norm", merge(m, {{"k", int64_t(90)}, {"eps", 1e-6}, {"row_offset", one}}));
-    for (const char *style : {"norm", "neox"})
-      entries.emplace_back("rope", merge(m, {{"dims", int64_t(38)}, {"rows", int64_t(3)}, {"style", style}}));
-    for (const char *type : {"f16", "bf16", "f32"}) {
-      const Params cache = merge(m, {{"kv_type", type}});
-      entries.emplace_back("kv_store", merge(cache, {{"width", int64_t(90)}}));
-      entries.emplace_back("attention_gqa", merge(cache, {{"heads", int64_t(4)},
-                                                          {"kv_heads", int64_t(2)},
-                                                          {"head_dim", int64_t(72)},
-                                                          {"v_dim", int64_t(40)},
-                                                          {"scale", 0.125}}));
-      entries.emplace_back(
-          "attention_mla",
-          merge(cache,
-                {{"heads", int64_t(4)}, {"latent", int64_t(72)}, {"rope", int64_t(24)}, {"scale", 0.125}}));
-    }
-    const Params router = merge(m, {{"experts", int64_t(24)}, {"top_k", topK}});
-    entries.emplace_back("router_topk", merge(router, {{"gating", "softmax"}, {"norm", one}}));
-    entries.emplace_back("router_topk", merge(router, {{"gating", "sigmoid"},
-                                                       {"bias", one},
-                                                       {"norm", one},
-                                                       {"scale", 2.5},
-                                                       {"groups", int64_t(4)},
-                                                       {"groups_used", int64_t(2)}}));
-    entries.emplace_back("router_topk", merge(router, {{"gating", "topk_softmax"}}));
-    entries.emplace_back("expert_group", merge(m, {{"experts", experts}, {"top_k", topK}}));
-    for (const char *gate : {"none", "sigmoid"})
-      entries.emplace_back("add", merge(m, {{"k", int64_t(90)}, {"gate", gate}}));
+  const Params m = {{"m", one}};
+  entries.emplace_back("quantize", merge(m, {{"k", int64_t(288)}}));
+  entries.emplace_back("rms_norm", merge(m, {{"k", int64_t(288)}, {"eps", 1e-6}}));
+  entries.emplace_back("rms_norm", merge(m, {{"k", int64_t(90)}, {"eps", 1e-6}, {"row_offset", one}}));
+  for (const char *style : {"norm", "neox"})
+    entries.emplace_back("rope", merge(m, {{"dims", int64_t(38)}, {"rows", int64_t(3)}, {"style", style}}));
+  for (const char *gate : {"none", "sigmoid"})
+    entries.emplace_back("add", merge(m, {{"k", int64_t(90)}, {"gate", gate}}));
+  const Params router = merge(m, {{"experts", int64_t(24)}, {"top_k", topK}});
+  entries.emplace_back("router_topk", merge(router, {{"gating", "softmax"}, {"norm", one}}));
+  entries.emplace_back("router_topk", merge(router, {{"gating", "sigmoid"},
+                                                     {"bias", one},
+                                                     {"norm", one},
+                                                     {"scale", 2.5},
+                                                     {"groups", int64_t(4)},
+                                                     {"groups_used", int64_t(2)}}));
+  entries.emplace_back("router_topk", merge(router, {{"gating", "topk_softmax"}}));
+  const Params lists = {{"experts", experts}, {"top_k", topK}, {"m", int64_t(4)}};
+  for (int64_t dynamic : {0, 1})
+    entries.emplace_back("expert_group", merge(lists, {{"dynamic", dynamic}}));
+}
+
+void addAttention(std::vector<Entry> &entries) {
+  const int64_t one = 1, heads = 4;
+  for (const char *type : {"f16", "bf16", "f32"}) {
+    const Params cache = {{"m", one}, {"kv_type", type}},
+                 scores = merge(cache, {{"heads", heads}, {"scale", 0.125}});
+    entries.emplace_back("kv_store", merge(cache, {{"width", int64_t(90)}}));
+    entries.emplace_back(
+        "attention_gqa",
+        merge(scores, {{"kv_heads", int64_t(2)}, {"head_dim", int64_t(72)}, {"v_dim", int64_t(40)}}));
+    entries.emplace_back("attention_mla", merge(scores, {{"latent", int64_t(72)}, {"rope", int64_t(24)}}));
   }
-  entries.emplace_back("attention_gqa", Params{{"heads", int64_t(4)},
-                                               {"head_dim", int64_t(64)},
-                                               {"scale", 0.125},
-                                               {"window", int64_t(16)},
-                                               {"m", int64_t(4)},
-                                               {"dynamic", one}});
+  const Params windowed = {
+      {"heads", heads}, {"head_dim", int64_t(64)}, {"scale", 0.125}, {"window", int64_t(16)}};
+  entries.emplace_back("attention_gqa", merge(windowed, {{"m", int64_t(4)}, {"dynamic", one}}));
 }
 
 std::vector<Entry> catalogue() {
@@ -101,6 +100,7 @@ std::vector<Entry> catalogue() {
       addMatrixFamilies(entries, *format);
   addMatrixOptions(entries);
   addSmallFamilies(entries);
+  addAttention(entries);
   return entries;
 }
 
@@ -115,15 +115,14 @@ uint64_t fnv1a(const std::vector<uint8_t> &bytes) {
 
 bool print(x64::Isa isa, std::FILE *out) {
   for (const auto &[family, params] : catalogue()) {
-    const std::string name = kernelName(family, params);
     auto kernel = x64::generate(family, params, isa);
     if (!kernel) {
-      std::fprintf(stderr, "kt-kernel: %s: %s\n", name.c_str(), kernel.error().message.c_str());
+      std::fprintf(stderr, "kt-kernel: %s\n", kernel.error().message.c_str());
       return false;
     }
-    std::fprintf(out, "%s code=%zu constants=%zu scratch=%zu hash=%016llx\n", name.c_str(), kernel->codeBytes,
-                 kernel->code.size() - kernel->codeBytes, kernel->scratchBytes,
-                 static_cast<unsigned long long>(fnv1a(kernel->code)));
+    std::fprintf(out, "%s code=%zu constants=%zu scratch=%zu hash=%016llx\n",
+                 kernelName(family, params).c_str(), kernel->codeBytes, kernel->code.size() - kernel->codeBytes,
+                 kernel->scratchBytes, static_cast<unsigned long long>(fnv1a(kernel->code)));
     for (size_t i = 0; i < kernel->codeBytes; ++i)
       std::fprintf(out, "0x%02x%c", kernel->code[i], i % 16 == 15 || i + 1 == kernel->codeBytes ? '\n' : ' ');
   }

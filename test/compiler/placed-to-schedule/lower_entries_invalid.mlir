@@ -1,0 +1,83 @@
+// What sched-lower-entries refuses.
+// RUN: ktc-opt %s -split-input-file -verify-diagnostics -sched-lower-entries
+
+// expected-error @+1 {{expected functions @body and @head}}
+module {
+  func.func @head(%x: tensor<?x32xf32>) -> tensor<?x32xf32> {
+    return %x : tensor<?x32xf32>
+  }
+}
+
+// -----
+
+// expected-error @+1 {{expected functions @body and @head}}
+module {
+  func.func @body(%tokens: tensor<?xi32>, %positions: tensor<?xi32>) {
+    return
+  }
+}
+
+// -----
+
+// An operation that is not of the model.
+module {
+  model.weight @embd : tensor<64x32xf32> {file = 0 : i32, offset = 0 : i64, bytes = 8192 : i64}
+  func.func private @other()
+  func.func @body(%tokens: tensor<?xi32>, %positions: tensor<?xi32>) -> tensor<?x32xf32> {
+    // expected-error @+1 {{'func.call' op has no lowering to the schedule}}
+    func.call @other() : () -> ()
+    %x = model.embed %tokens {path = "e", weight = @embd} : (tensor<?xi32>) -> tensor<?x32xf32>
+    return %x : tensor<?x32xf32>
+  }
+  func.func @head(%x: tensor<?x32xf32>) -> tensor<?x64xf32> {
+    %l = model.lm_head %x {path = "lm_head", weight = @embd} : (tensor<?x32xf32>) -> tensor<?x64xf32>
+    return %l : tensor<?x64xf32>
+  }
+}
+
+// -----
+
+// Latent attention whose form has not been chosen,
+module {
+  model.weight @embd : tensor<64x32xf32> {file = 0 : i32, offset = 0 : i64, bytes = 8192 : i64}
+  model.weight @kv_a : tensor<24x32xf32> {file = 0 : i32, offset = 0 : i64, bytes = 3072 : i64}
+  model.weight @n : tensor<16xf32> {file = 0 : i32, offset = 0 : i64, bytes = 64 : i64}
+  model.weight @k_b : tensor<2x16x8xf16> {file = 0 : i32, offset = 0 : i64, bytes = 512 : i64}
+  model.weight @v_b : tensor<2x8x16xf16> {file = 0 : i32, offset = 0 : i64, bytes = 512 : i64}
+  func.func @body(%tokens: tensor<?xi32>, %positions: tensor<?xi32>) -> tensor<?x16xf32> {
+    %q = model.embed %tokens {path = "e", weight = @embd} : (tensor<?xi32>) -> tensor<?x32xf32>
+    %kv = model.linear %q {path = "kv_a", weight = @kv_a} : (tensor<?x32xf32>) -> tensor<?x24xf32>
+    // expected-error @+1 {{'model.mla_attention' op has no form; run model-select-mla-form and model-split-kv-b first}}
+    %y = model.mla_attention %q, %kv, %positions {path = "a", layer = 0 : i64, heads = 2 : i64, nope = 8 : i64,
+      rope_dims = 8 : i64, v_dim = 8 : i64, latent = 16 : i64, scale = 0.25 : f64,
+      rope = #model.rope<style = "norm", dims = 8, base = 1.0e4>, kv_norm = @n, norm_eps = 1.0e-6 : f64, k_b = @k_b,
+      v_b = @v_b} : (tensor<?x32xf32>, tensor<?x24xf32>, tensor<?xi32>) -> tensor<?x16xf32>
+    return %y : tensor<?x16xf32>
+  }
+  func.func @head(%x: tensor<?x16xf32>) -> tensor<?x16xf32> {
+    return %x : tensor<?x16xf32>
+  }
+}
+
+// -----
+
+// or whose projection has not been split.
+module {
+  model.weight @embd : tensor<64x32xf32> {file = 0 : i32, offset = 0 : i64, bytes = 8192 : i64}
+  model.weight @kv_a : tensor<24x32xf32> {file = 0 : i32, offset = 0 : i64, bytes = 3072 : i64}
+  model.weight @n : tensor<16xf32> {file = 0 : i32, offset = 0 : i64, bytes = 64 : i64}
+  model.weight @kv_b : tensor<32x16xf16> {file = 0 : i32, offset = 0 : i64, bytes = 1024 : i64}
+  func.func @body(%tokens: tensor<?xi32>, %positions: tensor<?xi32>) -> tensor<?x16xf32> {
+    %q = model.embed %tokens {path = "e", weight = @embd} : (tensor<?xi32>) -> tensor<?x32xf32>
+    %kv = model.linear %q {path = "kv_a", weight = @kv_a} : (tensor<?x32xf32>) -> tensor<?x24xf32>
+    // expected-error @+1 {{'model.mla_attention' op has no form; run model-select-mla-form and model-split-kv-b first}}
+    %y = model.mla_attention %q, %kv, %positions {path = "a", layer = 0 : i64, heads = 2 : i64, nope = 8 : i64,
+      rope_dims = 8 : i64, v_dim = 8 : i64, latent = 16 : i64, scale = 0.25 : f64, form = "absorbed",
+      rope = #model.rope<style = "norm", dims = 8, base = 1.0e4>, kv_norm = @n, norm_eps = 1.0e-6 : f64, kv_b = @kv_b}
+      : (tensor<?x32xf32>, tensor<?x24xf32>, tensor<?xi32>) -> tensor<?x16xf32>
+    return %y : tensor<?x16xf32>
+  }
+  func.func @head(%x: tensor<?x16xf32>) -> tensor<?x16xf32> {
+    return %x : tensor<?x16xf32>
+  }
+}
