@@ -41,8 +41,10 @@ struct SplitKvB : impl::ModelSplitKvBBase<SplitKvB> {
     auto declare = [&](StringRef part, StringRef transform, ArrayRef<int64_t> shape) {
       std::string name = (stem + "." + part).str();
       auto type = RankedTensorType::get(shape, partType(element, shape.back()));
-      builder.create<model::DerivedWeightOp>(op.getLoc(), builder.getStringAttr(name), source,
-                                             builder.getStringAttr(transform), TypeAttr::get(type));
+      // Layers may share a projection.
+      if (!getOperation().lookupSymbol<model::DerivedWeightOp>(name))
+        builder.create<model::DerivedWeightOp>(op.getLoc(), builder.getStringAttr(name), source,
+                                               builder.getStringAttr(transform), TypeAttr::get(type));
       return FlatSymbolRefAttr::get(op.getContext(), name);
     };
     op.setKBAttr(declare("k_b", "mla_k_b", {heads, latent, nope}));

@@ -1,6 +1,8 @@
 // sched-check-memory: replays every entry and follows the ownership of bytes. Shares no code with the planner.
 #include "compiler/placed-to-schedule/Passes.h"
 
+#include "llvm/ADT/DenseSet.h"
+
 #include <map>
 
 namespace ktc {
@@ -71,8 +73,8 @@ struct CheckMemory : impl::SchedCheckMemoryBase<CheckMemory> {
         return alloc.emitOpError() << "has no offset";
       auto arena = getOperation().lookupSymbol<sched::ArenaOp>(alloc.getArena());
       if (*alloc.getOffset() > arena.getBytes() || alloc.getBytes() > arena.getBytes() - *alloc.getOffset())
-        return alloc.emitOpError() << "range " << *alloc.getOffset() << " + " << alloc.getBytes() << " exceeds the "
-                                   << arena.getBytes() << " bytes of @" << alloc.getArena();
+        return alloc.emitOpError() << "range " << *alloc.getOffset() << " + " << alloc.getBytes()
+                                   << " exceeds the " << arena.getBytes() << " bytes of @" << alloc.getArena();
     }
     return success();
   }
@@ -80,25 +82,29 @@ struct CheckMemory : impl::SchedCheckMemoryBase<CheckMemory> {
   // Whoever reads a buffer finds its own bytes there.
   static LogicalResult checkOwnership(sched::EntryOp entry) {
     llvm::DenseMap<Attribute, Ownership> arenas;
+    llvm::DenseSet<Operation *> written;
     for (Operation &op : entry.getBody().front()) {
       if (!sched::isCommand(&op))
         continue;
       sched::Accesses accesses = sched::accessesOf(&op);
       for (Value value : accesses.reads) {
         auto alloc = dyn_cast_or_null<sched::AllocOp>(sched::baseOf(value).op);
-        if (!alloc || llvm::is_contained(accesses.writes, value))
+        // A result may be written for the first time; later the command may be an update of what is there.
+        if (!alloc || (llvm::is_contained(accesses.writes, value) && !written.contains(alloc)))
           continue;
         uint64_t begin = *alloc.getOffset(), end = begin + alloc.getBytes();
         uint64_t foreign = arenas[alloc.getArenaAttr()].firstForeign(begin, end, alloc);
         if (foreign != end) {
           StringRef name = alloc.getName().value_or("unnamed");
-          return op.emitOpError() << "reads byte " << foreign << " of @" << alloc.getArena() << ", which its buffer \""
-                                  << name << "\" has not written or no longer owns";
+          return op.emitOpError() << "reads byte " << foreign << " of @" << alloc.getArena()
+                                  << ", which its buffer \"" << name << "\" has not written or no longer owns";
         }
       }
       for (Value value : accesses.writes)
-        if (auto alloc = dyn_cast_or_null<sched::AllocOp>(sched::baseOf(value).op))
+        if (auto alloc = dyn_cast_or_null<sched::AllocOp>(sched::baseOf(value).op)) {
+          written.insert(alloc);
           arenas[alloc.getArenaAttr()].claim(*alloc.getOffset(), *alloc.getOffset() + alloc.getBytes(), alloc);
+        }
     }
     return success();
   }
@@ -117,10 +123,11 @@ struct CheckMemory : impl::SchedCheckMemoryBase<CheckMemory> {
         if (!alloc || llvm::is_contained(group, alloc))
           continue;
         for (sched::AllocOp other : group)
-          if (other.getArena() == alloc.getArena() && *other.getOffset() < *alloc.getOffset() + alloc.getBytes() &&
+          if (other.getArena() == alloc.getArena() &&
+              *other.getOffset() < *alloc.getOffset() + alloc.getBytes() &&
               *alloc.getOffset() < *other.getOffset() + other.getBytes())
-            return op.emitOpError() << "shares bytes between a buffer at " << *alloc.getOffset() << " and one at "
-                                    << *other.getOffset() << " within a barrier group";
+            return op.emitOpError() << "shares bytes between a buffer at " << *alloc.getOffset()
+                                    << " and one at " << *other.getOffset() << " within a barrier group";
         group.push_back(alloc);
       }
     }

@@ -57,8 +57,14 @@ struct FuseNormQuantize : impl::SchedFuseNormQuantizeBase<FuseNormQuantize> {
         !isa_and_nonnull<sched::NoneOp>(norm->getOperand(kNormQ8).getDefiningOp()))
       return;
 
+    // The norm writes the q8 rows earlier than the quantize did: nobody may use them before.
     Value q8 = quantize->getOperand(kQuantizeQ8);
-    q8.getDefiningOp()->moveBefore(norm);
+    auto q8Alloc = q8.getDefiningOp<sched::AllocOp>();
+    if (!q8Alloc || !norm->isBeforeInBlock(quantize) ||
+        llvm::any_of(q8.getUsers(), [&](Operation *user) { return user->isBeforeInBlock(quantize); }))
+      return;
+    if (!q8Alloc->isBeforeInBlock(norm))
+      q8Alloc->moveBefore(norm);
     Value none = norm->getOperand(kNormQ8);
     norm->setOperand(kNormQ8, q8);
     SmallVector<int32_t> writes = {kNormQ8};

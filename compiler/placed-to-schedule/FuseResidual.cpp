@@ -52,12 +52,13 @@ struct FuseResidual : impl::SchedFuseResidualBase<FuseResidual> {
     sched::DispatchOp producer;
     for (OpOperand &use : branch.getUses()) {
       auto user = dyn_cast<sched::DispatchOp>(use.getOwner());
-      if (user && user != add && static_cast<int>(use.getOperandNumber()) == resultOperand(kernels.family(user)))
+      if (user && user != add &&
+          static_cast<int>(use.getOperandNumber()) == resultOperand(kernels.family(user)))
         producer = user;
     }
     Operation *base = sched::baseOf(residual).op;
-    if (!producer || kernels.integer(producer, "accumulate") || kernels.integer(producer, "batch") > 1 ||
-        kernels.integer(producer, "n") != kernels.integer(add, "k") ||
+    if (!producer || !base || !producer->isBeforeInBlock(add) || kernels.integer(producer, "accumulate") ||
+        kernels.integer(producer, "batch") > 1 || kernels.integer(producer, "n") != kernels.integer(add, "k") ||
         kernels.integer(producer, "y_stride") != kernels.integer(add, "y_stride") ||
         touchedBetween(producer, add, base) || !base->isBeforeInBlock(producer))
       return;

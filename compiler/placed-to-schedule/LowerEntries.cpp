@@ -1,7 +1,8 @@
 // sched-lower-entries: the placed model becomes one schedule entry per shape.
 //
-// The two functions of the model stage are walked once per entry; each operation's lowering is in lower/. Persistent memory
-// (inputs, outputs, hidden states, KV cache) is laid out here and is the same for all entries.
+// The two functions of the model stage are walked once per entry; each operation's lowering is in lower/.
+// Persistent memory (inputs, outputs, hidden states, KV cache) is laid out here and is the same for all
+// entries.
 #include "compiler/placed-to-schedule/Passes.h"
 #include "compiler/placed-to-schedule/lower/EntryBuilder.h"
 
@@ -50,18 +51,41 @@ private:
   Value tokens, positions, logits;
 };
 
+// Checks that `function` has a body of one block and takes and gives the kinds of values that its contract
+// says.
+static LogicalResult checkFunction(func::FuncOp function, ArrayRef<bool (*)(Type)> arguments,
+                                   StringRef signature) {
+  FunctionType type = function.getFunctionType();
+  bool matches = !function.isExternal() && function.getBody().hasOneBlock() &&
+                 type.getNumInputs() == arguments.size() && type.getNumResults() == 1 &&
+                 model::isActivation(type.getResult(0));
+  for (size_t i = 0; matches && i < arguments.size(); ++i)
+    matches = arguments[i](type.getInput(i));
+  if (matches)
+    return success();
+  return function.emitOpError() << "must have one block and the signature " << signature;
+}
+
 LogicalResult LowerEntries::prepare() {
   ModuleOp module = getOperation();
   body = module.lookupSymbol<func::FuncOp>(model::kBodyFunction);
   head = module.lookupSymbol<func::FuncOp>(model::kHeadFunction);
   if (!body || !head)
     return module.emitError() << "expected functions @body and @head";
+  if (failed(checkFunction(body, {model::isTokenIds, model::isTokenIds}, "(tokens, positions) -> hidden")) ||
+      failed(checkFunction(head, {model::isActivation}, "(hidden) -> logits")))
+    return failure();
+  if (body.getResultTypes()[0] != head.getArgumentTypes()[0])
+    return head.emitOpError() << "takes " << head.getArgumentTypes()[0] << ", but @body returns "
+                              << body.getResultTypes()[0];
   if (decodeSizes.empty())
     decodeSizes = {1, 2, 4, 8, 16};
-  if (chunk <= 0 || headRows <= 0 || context <= 0 || llvm::any_of(decodeSizes, [](int64_t m) { return m <= 0; }))
+  if (chunk <= 0 || headRows <= 0 || context <= 0 ||
+      llvm::any_of(decodeSizes, [](int64_t m) { return m <= 0; }))
     return module.emitError() << "decode sizes, chunk, head-rows and context must be positive";
   if (kvType != "f16" && kvType != "bf16" && kvType != "f32")
     return module.emitError() << "kv-type must be f16, bf16 or f32, found " << kvType;
+  headRows = std::min(headRows, chunk); // the head reads rows of the hidden states that a chunk leaves
   settings.context = context;
   settings.kvType = kvType;
   settings.kvElementBytes = kvType == "f32" ? 4 : 2;
@@ -92,6 +116,10 @@ LogicalResult LowerEntries::declareMemory(OpBuilder &builder) {
 }
 
 LogicalResult LowerEntries::lowerOp(Operation *op, lower::EntryBuilder &entry, bool headOnly) {
+  auto placement = op->getAttrOfType<model::PlacementAttr>("placement");
+  if (placement && (placement.getDevice() != lower::kCpuDevice || placement.getPrefill() != lower::kCpuDevice))
+    return op->emitOpError() << "is placed on " << placement.getDevice()
+                             << " (prefill: " << placement.getPrefill() << "), but only the CPU has lanes";
   return llvm::TypeSwitch<Operation *, LogicalResult>(op)
       .Case([&](model::EmbedOp op) { return lower::lowerEmbed(op, entry, tokens); })
       .Case([&](model::RmsNormOp op) { return lower::lowerRmsNorm(op, entry, headOnly); })
@@ -108,9 +136,11 @@ LogicalResult LowerEntries::lowerOp(Operation *op, lower::EntryBuilder &entry, b
 }
 
 LogicalResult LowerEntries::lowerEntry(const EntryPlan &plan, OpBuilder &builder) {
-  auto op = builder.create<sched::EntryOp>(getOperation().getLoc(), plan.name, plan.shape.tokens, plan.shape.dynamic);
+  auto op =
+      builder.create<sched::EntryOp>(getOperation().getLoc(), plan.name, plan.shape.tokens, plan.shape.dynamic);
   Block &block = op.getBody().emplaceBlock();
-  lower::EntryBuilder entry(getOperation(), OpBuilder::atBlockEnd(&block), plan.shape, settings, lower::kCpuLane);
+  lower::EntryBuilder entry(getOperation(), OpBuilder::atBlockEnd(&block), plan.shape, settings,
+                            lower::kCpuLane);
   int64_t rows = plan.shape.tokens;
   if (plan.body) {
     tokens = entry.fixed(lower::kIoArena, io.tokens, rows * 4, sched::names::kTokens);

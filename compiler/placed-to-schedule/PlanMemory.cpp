@@ -1,7 +1,7 @@
 // sched-plan-memory: static offsets for temporary buffers.
 //
-// Time is counted in barrier groups: commands of one group may run at the same moment on different threads, so two buffers may
-// share bytes only if no group uses both.
+// Time is counted in barrier groups: commands of one group may run at the same moment on different threads, so
+// two buffers may share bytes only if no group uses both.
 //
 //   group   0    1    2    3
 //   a       |---------|                 a and b overlap in group 1: disjoint bytes
@@ -77,6 +77,10 @@ struct PlanMemory : impl::SchedPlanMemoryBase<PlanMemory> {
     return lives;
   }
 
+  static uint64_t alignUp(uint64_t offset) {
+    return (offset + KT_BUFFER_ALIGNMENT - 1) / KT_BUFFER_ALIGNMENT * KT_BUFFER_ALIGNMENT;
+  }
+
   static void place(std::vector<Life> &lives) {
     std::vector<Life *> order;
     for (Life &life : lives)
@@ -94,9 +98,9 @@ struct PlanMemory : impl::SchedPlanMemoryBase<PlanMemory> {
       for (Life *rival : rivals) {
         if (rival->offset >= offset + life->bytes)
           break;
-        offset = std::max(offset, rival->offset + rival->bytes);
+        offset = std::max(offset, alignUp(rival->offset + rival->bytes));
       }
-      life->offset = (offset + KT_BUFFER_ALIGNMENT - 1) / KT_BUFFER_ALIGNMENT * KT_BUFFER_ALIGNMENT;
+      life->offset = offset;
       placed.push_back(life);
     }
   }

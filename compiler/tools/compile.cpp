@@ -123,7 +123,11 @@ PlanOptions describePlan(const Target &target, const CompileOptions &options,
                                              : WeightStorage::Auto;
   plan.context = static_cast<uint64_t>(context);
   plan.compiler = "ktc " KT_VERSION " (" KT_COMMIT ")";
-  plan.options = "--cpu " + options.cpu + " --ctx " + std::to_string(context) + " --weights " + options.weights;
+  plan.options = "--cpu " + options.cpu + " --ctx " + std::to_string(context) + " --weights " +
+                 options.weights + " --chunk " + std::to_string(options.schedule.chunk) + " --kv-type " +
+                 options.schedule.kvType;
+  if (!options.target.gpuMem.empty())
+    plan.options += " --gpu-mem " + options.target.gpuMem;
   plan.policyName = target.policy.name;
   if (target.policy.spelling != policy::Spelling::BuiltIn)
     plan.policy = readFileOrEmpty(options.target.rules);

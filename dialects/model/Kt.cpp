@@ -44,8 +44,13 @@ Type KtDialect::parseType(DialectAsmParser &parser) const {
     return {};
   for (uint32_t id : blockTypeIds) {
     const KtTypeInfo *info = ktTypeInfo(id);
-    if (info->blockElements > 1 && name == info->name)
+    if (info->blockElements > 1 && name == info->name) {
+      if (succeeded(parser.parseOptionalLess())) {
+        parser.emitError(loc) << "!kt." << name << " takes no parameters";
+        return {};
+      }
       return BlockType::get(getContext(), id);
+    }
   }
   parser.emitError(loc) << "unknown element type !kt." << name;
   return {};

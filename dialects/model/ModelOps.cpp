@@ -1,4 +1,5 @@
-// The model dialect: verifiers. Each failure names the weight or attribute, what was expected and what was found.
+// The model dialect: verifiers. Each failure names the weight or attribute, what was expected and what was
+// found.
 #include "dialects/model/Model.h"
 
 #include "mlir/IR/Builders.h"
@@ -20,13 +21,14 @@ static std::string shapeText(ArrayRef<int64_t> shape) {
 }
 
 // Checks that `ref` names a weight of exactly `shape`. `role` is the attribute's name, for messages.
-static LogicalResult checkWeight(Operation *op, StringRef role, FlatSymbolRefAttr ref, ArrayRef<int64_t> shape) {
+static LogicalResult checkWeight(Operation *op, StringRef role, FlatSymbolRefAttr ref,
+                                 ArrayRef<int64_t> shape) {
   RankedTensorType type = weightType(op, ref);
   if (!type)
     return op->emitOpError() << role << " names no weight: @" << ref.getValue();
   if (type.getShape() != shape)
-    return op->emitOpError() << role << " @" << ref.getValue() << ": expected shape " << shapeText(shape) << ", found "
-                             << shapeText(type.getShape());
+    return op->emitOpError() << role << " @" << ref.getValue() << ": expected shape " << shapeText(shape)
+                             << ", found " << shapeText(type.getShape());
   return success();
 }
 
@@ -60,7 +62,8 @@ LogicalResult WeightOp::verify() {
   if (static_cast<int32_t>(getFile()) < 0 || static_cast<int64_t>(getOffset()) < 0)
     return emitOpError() << "file and offset must not be negative";
   if (getBytes() != quant::tensorBytes(type))
-    return emitOpError() << "expected " << quant::tensorBytes(type) << " bytes for " << type << ", found " << getBytes();
+    return emitOpError() << "expected " << quant::tensorBytes(type) << " bytes for " << type << ", found "
+                         << getBytes();
   return success();
 }
 
@@ -78,6 +81,10 @@ LogicalResult DerivedWeightOp::verify() {
   if (source.getRank() != 2 || source.getDimSize(1) != latent || source.getDimSize(0) % type.getDimSize(0))
     return emitOpError() << "source " << shapeText(source.getShape()) << " does not split into "
                          << shapeText(type.getShape());
+  // Each head's rows in the source are its key rows and its value rows; neither part is empty.
+  int64_t headRows = source.getDimSize(0) / type.getDimSize(0), partRows = type.getDimSize(isKey ? 2 : 1);
+  if (partRows >= headRows)
+    return emitOpError() << "takes " << partRows << " rows of each head, but the source has " << headRows;
   return success();
 }
 
@@ -103,8 +110,13 @@ LogicalResult LinearOp::verify() {
 
 LogicalResult GqaAttentionOp::verify() {
   int64_t heads = getHeads(), kvHeads = getKvHeads(), headDim = getHeadDim(), vDim = getVDim();
-  if (heads <= 0 || kvHeads <= 0 || headDim <= 0 || vDim <= 0 || heads % kvHeads)
-    return emitOpError() << "heads must be a positive multiple of kv_heads, found " << heads << " and " << kvHeads;
+  if (headDim <= 0 || vDim <= 0)
+    return emitOpError() << "head_dim and v_dim must be positive, found " << headDim << " and " << vDim;
+  if (static_cast<int64_t>(getWindow()) < 0)
+    return emitOpError() << "window must not be negative, found " << static_cast<int64_t>(getWindow());
+  if (heads <= 0 || kvHeads <= 0 || heads % kvHeads)
+    return emitOpError() << "heads must be a positive multiple of kv_heads, found " << heads << " and "
+                         << kvHeads;
   if (failed(checkFeatures(*this, "q", getQ(), heads * headDim)) ||
       failed(checkFeatures(*this, "k", getK(), kvHeads * headDim)) ||
       failed(checkFeatures(*this, "v", getV(), kvHeads * vDim)) ||
@@ -118,7 +130,8 @@ LogicalResult GqaAttentionOp::verify() {
 }
 
 LogicalResult MlaAttentionOp::verify() {
-  int64_t heads = getHeads(), nope = getNope(), ropeDims = getRopeDims(), vDim = getVDim(), latent = getLatent();
+  int64_t heads = getHeads(), nope = getNope(), ropeDims = getRopeDims(), vDim = getVDim(),
+          latent = getLatent();
   if (heads <= 0 || nope <= 0 || ropeDims <= 0 || vDim <= 0 || latent <= 0)
     return emitOpError() << "heads, nope, rope_dims, v_dim and latent must be positive";
   if (failed(checkFeatures(*this, "q", getQ(), heads * (nope + ropeDims))) ||

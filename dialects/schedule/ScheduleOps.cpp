@@ -25,6 +25,14 @@ static LogicalResult checkNotNegative(Operation *op, StringRef what, int64_t val
   return op->emitOpError() << what << " must not be negative, found " << value;
 }
 
+// Checks that `buffer` is memory that a command may write; `what` names it in the message.
+static LogicalResult checkWritable(Operation *op, StringRef what, Value buffer) {
+  Operation *base = baseOf(buffer).op;
+  if (!isa_and_nonnull<WeightOp, NoneOp>(base))
+    return success();
+  return op->emitOpError() << what << " is written but is a " << base->getName();
+}
+
 LogicalResult DeviceOp::verify() {
   if (getKind() != "cpu" && getKind() != "cuda")
     return emitOpError() << "kind must be \"cpu\" or \"cuda\", found \"" << getKind() << "\"";
@@ -35,7 +43,8 @@ LogicalResult LaneOp::verify() { return checkSymbol<DeviceOp>(*this, getDeviceAt
 
 LogicalResult ArenaOp::verify() {
   if (getKind() != "activation" && getKind() != "kv_cache" && getKind() != "io")
-    return emitOpError() << "kind must be \"activation\", \"kv_cache\" or \"io\", found \"" << getKind() << "\"";
+    return emitOpError() << "kind must be \"activation\", \"kv_cache\" or \"io\", found \"" << getKind()
+                         << "\"";
   if (failed(checkNotNegative(*this, "bytes", getBytes())))
     return failure();
   return checkSymbol<DeviceOp>(*this, getDeviceAttr(), "device");
@@ -69,6 +78,8 @@ LogicalResult KernelOp::verify() {
 LogicalResult EntryOp::verify() {
   if (static_cast<int64_t>(getCapacity()) <= 0)
     return emitOpError() << "capacity must be positive, found " << static_cast<int64_t>(getCapacity());
+  if (getBody().getNumArguments())
+    return emitOpError() << "takes no arguments, found " << getBody().getNumArguments();
   for (Operation &op : getBody().front())
     if (!isCommand(&op) && !isa<AllocOp, FixedOp, WeightOp, ViewOp, NoneOp>(op))
       return op.emitOpError() << "is not allowed in an entry";
@@ -90,12 +101,20 @@ LogicalResult FixedOp::verify() {
   auto arena = dyn_cast_or_null<ArenaOp>(SymbolTable::lookupNearestSymbolFrom(*this, getArenaAttr()));
   if (!arena || arena.getKind() == "activation")
     return emitOpError() << "@" << getArena() << " is not a persistent arena";
-  if (failed(checkNotNegative(*this, "offset", getOffset())) || failed(checkNotNegative(*this, "bytes", getBytes())))
+  if (failed(checkNotNegative(*this, "offset", getOffset())) ||
+      failed(checkNotNegative(*this, "bytes", getBytes())))
     return failure();
   if (getOffset() > arena.getBytes() || getBytes() > arena.getBytes() - getOffset())
-    return emitOpError() << "range " << getOffset() << " + " << getBytes() << " exceeds the " << arena.getBytes()
-                         << " bytes of @" << getArena();
+    return emitOpError() << "range " << getOffset() << " + " << getBytes() << " exceeds the "
+                         << arena.getBytes() << " bytes of @" << getArena();
   return success();
+}
+
+LogicalResult WeightOp::verify() {
+  Operation *symbol = SymbolTable::lookupNearestSymbolFrom(*this, getSymbolAttr());
+  if (isa_and_nonnull<model::WeightOp, model::DerivedWeightOp, ConstantOp>(symbol))
+    return success();
+  return emitOpError() << "@" << getSymbol() << " is not a weight or constant";
 }
 
 LogicalResult ViewOp::verify() { return checkNotNegative(*this, "offset", getOffset()); }
@@ -107,9 +126,8 @@ LogicalResult DispatchOp::verify() {
   for (int32_t index : getWrites()) {
     if (index < 0 || index >= static_cast<int32_t>(getNumOperands()))
       return emitOpError() << "writes names operand " << index << " of " << getNumOperands();
-    Operation *base = baseOf(getOperand(index)).op;
-    if (isa_and_nonnull<WeightOp, NoneOp>(base))
-      return emitOpError() << "operand " << index << " is written but is a " << base->getName();
+    if (failed(checkWritable(*this, "operand " + std::to_string(index), getOperand(index))))
+      return failure();
   }
   if (failed(checkNotNegative(*this, "units", getUnits())))
     return failure();
@@ -118,17 +136,23 @@ LogicalResult DispatchOp::verify() {
 
 LogicalResult CopyOp::verify() {
   if (failed(checkSymbol<LaneOp>(*this, getLaneAttr(), "lane")) ||
+      failed(checkWritable(*this, "destination", getDestination())) ||
       failed(checkNotNegative(*this, "bytes", getBytes())))
     return failure();
+  if (isa_and_nonnull<NoneOp>(baseOf(getSource()).op))
+    return emitOpError() << "source is a sched.none";
   return checkNotNegative(*this, "bytes_per_token", getBytesPerToken());
 }
 
 LogicalResult FillOp::verify() {
-  if (failed(checkSymbol<LaneOp>(*this, getLaneAttr(), "lane")))
+  if (failed(checkSymbol<LaneOp>(*this, getLaneAttr(), "lane")) ||
+      failed(checkWritable(*this, "destination", getDestination())))
     return failure();
   if (getValue() > 255)
     return emitOpError() << "value must be a byte, found " << getValue();
-  return checkNotNegative(*this, "bytes", getBytes());
+  if (failed(checkNotNegative(*this, "bytes", getBytes())))
+    return failure();
+  return checkNotNegative(*this, "bytes_per_token", getBytesPerToken());
 }
 
 LogicalResult SignalOp::verify() {

@@ -131,6 +131,7 @@ def Sched_WeightOp : Sched_Op<"weight", [Pure]> {
   let arguments = (ins FlatSymbolRefAttr:$symbol);
   let results = (outs Sched_BufferType:$result);
   let assemblyFormat = "$symbol attr-dict";
+  let hasVerifier = 1;
 }
 
 def Sched_ViewOp : Sched_Op<"view", [Pure]> {

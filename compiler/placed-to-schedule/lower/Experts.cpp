@@ -1,4 +1,5 @@
-// Lowering of router, routed experts and dense feed-forward blocks: gate+up+activation, then down with the weighted sum.
+// Lowering of router, routed experts and dense feed-forward blocks: gate+up+activation, then down with the
+// weighted sum.
 #include "compiler/placed-to-schedule/lower/EntryBuilder.h"
 
 #include "runtime/abi/kt_abi.h"
@@ -34,12 +35,12 @@ LogicalResult lowerRouter(model::RouterOp op, EntryBuilder &entry) {
                   {"scale", entry.real(op.getScale().convertToDouble())},
                   {"groups", entry.integer(op.getGroups())},
                   {"groups_used", entry.integer(op.getGroupsUsed())}},
-                 {mm.y, op.getBiasAttr() ? entry.weight(op.getBiasAttr()) : entry.none(), ids, weights}, {2, 3}, {0, 1},
-                 path, op.getBiasAttr() ? experts * 4 : 0);
+                 {mm.y, op.getBiasAttr() ? entry.weight(op.getBiasAttr()) : entry.none(), ids, weights}, {2, 3},
+                 {0, 1}, path, op.getBiasAttr() ? experts * 4 : 0);
   int64_t slots = entry.getShape().tokens * topK;
   Value lists = entry.allocBytes(static_cast<int64_t>(ktExpertListBytes(experts, slots)), "expert lists");
-  entry.dispatch("expert_group", {{"experts", entry.integer(experts)}, {"top_k", entry.integer(topK)}}, {ids, lists},
-                 {1}, {1, 0}, path);
+  entry.dispatch("expert_group", {{"experts", entry.integer(experts)}, {"top_k", entry.integer(topK)}},
+                 {ids, lists}, {1}, {1, 0}, path);
   entry.bind(op.getIds(), {lists, topK, {}, {}});
   entry.bind(op.getWeights(), {weights, topK, {}, {}});
   return success();
@@ -49,13 +50,13 @@ namespace {
 
 // A feed-forward block: routed experts (with lists and weights) or one dense block.
 struct FeedForward {
-  Value x;                      // model value
-  Value gate, up, down;         // addresses of the first rows
+  Value x;              // model value
+  Value gate, up, down; // addresses of the first rows
   RankedTensorType gateType, upType, downType;
-  int64_t width = 0, ffn = 0;   // features in and out, inner features
+  int64_t width = 0, ffn = 0; // features in and out, inner features
   int64_t experts = 1, topK = 1;
   int64_t gateExpertRows = 0, upExpertRows = 0;
-  Value lists, weights;         // null: dense
+  Value lists, weights; // null: dense
   StringRef act, path;
 };
 
@@ -70,7 +71,8 @@ static int64_t rowGroups(int64_t rows) { return (rows + KT_ROWS_PER_UNIT - 1) / 
 static Value emitFeedForward(const FeedForward &ff, EntryBuilder &entry) {
   bool dense = !ff.lists;
   int64_t active = std::min(ff.experts, ff.topK * entry.getShape().tokens);
-  Type gate = ff.gateType.getElementType(), up = ff.upType.getElementType(), down = ff.downType.getElementType();
+  Type gate = ff.gateType.getElementType(), up = ff.upType.getElementType(),
+       down = ff.downType.getElementType();
   bool needsF32 = takesF32(gate) || takesF32(up), needsQ8 = !takesF32(gate) || !takesF32(up);
   Value none = entry.none();
   Value f32 = needsF32 ? entry.activation(ff.x).rows : none;
@@ -105,8 +107,8 @@ static Value emitFeedForward(const FeedForward &ff, EntryBuilder &entry) {
                   {"dense", entry.integer(dense)},
                   {"accumulate", entry.integer(0)},
                   {"y_stride", entry.integer(ff.width)}},
-                 {downF32 ? h : none, hq8, ff.down, y, lists, dense ? none : ff.weights}, {3}, {rowGroups(ff.width), 0}, ff.path,
-                 active * rowsBytes(ff.downType, ff.width));
+                 {downF32 ? h : none, hq8, ff.down, y, lists, dense ? none : ff.weights}, {3},
+                 {rowGroups(ff.width), 0}, ff.path, active * rowsBytes(ff.downType, ff.width));
   return y;
 }
 
@@ -155,6 +157,8 @@ LogicalResult lowerFfn(model::FfnOp op, EntryBuilder &entry) {
   ff.path = op.getPath();
   Activation result{emitFeedForward(ff, entry), ff.width, {}, {}};
   if (auto gate = op.getOutputGateAttr()) {
+    if (!llvm::all_of(op.getResult().getUsers(), [](Operation *user) { return isa<model::AddOp>(user); }))
+      return op.emitOpError() << "has an output gate, so its result can only be added";
     MatMul mm;
     mm.element = model::weightType(op, gate).getElementType();
     mm.n = 1;

@@ -70,18 +70,23 @@ LogicalResult lowerLmHead(model::LmHeadOp op, EntryBuilder &entry, Value logits)
   return success();
 }
 
-// x += y in the buffer of x. Pre-norm networks never read x again except through the sum; anything else is copied first.
+// x += y in the buffer of x. Pre-norm networks never read x again except through the sum; anything else is
+// copied first.
 LogicalResult lowerAdd(model::AddOp op, EntryBuilder &entry) {
   Value lhs = op.getLhs(), rhs = op.getRhs();
+  // The kernel can gate what it adds, not what it adds to.
+  if (entry.activation(lhs).gate)
+    std::swap(lhs, rhs);
+  if (entry.activation(lhs).gate)
+    return op.emitOpError() << "cannot add two gated blocks";
   int64_t width = model::features(op.getResult());
-  bool readLater = llvm::any_of(lhs.getUsers(), [&](Operation *user) {
-    return user != op && op->isBeforeInBlock(user);
-  });
+  bool readLater =
+      llvm::any_of(lhs.getUsers(), [&](Operation *user) { return user != op && op->isBeforeInBlock(user); });
   Value sum = entry.activation(lhs).rows;
-  if (readLater || entry.activation(lhs).gate) {
+  if (readLater) {
     sum = entry.alloc(width * 4, "sum");
-    entry.getBuilder().create<sched::CopyOp>(op.getLoc(), kCpuLane, entry.activation(lhs).rows, sum, 0, width * 4,
-                                             false);
+    entry.getBuilder().create<sched::CopyOp>(op.getLoc(), kCpuLane, entry.activation(lhs).rows, sum, 0,
+                                             width * 4, false);
   }
   const Activation &added = entry.activation(rhs);
   entry.dispatch("add",

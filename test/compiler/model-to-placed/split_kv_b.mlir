@@ -56,6 +56,27 @@ func.func @unquantised(%q: tensor<?x80xf32>, %kv: tensor<?x72xf32>, %pos: tensor
 
 // -----
 
+// Two layers that share the projection share its parts.
+// CHECK-LABEL:   model.weight @kv_b
+// CHECK-COUNT-2: model.derived_weight
+// CHECK-NOT:     model.derived_weight
+// CHECK-COUNT-2: model.mla_attention {{.*}}k_b = @kv_b.k_b, {{.*}}v_b = @kv_b.v_b
+model.weight @kv_b : tensor<96x64xbf16> {file = 0 : i32, offset = 0 : i64, bytes = 12288 : i64}
+model.weight @n : tensor<64xf32> {file = 0 : i32, offset = 0 : i64, bytes = 256 : i64}
+func.func @shared(%q: tensor<?x80xf32>, %kv: tensor<?x72xf32>, %pos: tensor<?xi32>) -> (tensor<?x32xf32>, tensor<?x32xf32>) {
+  %y = model.mla_attention %q, %kv, %pos {path = "a", layer = 0 : i64, heads = 2 : i64, nope = 32 : i64,
+    rope_dims = 8 : i64, v_dim = 16 : i64, latent = 64 : i64, scale = 0.25 : f64,
+    rope = #model.rope<style = "norm", dims = 8, base = 1.0e4>, kv_norm = @n, norm_eps = 1.0e-6 : f64, kv_b = @kv_b}
+    : (tensor<?x80xf32>, tensor<?x72xf32>, tensor<?xi32>) -> tensor<?x32xf32>
+  %z = model.mla_attention %q, %kv, %pos {path = "b", layer = 1 : i64, heads = 2 : i64, nope = 32 : i64,
+    rope_dims = 8 : i64, v_dim = 16 : i64, latent = 64 : i64, scale = 0.25 : f64,
+    rope = #model.rope<style = "norm", dims = 8, base = 1.0e4>, kv_norm = @n, norm_eps = 1.0e-6 : f64, kv_b = @kv_b}
+    : (tensor<?x80xf32>, tensor<?x72xf32>, tensor<?xi32>) -> tensor<?x32xf32>
+  return %y, %z : tensor<?x32xf32>, tensor<?x32xf32>
+}
+
+// -----
+
 // Newer files have the two parts: nothing is done.
 // CHECK-LABEL: func.func @already_split
 // CHECK-NOT:   model.derived_weight

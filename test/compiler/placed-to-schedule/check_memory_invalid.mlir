@@ -179,3 +179,19 @@ sched.entry @late_barrier capacity 1 {
   sched.fill %b with 0 on @team bytes 64 per_token 0
   sched.copy %b to %io on @team bytes 64 per_token 0 barrier
 }
+
+// -----
+
+// An update in place reads what is there: the thief's bytes.
+sched.device @cpu "cpu" budget 0
+sched.lane @team on @cpu
+sched.arena @act "activation" on @cpu bytes 64
+sched.kernel @rope "rope" {}
+sched.entry @stolen_before_update capacity 1 {
+  %x = sched.alloc @act bytes 64 at 0 {name = "x"}
+  %thief = sched.alloc @act bytes 64 at 0 {name = "thief"}
+  sched.fill %x with 0 on @team bytes 64 per_token 0
+  sched.fill %thief with 1 on @team bytes 64 per_token 0 barrier
+  // expected-error @+1 {{'sched.dispatch' op reads byte 0 of @act, which its buffer "x" has not written or no longer owns}}
+  sched.dispatch @rope on @team(%x) writes [0] units 1 per_token 0 barrier {path = "p", bytes_read = 0 : i64}
+}

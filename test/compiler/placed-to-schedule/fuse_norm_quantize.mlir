@@ -243,3 +243,19 @@ sched.entry @quantised_view capacity 1 {
   // CHECK: sched.dispatch @quant
   sched.dispatch @quant on @team(%v, %q8) writes [1] units 0 per_token 1 {path = "p", bytes_read = 0 : i64}
 }
+
+// The q8 rows hold something else until they are written.
+// CHECK-LABEL: sched.entry @q8_used_before
+sched.entry @q8_used_before capacity 1 {
+  %x = sched.fixed @io at 0 bytes 128
+  %w = sched.weight @w
+  %none = sched.none
+  %n = sched.alloc @act bytes 128
+  %q8 = sched.alloc @act bytes 64
+  // CHECK: sched.fill
+  sched.fill %q8 with 0 on @team bytes 64 per_token 0
+  // CHECK: sched.dispatch @norm {{.*}} writes [2]
+  sched.dispatch @norm on @team(%x, %w, %n, %none) writes [2] units 0 per_token 1 {path = "p", bytes_read = 0 : i64}
+  // CHECK: sched.dispatch @quant
+  sched.dispatch @quant on @team(%n, %q8) writes [1] units 0 per_token 1 {path = "p", bytes_read = 0 : i64}
+}

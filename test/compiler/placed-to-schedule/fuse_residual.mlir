@@ -279,3 +279,17 @@ sched.entry @producer_reads_residual capacity 1 {
   // CHECK: sched.dispatch @add
   sched.dispatch @add on @team(%t, %x, %none) writes [1] units 0 per_token 1 {path = "p", bytes_read = 0 : i64}
 }
+
+// The sum comes before the product.
+// CHECK-LABEL: sched.entry @sum_before_product
+sched.entry @sum_before_product capacity 1 {
+  %x = sched.alloc @act bytes 128
+  %in = sched.fixed @io at 0 bytes 128
+  %w = sched.weight @w
+  %none = sched.none
+  %t = sched.alloc @act bytes 128
+  // CHECK: sched.dispatch @add
+  sched.dispatch @add on @team(%t, %x, %none) writes [1] units 0 per_token 1 {path = "p", bytes_read = 0 : i64}
+  // CHECK: sched.dispatch @linear on
+  sched.dispatch @linear on @team(%in, %w, %t, %none) writes [2] units 8 per_token 0 {path = "p", bytes_read = 0 : i64}
+}

@@ -81,3 +81,104 @@ module {
     return %x : tensor<?x16xf32>
   }
 }
+
+// -----
+
+// Functions without a body, or with other values than tokens, positions, hidden states and logits.
+module {
+  // expected-error @+1 {{'func.func' op must have one block and the signature (tokens, positions) -> hidden}}
+  func.func private @body(tensor<?xi32>, tensor<?xi32>) -> tensor<?x32xf32>
+  func.func @head(%x: tensor<?x32xf32>) -> tensor<?x32xf32> {
+    return %x : tensor<?x32xf32>
+  }
+}
+
+// -----
+
+module {
+  // expected-error @+1 {{'func.func' op must have one block and the signature (tokens, positions) -> hidden}}
+  func.func @body(%x: tensor<?x32xf32>, %positions: tensor<?xi32>) -> tensor<?x32xf32> {
+    return %x : tensor<?x32xf32>
+  }
+  func.func @head(%x: tensor<?x32xf32>) -> tensor<?x32xf32> {
+    return %x : tensor<?x32xf32>
+  }
+}
+
+// -----
+
+module {
+  model.weight @embd : tensor<64x32xf32> {file = 0 : i32, offset = 0 : i64, bytes = 8192 : i64}
+  func.func @body(%tokens: tensor<?xi32>, %positions: tensor<?xi32>) -> tensor<?x32xf32> {
+    %x = model.embed %tokens {path = "e", weight = @embd} : (tensor<?xi32>) -> tensor<?x32xf32>
+    return %x : tensor<?x32xf32>
+  }
+  // expected-error @+1 {{'func.func' op must have one block and the signature (hidden) -> logits}}
+  func.func @head(%x: tensor<?x32xf32>) {
+    return
+  }
+}
+
+// -----
+
+module {
+  model.weight @embd : tensor<64x32xf32> {file = 0 : i32, offset = 0 : i64, bytes = 8192 : i64}
+  func.func @body(%tokens: tensor<?xi32>, %positions: tensor<?xi32>) -> tensor<?x32xf32> {
+    %x = model.embed %tokens {path = "e", weight = @embd} : (tensor<?xi32>) -> tensor<?x32xf32>
+    return %x : tensor<?x32xf32>
+  }
+  // expected-error @+1 {{'func.func' op takes 'tensor<?x64xf32>', but @body returns 'tensor<?x32xf32>'}}
+  func.func @head(%x: tensor<?x64xf32>) -> tensor<?x64xf32> {
+    return %x : tensor<?x64xf32>
+  }
+}
+
+// -----
+
+// The gate of a block is applied when it is added; nothing else can read the block.
+module {
+  model.weight @embd : tensor<64x32xf32> {file = 0 : i32, offset = 0 : i64, bytes = 8192 : i64}
+  model.weight @w : tensor<32x32xf32> {file = 0 : i32, offset = 0 : i64, bytes = 4096 : i64}
+  model.weight @gate : tensor<32xf32> {file = 0 : i32, offset = 0 : i64, bytes = 128 : i64}
+  func.func @body(%tokens: tensor<?xi32>, %positions: tensor<?xi32>) -> tensor<?x32xf32> {
+    %x = model.embed %tokens {path = "e", weight = @embd} : (tensor<?xi32>) -> tensor<?x32xf32>
+    // expected-error @+1 {{'model.ffn' op has an output gate, so its result can only be added}}
+    %f = model.ffn %x {path = "f", gate = @w, up = @w, down = @w, output_gate = @gate} : (tensor<?x32xf32>) -> tensor<?x32xf32>
+    return %f : tensor<?x32xf32>
+  }
+  func.func @head(%x: tensor<?x32xf32>) -> tensor<?x32xf32> {
+    return %x : tensor<?x32xf32>
+  }
+}
+
+// -----
+
+module {
+  model.weight @embd : tensor<64x32xf32> {file = 0 : i32, offset = 0 : i64, bytes = 8192 : i64}
+  model.weight @w : tensor<32x32xf32> {file = 0 : i32, offset = 0 : i64, bytes = 4096 : i64}
+  model.weight @gate : tensor<32xf32> {file = 0 : i32, offset = 0 : i64, bytes = 128 : i64}
+  func.func @body(%tokens: tensor<?xi32>, %positions: tensor<?xi32>) -> tensor<?x32xf32> {
+    %x = model.embed %tokens {path = "e", weight = @embd} : (tensor<?xi32>) -> tensor<?x32xf32>
+    %f = model.ffn %x {path = "f", gate = @w, up = @w, down = @w, output_gate = @gate} : (tensor<?x32xf32>) -> tensor<?x32xf32>
+    // expected-error @+1 {{'model.add' op cannot add two gated blocks}}
+    %y = model.add %f, %f {path = "y"} : tensor<?x32xf32>
+    return %y : tensor<?x32xf32>
+  }
+  func.func @head(%x: tensor<?x32xf32>) -> tensor<?x32xf32> {
+    return %x : tensor<?x32xf32>
+  }
+}
+
+// -----
+
+// An operation on a device without lanes.
+model.weight @e : tensor<4x32xf32> {file = 0 : i32, offset = 0 : i64, bytes = 512 : i64}
+func.func @body(%tokens: tensor<?xi32>, %positions: tensor<?xi32>) -> tensor<?x32xf32> {
+  // expected-error @below {{is placed on cuda:0 (prefill: cpu), but only the CPU has lanes}}
+  %x = model.embed %tokens {path = "model.embed_tokens", weight = @e, placement = #model.placement<device = "cuda:0", prefill = "cpu", rule = "r.yaml:1">} : (tensor<?xi32>) -> tensor<?x32xf32>
+  return %x : tensor<?x32xf32>
+}
+func.func @head(%x: tensor<?x32xf32>) -> tensor<?x4xf32> {
+  %l = model.lm_head %x {path = "lm_head", weight = @e} : (tensor<?x32xf32>) -> tensor<?x4xf32>
+  return %l : tensor<?x4xf32>
+}

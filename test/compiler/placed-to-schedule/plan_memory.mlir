@@ -156,3 +156,30 @@ sched.entry @second capacity 1 {
   %a = sched.alloc @act bytes 256 at 1024
   sched.fill %a with 0 on @team bytes 256 per_token 0
 }
+
+// -----
+
+// A gap counts from the next multiple of 64: between r, which ends at 190, and q at 320 there are 128 bytes, one too few for s.
+//   group   0    1    2
+//   p       |---------|
+//   q            |---------|
+//   r, s              |----|
+// CHECK-LABEL: sched.arena @act "activation" on @cpu bytes 705
+sched.device @cpu "cpu" budget 0
+sched.lane @team on @cpu
+sched.arena @act "activation" on @cpu bytes 0
+
+sched.entry @gap_of_odd_sizes capacity 1 {
+  // CHECK: sched.alloc @act bytes 300 at 0 {name = "p"}
+  %p = sched.alloc @act bytes 300 {name = "p"}
+  // CHECK: sched.alloc @act bytes 200 at 320 {name = "q"}
+  %q = sched.alloc @act bytes 200 {name = "q"}
+  // CHECK: sched.alloc @act bytes 190 at 0 {name = "r"}
+  %r = sched.alloc @act bytes 190 {name = "r"}
+  // CHECK: sched.alloc @act bytes 129 at 576 {name = "s"}
+  %s = sched.alloc @act bytes 129 {name = "s"}
+  sched.fill %p with 0 on @team bytes 1 per_token 0
+  sched.copy %p to %q on @team bytes 1 per_token 0 barrier
+  sched.copy %q to %r on @team bytes 1 per_token 0 barrier
+  sched.copy %q to %s on @team bytes 1 per_token 0
+}

@@ -162,11 +162,10 @@ protected:
 
 TEST_F(PlanFailureTest, NamesTheCommand) {
   expectFailure(
-      schedule("", R"(%w = sched.weight @missing.weight
+      schedule("", R"(%w = sched.alloc @act bytes 64
       %none = sched.none
       sched.dispatch @add.0 on @cpu.team (%w, %x, %none) writes [1] units 0 per_token 1 {path = "model.bad", bytes_read = 0 : i64})"),
-      "entry 'decode_1', command 0 (sched.dispatch for model.bad): expected a weight, derived weight or "
-      "constant 'missing.weight', found none");
+      "entry 'decode_1', command 0 (sched.dispatch for model.bad): a buffer of 64 bytes has no offset");
 }
 
 TEST_F(PlanFailureTest, WantsPlannedMemory) {

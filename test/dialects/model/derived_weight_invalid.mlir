@@ -62,3 +62,17 @@ model.derived_weight @v_b from @kv_b "mla_v_b" : tensor<2x64x16xf16>
 model.weight @kv_b : tensor<96x64xf16> {file = 0 : i32, offset = 0 : i64, bytes = 12288 : i64}
 // expected-error @+1 {{'model.derived_weight' op source [96, 64] does not split into [5, 64, 16]}}
 model.derived_weight @k_b from @kv_b "mla_k_b" : tensor<5x64x16xf16>
+
+// -----
+
+// 48 rows for each head cannot give 64 key rows,
+model.weight @kv_b : tensor<96x64xf16> {file = 0 : i32, offset = 0 : i64, bytes = 12288 : i64}
+// expected-error @+1 {{'model.derived_weight' op takes 64 rows of each head, but the source has 48}}
+model.derived_weight @k_b from @kv_b "mla_k_b" : tensor<2x64x64xf16>
+
+// -----
+
+// and value rows only would leave none for the keys.
+model.weight @kv_b : tensor<96x64xf16> {file = 0 : i32, offset = 0 : i64, bytes = 12288 : i64}
+// expected-error @+1 {{'model.derived_weight' op takes 48 rows of each head, but the source has 48}}
+model.derived_weight @v_b from @kv_b "mla_v_b" : tensor<2x48x64xf16>

@@ -22,7 +22,7 @@ func.func @no_kv_heads(%q: tensor<?x32xf32>, %k: tensor<?x16xf32>, %v: tensor<?x
 // -----
 
 func.func @no_head_dim(%q: tensor<?x32xf32>, %k: tensor<?x16xf32>, %v: tensor<?x32xf32>, %pos: tensor<?xi32>) {
-  // expected-error @+1 {{'model.gqa_attention' op heads must be a positive multiple of kv_heads, found 4 and 2}}
+  // expected-error @+1 {{'model.gqa_attention' op head_dim and v_dim must be positive, found 0 and 16}}
   %y = model.gqa_attention %q, %k, %v, %pos {path = "attn", layer = 0 : i64, heads = 4 : i64, kv_heads = 2 : i64,
     head_dim = 0 : i64, v_dim = 16 : i64, scale = 0.25 : f64}
     : (tensor<?x32xf32>, tensor<?x16xf32>, tensor<?x32xf32>, tensor<?xi32>) -> tensor<?x64xf32>
@@ -32,9 +32,19 @@ func.func @no_head_dim(%q: tensor<?x32xf32>, %k: tensor<?x16xf32>, %v: tensor<?x
 // -----
 
 func.func @negative_v_dim(%q: tensor<?x32xf32>, %k: tensor<?x16xf32>, %v: tensor<?x32xf32>, %pos: tensor<?xi32>) {
-  // expected-error @+1 {{'model.gqa_attention' op heads must be a positive multiple of kv_heads, found 4 and 2}}
+  // expected-error @+1 {{'model.gqa_attention' op head_dim and v_dim must be positive, found 8 and -16}}
   %y = model.gqa_attention %q, %k, %v, %pos {path = "attn", layer = 0 : i64, heads = 4 : i64, kv_heads = 2 : i64,
     head_dim = 8 : i64, v_dim = -16 : i64, scale = 0.25 : f64}
+    : (tensor<?x32xf32>, tensor<?x16xf32>, tensor<?x32xf32>, tensor<?xi32>) -> tensor<?x64xf32>
+  return
+}
+
+// -----
+
+func.func @negative_window(%q: tensor<?x32xf32>, %k: tensor<?x16xf32>, %v: tensor<?x32xf32>, %pos: tensor<?xi32>) {
+  // expected-error @+1 {{'model.gqa_attention' op window must not be negative, found -1}}
+  %y = model.gqa_attention %q, %k, %v, %pos {path = "attn", layer = 0 : i64, heads = 4 : i64, kv_heads = 2 : i64,
+    head_dim = 8 : i64, v_dim = 16 : i64, scale = 0.25 : f64, window = -1 : i64}
     : (tensor<?x32xf32>, tensor<?x16xf32>, tensor<?x32xf32>, tensor<?xi32>) -> tensor<?x64xf32>
   return
 }

@@ -20,3 +20,9 @@ func.func private @builtin(!kt.f16)
 
 // expected-error @+1 {{expected valid keyword}}
 func.func private @no_name(!kt<"">)
+
+// -----
+
+// The name is all there is.
+// expected-error @+1 {{!kt.q4_k takes no parameters}}
+func.func private @parameter(!kt.q4_k<12>)

@@ -37,3 +37,11 @@ sched.entry @e capacity 1 {
   // expected-error @+1 {{'sched.view' op using value defined outside the region}}
   %v = sched.view %b at 0
 }
+
+// -----
+
+// expected-error @+1 {{'sched.entry' op takes no arguments, found 1}}
+sched.entry @e capacity 1 {
+^bb0(%a: !sched.buffer):
+  %n = sched.none
+}
