@@ -11,6 +11,10 @@ void addProbeCommand(CLI::App &app, int &exitCode) {
   CLI::App *command = app.add_subcommand("probe", "Measure this machine: ISA, cores, bandwidth, arithmetic, GPU");
   command->add_option("-o,--output", *output, "Write the description here (default: stdout)");
   command->callback([output, &exitCode] {
+    if (kt::Status folder = checkOutputFolder(*output); !folder) {
+      exitCode = fail(folder.error().message);
+      return;
+    }
     policy::Machine machine = policy::probeMachine();
     if (kt::Status status = writeText(*output, policy::machineToYaml(machine)); !status)
       exitCode = fail(status.error().message);
