@@ -53,7 +53,8 @@ struct ApplyPolicy : impl::ModelApplyPolicyBase<ApplyPolicy> {
         return fail(loaded.error());
       machine = *loaded;
     }
-    kt::Result<policy::PlacementTable> table = applyPolicyToModule(getOperation(), *parsed, machine, diagnostics);
+    kt::Result<policy::PlacementTable> table =
+        applyPolicyToModule(getOperation(), *parsed, machine, diagnostics);
     if (!table)
       return fail(table.error());
     for (const policy::Diagnostic &diagnostic : diagnostics.all())

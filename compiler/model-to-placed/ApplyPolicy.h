@@ -7,8 +7,8 @@
 
 namespace ktc {
 
-// Sets the placement attribute of every network operation and returns the table that `explain` shows. Diagnostics of
-// rules are added to `diagnostics`; fails as policy::applyPolicy does.
+// Sets the placement attribute of every network operation and returns the table that `explain` shows.
+// Diagnostics of rules are added to `diagnostics`; fails as policy::applyPolicy does.
 kt::Result<policy::PlacementTable> applyPolicyToModule(mlir::ModuleOp module, const policy::Policy &policy,
                                                        const policy::Machine &machine,
                                                        policy::Diagnostics &diagnostics);

@@ -29,7 +29,8 @@ struct CheckTypes : impl::ModelCheckTypesBase<CheckTypes> {
     RankedTensorType type = symbol ? model::weightType(op, symbol) : RankedTensorType();
     if (!type || type.getElementType().isF32())
       return success();
-    return op->emitOpError() << role << " @" << symbol.getValue() << ": expected f32, found " << type.getElementType();
+    return op->emitOpError() << role << " @" << symbol.getValue() << ": expected f32, found "
+                             << type.getElementType();
   }
 
   static LogicalResult checkMultiple(Operation *op, StringRef what, int64_t value) {

@@ -11,7 +11,8 @@ namespace ktc {
 // The network operations of a module in order, residual sums left out (they follow their operands).
 struct NetworkOps {
   std::vector<mlir::Operation *> operations;
-  std::vector<policy::ModuleRef> modules; // the first operations.size() are parallel to `operations`; then containers
+  std::vector<policy::ModuleRef>
+      modules; // the first operations.size() are parallel to `operations`; then containers
 };
 
 // Collects them from @body and @head, with the containers of the Hugging Face module tree appended.

@@ -1,4 +1,5 @@
-// Passes from the imported model to the placed model. Descriptions are in Passes.td; order is in compiler/pipeline.
+// Passes from the imported model to the placed model. Descriptions are in Passes.td; order is in
+// compiler/pipeline.
 #pragma once
 
 #include "dialects/model/Model.h"

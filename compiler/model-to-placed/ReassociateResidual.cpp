@@ -23,8 +23,8 @@ struct SplitBranchSum : OpRewritePattern<model::AddOp> {
       return failure();
     auto first = rewriter.create<model::AddOp>(op.getLoc(), op.getType(), op.getPathAttr(), op.getLhs(),
                                                branch.getLhs(), op.getPlacementAttr());
-    rewriter.replaceOpWithNewOp<model::AddOp>(op, op.getType(), op.getPathAttr(), first.getResult(), branch.getRhs(),
-                                              op.getPlacementAttr());
+    rewriter.replaceOpWithNewOp<model::AddOp>(op, op.getType(), op.getPathAttr(), first.getResult(),
+                                              branch.getRhs(), op.getPlacementAttr());
     rewriter.eraseOp(branch);
     return success();
   }

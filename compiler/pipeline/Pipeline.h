@@ -25,7 +25,8 @@ void registerDialects(mlir::DialectRegistry &registry);
 // All passes, and the phases as pipelines `model-to-placed` and `placed-to-schedule`, for ktc-opt.
 void registerPasses();
 
-// Model → ready to be placed. The policy is applied after it (applyPolicyToModule, or the pass model-apply-policy).
+// Model → ready to be placed. The policy is applied after it (applyPolicyToModule, or the pass
+// model-apply-policy).
 void addPreparePasses(mlir::OpPassManager &passes);
 
 // Placed model → complete, checked schedule.

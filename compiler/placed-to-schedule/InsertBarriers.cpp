@@ -25,14 +25,15 @@ struct InsertBarriers : impl::SchedInsertBarriersBase<InsertBarriers> {
       runOnEntry(entry);
   }
 
-  // Identity of the memory behind `value`, or null for weights and absent operands. A fixed range may be declared several times in
-  // an entry, so it is known by arena and offset.
+  // Identity of the memory behind `value`, or null for weights and absent operands. A fixed range may be
+  // declared several times in an entry, so it is known by arena and offset.
   static const void *key(Value value) {
     Operation *base = sched::baseOf(value).op;
     if (isa_and_nonnull<sched::AllocOp>(base))
       return base;
     if (auto fixed = dyn_cast_or_null<sched::FixedOp>(base))
-      return ArrayAttr::get(fixed.getContext(), {fixed.getArenaAttr(), fixed.getOffsetAttr()}).getAsOpaquePointer();
+      return ArrayAttr::get(fixed.getContext(), {fixed.getArenaAttr(), fixed.getOffsetAttr()})
+          .getAsOpaquePointer();
     return nullptr;
   }
 

@@ -13,7 +13,9 @@ KernelEditor::KernelEditor(ModuleOp module) : module(module) {
     byName[kernel.getSymName()] = kernel;
 }
 
-sched::KernelOp KernelEditor::kernelOf(sched::DispatchOp dispatch) { return byName.lookup(dispatch.getKernel()); }
+sched::KernelOp KernelEditor::kernelOf(sched::DispatchOp dispatch) {
+  return byName.lookup(dispatch.getKernel());
+}
 
 StringRef KernelEditor::family(sched::DispatchOp dispatch) { return kernelOf(dispatch).getFamily(); }
 

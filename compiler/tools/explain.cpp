@@ -1,6 +1,6 @@
 // ktc explain: what runs where, bytes per device, predicted rates; loads nothing.
-#include "compiler/model-to-placed/ModuleRefs.h"
 #include "compiler/policy/explain.h"
+#include "compiler/model-to-placed/ModuleRefs.h"
 #include "compiler/tools/commands.h"
 
 #include <CLI/CLI.hpp>
@@ -17,8 +17,9 @@ static int explain(const TargetOptions &options, bool json) {
     return fail(table.error().message);
   NetworkOps network = collectNetworkOps(*(*target)->module);
   policy::Prediction prediction = policy::predict(network.modules, *table, (*target)->machine);
-  std::string text = json ? policy::explainJson(network.modules, *table, (*target)->machine, prediction).dump(2) + "\n"
-                          : policy::explainText(network.modules, *table, (*target)->machine, prediction);
+  std::string text =
+      json ? policy::explainJson(network.modules, *table, (*target)->machine, prediction).dump(2) + "\n"
+           : policy::explainText(network.modules, *table, (*target)->machine, prediction);
   (void)writeText("", text);
   return 0;
 }

@@ -36,7 +36,7 @@ mlir::RankedTensorType weightType(mlir::Operation *from, mlir::FlatSymbolRefAttr
 namespace attr {
 inline constexpr llvm::StringLiteral kArchitecture = "model.architecture"; // string
 inline constexpr llvm::StringLiteral kName = "model.name";                 // string
-inline constexpr llvm::StringLiteral kFiles = "model.files";               // array of paths, index = weight's file
+inline constexpr llvm::StringLiteral kFiles = "model.files"; // array of paths, index = weight's file
 inline constexpr llvm::StringLiteral kTrainedContext = "model.trained_context"; // i64
 inline constexpr llvm::StringLiteral kLayers = "model.layers";                  // i64
 } // namespace attr

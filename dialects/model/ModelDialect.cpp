@@ -25,9 +25,9 @@ void ModelDialect::initialize() {
       >();
 }
 
-LogicalResult RopeAttr::verify(llvm::function_ref<InFlightDiagnostic()> emitError, StringRef style, int64_t dims,
-                               Real base, StringRef scaling, Real factor, int64_t originalContext, Real betaFast,
-                               Real betaSlow, Real magnitude, FlatSymbolRefAttr) {
+LogicalResult RopeAttr::verify(llvm::function_ref<InFlightDiagnostic()> emitError, StringRef style,
+                               int64_t dims, Real base, StringRef scaling, Real factor, int64_t originalContext,
+                               Real betaFast, Real betaSlow, Real magnitude, FlatSymbolRefAttr) {
   if (style != "norm" && style != "neox")
     return emitError() << "rope style must be \"norm\" or \"neox\", found \"" << style << "\"";
   if (dims <= 0 || dims % 2)
@@ -49,7 +49,8 @@ bool isActivation(Type type) {
 
 bool isTokenIds(Type type) {
   auto tensor = dyn_cast<RankedTensorType>(type);
-  return tensor && tensor.getRank() == 1 && tensor.isDynamicDim(0) && tensor.getElementType().isSignlessInteger(32);
+  return tensor && tensor.getRank() == 1 && tensor.isDynamicDim(0) &&
+         tensor.getElementType().isSignlessInteger(32);
 }
 
 bool isChosenIds(Type type) {

@@ -1,4 +1,5 @@
-// Real: a double as attribute parameter. MLIR parameters must hash, compare, parse and print, which double does not.
+// Real: a double as attribute parameter. MLIR parameters must hash, compare, parse and print, which double does
+// not.
 #pragma once
 
 #include "mlir/IR/DialectImplementation.h"
@@ -21,7 +22,8 @@ inline llvm::hash_code hash_value(Real real) {
   return llvm::hash_value(bits);
 }
 
-// Prints with 17 significant digits, so that the text form loses nothing. MLIR's lexer wants a point before an exponent.
+// Prints with 17 significant digits, so that the text form loses nothing. MLIR's lexer wants a point before an
+// exponent.
 inline mlir::AsmPrinter &operator<<(mlir::AsmPrinter &printer, Real real) {
   char text[32];
   snprintf(text, sizeof text, "%.17g", real.value);

@@ -58,8 +58,8 @@ static_assert(offsetof(KtKernelArgs, operands) == 0 && offsetof(KtKernelArgs, st
 
 /* ---- q8 activation rows -------------------------------------------------------------------------------------
  * A float32 row of k elements (k a multiple of 32) quantised to 8 bits:
- *   int8  q[k]        per block of 32: q = round to nearest even (x / d), d = max|x| / 127 (d = 0 for an all-zero block)
- *   float d[k / 32]   block scales
+ *   int8  q[k]        per block of 32: q = round to nearest even (x * (127 / max|x|)), 0 for an all-zero block
+ *   float d[k / 32]   block scales, max|x| / 127
  *   float s[k / 16]   d * (sum of q over 16 elements): the dequantised sum, for formats with offsets or minima
  * The three parts follow each other; a row is padded to KT_BUFFER_ALIGNMENT.
  */
@@ -69,10 +69,10 @@ static inline size_t ktQ8RowBytes(size_t k) {
   return (k + k / 32 * 4 + k / 16 * 4 + KT_BUFFER_ALIGNMENT - 1) / KT_BUFFER_ALIGNMENT * KT_BUFFER_ALIGNMENT;
 }
 
-/* ---- expert lists --------------------------------------------------------------------------------------------
- * Result of the expert_group family: which experts are active and which (token, choice) slots each one serves.
- * A slot is token * topK + choice. int32 throughout, at these element offsets:
- *   [0] number of active experts, [1..15] zero
+/* ---- expert lists
+ * -------------------------------------------------------------------------------------------- Result of the
+ * expert_group family: which experts are active and which (token, choice) slots each one serves. A slot is
+ * token * topK + choice. int32 throughout, at these element offsets: [0] number of active experts, [1..15] zero
  *   ids   at 16:                       active expert ids, ascending
  *   start at 16 + E16:                 first position in `slots` of each active expert, plus one end entry
  *   slots at 16 + E16 + (E + 1)16:     slot numbers, grouped by active expert, ascending within a group

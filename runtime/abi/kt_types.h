@@ -12,40 +12,40 @@
 #include <stdint.h>
 
 /* X(enumerator suffix, id, lower-case name, elements per block, bytes per block) */
-#define KT_FOR_EACH_TYPE(X)                                                                                  \
-  X(F32, 0, "f32", 1, 4)                                                                                     \
-  X(F16, 1, "f16", 1, 2)                                                                                     \
-  X(Q4_0, 2, "q4_0", 32, 18)                                                                                 \
-  X(Q4_1, 3, "q4_1", 32, 20)                                                                                 \
-  X(Q5_0, 6, "q5_0", 32, 22)                                                                                 \
-  X(Q5_1, 7, "q5_1", 32, 24)                                                                                 \
-  X(Q8_0, 8, "q8_0", 32, 34)                                                                                 \
-  X(Q2_K, 10, "q2_k", 256, 84)                                                                               \
-  X(Q3_K, 11, "q3_k", 256, 110)                                                                              \
-  X(Q4_K, 12, "q4_k", 256, 144)                                                                              \
-  X(Q5_K, 13, "q5_k", 256, 176)                                                                              \
-  X(Q6_K, 14, "q6_k", 256, 210)                                                                              \
-  X(IQ4_NL, 20, "iq4_nl", 32, 18)                                                                            \
-  X(IQ4_XS, 23, "iq4_xs", 256, 136)                                                                          \
-  X(BF16, 30, "bf16", 1, 2)                                                                                  \
+#define KT_FOR_EACH_TYPE(X)                                                                                    \
+  X(F32, 0, "f32", 1, 4)                                                                                       \
+  X(F16, 1, "f16", 1, 2)                                                                                       \
+  X(Q4_0, 2, "q4_0", 32, 18)                                                                                   \
+  X(Q4_1, 3, "q4_1", 32, 20)                                                                                   \
+  X(Q5_0, 6, "q5_0", 32, 22)                                                                                   \
+  X(Q5_1, 7, "q5_1", 32, 24)                                                                                   \
+  X(Q8_0, 8, "q8_0", 32, 34)                                                                                   \
+  X(Q2_K, 10, "q2_k", 256, 84)                                                                                 \
+  X(Q3_K, 11, "q3_k", 256, 110)                                                                                \
+  X(Q4_K, 12, "q4_k", 256, 144)                                                                                \
+  X(Q5_K, 13, "q5_k", 256, 176)                                                                                \
+  X(Q6_K, 14, "q6_k", 256, 210)                                                                                \
+  X(IQ4_NL, 20, "iq4_nl", 32, 18)                                                                              \
+  X(IQ4_XS, 23, "iq4_xs", 256, 136)                                                                            \
+  X(BF16, 30, "bf16", 1, 2)                                                                                    \
   X(MXFP4, 39, "mxfp4", 32, 17)
 
 /* Known to the file format, not to the kernels: `ktc inspect` shows them, `ktc compile` refuses them. */
-#define KT_FOR_EACH_UNSUPPORTED_TYPE(X)                                                                      \
-  X(IQ2_XXS, 16, "iq2_xxs", 256, 66)                                                                         \
-  X(IQ2_XS, 17, "iq2_xs", 256, 74)                                                                           \
-  X(IQ3_XXS, 18, "iq3_xxs", 256, 98)                                                                         \
-  X(IQ1_S, 19, "iq1_s", 256, 50)                                                                             \
-  X(IQ3_S, 21, "iq3_s", 256, 110)                                                                            \
-  X(IQ2_S, 22, "iq2_s", 256, 82)                                                                             \
-  X(I8, 24, "i8", 1, 1)                                                                                      \
-  X(I16, 25, "i16", 1, 2)                                                                                    \
-  X(I32, 26, "i32", 1, 4)                                                                                    \
-  X(I64, 27, "i64", 1, 8)                                                                                    \
-  X(F64, 28, "f64", 1, 8)                                                                                    \
-  X(IQ1_M, 29, "iq1_m", 256, 56)                                                                             \
-  X(TQ1_0, 34, "tq1_0", 256, 54)                                                                             \
-  X(TQ2_0, 35, "tq2_0", 256, 66)                                                                             \
+#define KT_FOR_EACH_UNSUPPORTED_TYPE(X)                                                                        \
+  X(IQ2_XXS, 16, "iq2_xxs", 256, 66)                                                                           \
+  X(IQ2_XS, 17, "iq2_xs", 256, 74)                                                                             \
+  X(IQ3_XXS, 18, "iq3_xxs", 256, 98)                                                                           \
+  X(IQ1_S, 19, "iq1_s", 256, 50)                                                                               \
+  X(IQ3_S, 21, "iq3_s", 256, 110)                                                                              \
+  X(IQ2_S, 22, "iq2_s", 256, 82)                                                                               \
+  X(I8, 24, "i8", 1, 1)                                                                                        \
+  X(I16, 25, "i16", 1, 2)                                                                                      \
+  X(I32, 26, "i32", 1, 4)                                                                                      \
+  X(I64, 27, "i64", 1, 8)                                                                                      \
+  X(F64, 28, "f64", 1, 8)                                                                                      \
+  X(IQ1_M, 29, "iq1_m", 256, 56)                                                                               \
+  X(TQ1_0, 34, "tq1_0", 256, 54)                                                                               \
+  X(TQ2_0, 35, "tq2_0", 256, 66)                                                                               \
   X(NVFP4, 40, "nvfp4", 64, 36)
 
 typedef enum KtType {
@@ -55,11 +55,11 @@ typedef enum KtType {
 } KtType;
 
 typedef struct KtTypeInfo {
-  uint32_t id;             /* GGUF id */
-  uint32_t blockElements;  /* elements in a block */
-  uint32_t blockBytes;     /* bytes of a block */
-  uint32_t supported;      /* 1 if kernels exist for it */
-  const char *name;        /* lower case, as printed in IR and text */
+  uint32_t id;            /* GGUF id */
+  uint32_t blockElements; /* elements in a block */
+  uint32_t blockBytes;    /* bytes of a block */
+  uint32_t supported;     /* 1 if kernels exist for it */
+  const char *name;       /* lower case, as printed in IR and text */
 } KtTypeInfo;
 
 /* Returns the traits of the GGUF type `id`, or NULL if the id is unknown. */

@@ -9,8 +9,8 @@
 namespace ktrt::api {
 
 // Reads a buffer of `bytes` bytes, which should be far larger than the caches, with one thread bound to each
-// of `cpus` (Session::cpus()). Returns bytes per second of the best of `passes` passes. Fails if there is no memory for
-// the buffer.
+// of `cpus` (Session::cpus()). Returns bytes per second of the best of `passes` passes. Fails if there is no
+// memory for the buffer.
 kt::Result<double> measureReadBandwidth(const std::vector<uint32_t> &cpus, uint64_t bytes, uint32_t passes);
 
 } // namespace ktrt::api

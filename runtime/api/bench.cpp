@@ -78,8 +78,8 @@ KtrtStatus Bench::check() const {
 
 KtrtStatus Bench::measureBandwidth() {
   uint32_t threads = model.session->threads();
-  auto result =
-      measureReadBandwidth(model.session->cpus(), std::max(kBandwidthBuffer, kBandwidthSlice * threads), kBandwidthPasses);
+  auto result = measureReadBandwidth(model.session->cpus(),
+                                     std::max(kBandwidthBuffer, kBandwidthSlice * threads), kBandwidthPasses);
   if (!result)
     return fail(KTRT_ERROR, result.error().message);
   bandwidth = *result;

@@ -68,10 +68,10 @@ public:
   uint32_t vocab() const;
   uint32_t contextLimit() const; // positions this session may use
   uint32_t threads() const;      // of all CPU lanes together
-  // Logical CPUs that the threads are meant for, one per thread. A caller that is bound to one of them no longer
-  // sees the others in its affinity mask.
+  // Logical CPUs that the threads are meant for, one per thread. A caller that is bound to one of them no
+  // longer sees the others in its affinity mask.
   const std::vector<uint32_t> &cpus() const;
-  std::string_view isa() const;  // level of the loaded kernels, e.g. "avx512"
+  std::string_view isa() const; // level of the loaded kernels, e.g. "avx512"
 
   // ---- evaluation
   // --------------------------------------------------------------------------------------------- Evaluates

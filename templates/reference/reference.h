@@ -1,7 +1,7 @@
 // Scalar reference of every kernel family: the truth that generated code is compared with.
 //
-// Same arguments and buffers as the generated kernel (kt_abi.h, templates/README.md), written for clarity. q8 inputs
-// are used as they are, so a kernel and its reference differ by float rounding only.
+// Same arguments and buffers as the generated kernel (kt_abi.h, templates/README.md), written for clarity. q8
+// inputs are used as they are, so a kernel and its reference differ by float rounding only.
 #pragma once
 
 #include "runtime/abi/kt_abi.h"

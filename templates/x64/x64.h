@@ -1,7 +1,7 @@
 // Entry point of the x86-64 kernel generators: (family, parameters, ISA) → position-independent machine code.
 //
-// The generators never look at the CPU they run on: the ISA is an argument, so any kernel can be generated, dumped
-// and disassembled on any machine. No global state; safe to call from several threads at once.
+// The generators never look at the CPU they run on: the ISA is an argument, so any kernel can be generated,
+// dumped and disassembled on any machine. No global state; safe to call from several threads at once.
 #pragma once
 
 #include "runtime/abi/kt_abi.h"

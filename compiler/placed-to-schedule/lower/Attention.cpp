@@ -1,4 +1,5 @@
-// Lowering of grouped-query and multi-head latent attention: norms and rope in place, cache append, attention proper.
+// Lowering of grouped-query and multi-head latent attention: norms and rope in place, cache append, attention
+// proper.
 #include "compiler/placed-to-schedule/lower/EntryBuilder.h"
 
 #include "runtime/abi/kt_abi.h"
@@ -24,10 +25,12 @@ static void normHeads(HeadRows rows, int64_t width, FlatSymbolRefAttr weight, do
                   {"y_stride", entry.integer(rows.tokenStride)},
                   {"y_row_stride", entry.integer(rows.rowStride)},
                   {"row_offset", entry.integer(0)}},
-                 {rows.start, entry.weight(weight), rows.start, entry.none()}, {2}, {0, rows.count}, path, width * 4);
+                 {rows.start, entry.weight(weight), rows.start, entry.none()}, {2}, {0, rows.count}, path,
+                 width * 4);
 }
 
-static void rotateHeads(HeadRows rows, model::RopeAttr rope, Value positions, EntryBuilder &entry, StringRef path) {
+static void rotateHeads(HeadRows rows, model::RopeAttr rope, Value positions, EntryBuilder &entry,
+                        StringRef path) {
   entry.dispatch("rope",
                  {{"dims", entry.integer(rope.getDims())},
                   {"rows", entry.integer(rows.count)},
@@ -37,8 +40,8 @@ static void rotateHeads(HeadRows rows, model::RopeAttr rope, Value positions, En
                  {rows.start, entry.weight(entry.ropeTable(rope)), positions}, {0}, {0, rows.count}, path);
 }
 
-static void appendToCache(Value x, int64_t width, int64_t xStride, Value cache, int64_t cacheStride, Value positions,
-                          EntryBuilder &entry, StringRef path) {
+static void appendToCache(Value x, int64_t width, int64_t xStride, Value cache, int64_t cacheStride,
+                          Value positions, EntryBuilder &entry, StringRef path) {
   entry.dispatch("kv_store",
                  {{"width", entry.integer(width)},
                   {"x_stride", entry.integer(xStride)},
@@ -106,6 +109,7 @@ LogicalResult lowerMlaAttention(model::MlaAttentionOp op, EntryBuilder &entry, V
   if (!op.getForm() || *op.getForm() != "absorbed" || !op.getKB())
     return op.emitOpError() << "has no form; run model-select-mla-form and model-split-kv-b first";
   int64_t heads = op.getHeads(), nope = op.getNope(), ropeDims = op.getRopeDims(), latent = op.getLatent();
+  int64_t vDim = op.getVDim();
   int64_t qRow = nope + ropeDims, kvRow = latent + ropeDims;
   StringRef path = op.getPath();
   Value q = entry.activation(op.getQ()).rows, kv = entry.activation(op.getKv()).rows;
@@ -141,7 +145,7 @@ LogicalResult lowerMlaAttention(model::MlaAttentionOp op, EntryBuilder &entry, V
                   {"q_row_stride", entry.integer(qRow)}},
                  {absorbed, qRope, cache, mixed, positions}, {3}, {0, heads}, path);
   Value y = perHead(op, op.getVBAttr(), mixed, heads * latent, latent, entry, path, "attention");
-  entry.bind(op.getResult(), {y, heads * op.getVDim(), {}, {}});
+  entry.bind(op.getResult(), {y, heads * vDim, {}, {}});
   return success();
 }
 

@@ -21,12 +21,14 @@ Value EntryBuilder::alloc(int64_t bytesPerToken, StringRef name) {
 
 Value EntryBuilder::allocBytes(int64_t bytes, StringRef name) {
   return builder.create<sched::AllocOp>(module.getLoc(), sched::BufferType::get(builder.getContext()),
-                                        kActivationArena, alignUp(bytes), IntegerAttr(), builder.getStringAttr(name));
+                                        kActivationArena, alignUp(bytes), IntegerAttr(),
+                                        builder.getStringAttr(name));
 }
 
 Value EntryBuilder::fixed(StringRef arena, int64_t offset, int64_t bytes, StringRef role) {
-  return builder.create<sched::FixedOp>(module.getLoc(), sched::BufferType::get(builder.getContext()), arena, offset,
-                                        bytes, role.empty() ? StringAttr() : builder.getStringAttr(role));
+  return builder.create<sched::FixedOp>(module.getLoc(), sched::BufferType::get(builder.getContext()), arena,
+                                        offset, bytes,
+                                        role.empty() ? StringAttr() : builder.getStringAttr(role));
 }
 
 Value EntryBuilder::weight(FlatSymbolRefAttr symbol) {
@@ -66,8 +68,8 @@ sched::KernelOp EntryBuilder::kernel(StringRef family, DictionaryAttr params) {
   return at.create<sched::KernelOp>(module.getLoc(), name, family, params);
 }
 
-void EntryBuilder::dispatch(StringRef family, ArrayRef<Param> params, ValueRange operands, ArrayRef<int32_t> writes,
-                            Units units, StringRef path, int64_t bytesRead) {
+void EntryBuilder::dispatch(StringRef family, ArrayRef<Param> params, ValueRange operands,
+                            ArrayRef<int32_t> writes, Units units, StringRef path, int64_t bytesRead) {
   SmallVector<NamedAttribute> named;
   for (const auto &[name, value] : params)
     named.push_back(builder.getNamedAttr(name, value));
@@ -78,8 +80,8 @@ void EntryBuilder::dispatch(StringRef family, ArrayRef<Param> params, ValueRange
                                     units.perToken, path, bytesRead, false);
 }
 
-Value EntryBuilder::quantize(Value rows, int64_t rowsPerToken, int64_t k, int64_t tokenStride, int64_t rowStride,
-                             StringRef path) {
+Value EntryBuilder::quantize(Value rows, int64_t rowsPerToken, int64_t k, int64_t tokenStride,
+                             int64_t rowStride, StringRef path) {
   Value q8 = alloc(rowsPerToken * static_cast<int64_t>(ktQ8RowBytes(k)), "q8");
   dispatch("quantize",
            {{"k", integer(k)},
@@ -106,13 +108,15 @@ std::string EntryBuilder::ropeTable(model::RopeAttr rope) {
   }
   OpBuilder at = OpBuilder::atBlockBegin(module.getBody());
   std::string name = "rope_table." + std::to_string(count);
-  NamedAttribute params[] = {at.getNamedAttr("rope", rope), at.getNamedAttr("context", integer(settings.context))};
+  NamedAttribute params[] = {at.getNamedAttr("rope", rope),
+                             at.getNamedAttr("context", integer(settings.context))};
   at.create<sched::ConstantOp>(module.getLoc(), name, "rope_table", settings.context * rope.getDims() * 4,
                                at.getDictionaryAttr(params));
   return name;
 }
 
-// Ranges are handed out in the order of first use and remembered by role, so that all entries see the same cache.
+// Ranges are handed out in the order of first use and remembered by role, so that all entries see the same
+// cache.
 Value EntryBuilder::kvCache(int64_t layer, int64_t part, int64_t width) {
   std::string role = "layer " + std::to_string(layer) + (part == 0 ? " keys" : " values");
   int64_t bytes = alignUp(settings.context * width * settings.kvElementBytes);

@@ -1,7 +1,7 @@
 // EntryBuilder: what the lowering of every model operation uses to write one schedule entry.
 //
-// It owns the insertion point inside the entry, the map from model values to buffers, and the kernel symbols. The q8 form of an
-// activation is made once, on first demand, and shared by all its readers.
+// It owns the insertion point inside the entry, the map from model values to buffers, and the kernel symbols.
+// The q8 form of an activation is made once, on first demand, and shared by all its readers.
 #pragma once
 
 #include "dialects/schedule/Schedule.h"
@@ -79,8 +79,8 @@ public:
   // The q8 rows of a model value; emits the quantize dispatch on first use.
   mlir::Value quantized(mlir::Value value, llvm::StringRef path);
   // Makes q8 rows of `rowsPerToken` rows of `k` floats that start at `rows` with the given strides (elements).
-  mlir::Value quantize(mlir::Value rows, int64_t rowsPerToken, int64_t k, int64_t tokenStride, int64_t rowStride,
-                       llvm::StringRef path);
+  mlir::Value quantize(mlir::Value rows, int64_t rowsPerToken, int64_t k, int64_t tokenStride,
+                       int64_t rowStride, llvm::StringRef path);
 
   // Name of the rope table for `rope`; declares it on first use.
   std::string ropeTable(model::RopeAttr rope);
@@ -120,12 +120,12 @@ mlir::LogicalResult lowerAdd(model::AddOp op, EntryBuilder &entry);
 
 // One matrix product y = W x per batch (templates/README.md, `linear`), shared by the lowerings above.
 struct MatMul {
-  mlir::Value x;                 // float32 rows or q8 rows, as the weight's format asks
-  mlir::Value w;                 // first row of the weight
-  mlir::Value y;                 // float32
-  mlir::Value bias;              // may be null
-  mlir::Type element;            // weight's element type
-  int64_t n = 0, k = 0;          // rows and columns of one batch
+  mlir::Value x;        // float32 rows or q8 rows, as the weight's format asks
+  mlir::Value w;        // first row of the weight
+  mlir::Value y;        // float32
+  mlir::Value bias;     // may be null
+  mlir::Type element;   // weight's element type
+  int64_t n = 0, k = 0; // rows and columns of one batch
   int64_t batch = 1;
   int64_t xStride = 0, xBatchStride = 0; // float32 input only
   int64_t yStride = 0, yBatchStride = 0;

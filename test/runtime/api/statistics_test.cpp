@@ -39,4 +39,6 @@ TEST(ReadBandwidth, IsPlausible) {
   EXPECT_LT(*rate, 1e14); // faster than any cache: the loop was optimised away
 }
 
-TEST(ReadBandwidth, RefusesBuffersThatCannotBe) { EXPECT_FALSE(measureReadBandwidth({0}, uint64_t(1) << 60, 1)); }
+TEST(ReadBandwidth, RefusesBuffersThatCannotBe) {
+  EXPECT_FALSE(measureReadBandwidth({0}, uint64_t(1) << 60, 1));
+}
