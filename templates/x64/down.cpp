@@ -22,6 +22,7 @@ private:
 
   void emitClear();
   void emitTile(int tokens, int rows);
+  PanelPass panelPass();
 
   MatrixWeights weights;
   int64_t expertRows, yStep;
@@ -93,19 +94,53 @@ void DownKernel::emitTile(int tokens, int rows) {
   }
 }
 
+DownKernel::PanelPass DownKernel::panelPass() {
+  PanelPass pass;
+  pass.matrices = {{&weights, [this] { emitRowAddress(W, weights, expertRows); }}};
+  pass.tokenRow = [this] {
+    emitSlotNumber(rax);
+    imul(rax, rax, immediate(denseActivationBytes(weights), "an activation row"));
+    add(rax, ptr[frame(HQ8)]);
+  };
+  pass.store = [this] {
+    Label unweighted;
+    emitSlotNumber(tokenCursor);
+    vmovups(vec(1), splat(1.0f));
+    mov(r8, ptr[frame(SlotWeights)]);
+    test(r8, r8);
+    jz(unweighted);
+    vbroadcastss(vec(1), dword[r8 + rax * 4]);
+    L(unweighted);
+    emitQuotient(topK);
+    imul(rax, rax, immediate(yStep, "y_stride"));
+    add(rax, ptr[frame(Y)]);
+    mov(rdx, ptr[frame(Row)]);
+    vmovups(vec(0) | k1 | T_z, ptr[rax + rdx * 4]);
+    vfmadd231ps(vec(0), vec(1), ptr[r10]);
+    vmovups(ptr[rax + rdx * 4] | k1, vec(0));
+  };
+  return pass;
+}
+
 Kernel DownKernel::build() {
+  const bool panels = dynamic && usesPanels(m, {&weights});
+  const PanelPass pass = panelPass();
   prologue(FrameEnd);
   const std::pair<size_t, int> operands[] = {{HFloat, 0}, {HQ8, 1}, {W, 2}, {Y, 3}, {SlotWeights, 5}};
   for (auto [slot, operand] : operands) {
     loadOperand(rax, operand);
     mov(ptr[frame(slot)], rax);
   }
+  if (panels)
+    emitPanelPrologue();
   loadCommonArguments(4);
   if (!accumulate)
     emitClear();
-  emitExperts([this](int tokens, int rows) { emitTile(tokens, rows); });
+  emitExperts([this](int tokens, int rows) { emitTile(tokens, rows); }, panels ? &pass : nullptr);
+  if (panels)
+    emitPanelEpilogue();
   epilogue();
-  return finish();
+  return finish(scratchFor(panels, weights.k, 1));
 }
 
 Kernel generateDown(const Params &params, const Target &target) { return DownKernel(params, target).build(); }

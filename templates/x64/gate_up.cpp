@@ -28,6 +28,7 @@ private:
                   size_t results);
   void emitActivation(int tokens);
   void emitStores(int tokens, int rows);
+  PanelPass panelPass();
 
   MatrixWeights gate, up;
   int64_t gateRows, upRows, xStep;
@@ -88,17 +89,46 @@ void GateUpKernel::emitStores(int tokens, int rows) {
   }
 }
 
+GateUpKernel::PanelPass GateUpKernel::panelPass() {
+  PanelPass pass;
+  pass.matrices = {{&gate, [this] { emitRowAddress(WGate, gate, gateRows); }},
+                   {&up, [this] { emitRowAddress(WUp, up, upRows); }}};
+  pass.tokenRow = [this] {
+    emitSlotNumber(rax);
+    emitQuotient(topK);
+    imul(rax, rax, immediate(denseActivationBytes(gate), "an activation row"));
+    add(rax, ptr[frame(XQ8)]);
+  };
+  pass.store = [this] {
+    emitSlotNumber(tokenCursor);
+    imul(rax, rax, immediate(4 * n, "a row of h"));
+    add(rax, ptr[frame(H)]);
+    mov(rdx, ptr[frame(Row)]);
+    vmovups(vec(0), ptr[r10]);
+    isSilu ? emitSilu(*this, vec(0), vec(1), vec(2), vec(3)) : emitGeluTanh(*this, vec(0), vec(1), vec(2), vec(3));
+    vmulps(vec(0), vec(0), ptr[r10 + resultBytes]);
+    vmovups(ptr[rax + rdx * 4] | k1, vec(0));
+  };
+  return pass;
+}
+
 Kernel GateUpKernel::build() {
+  const bool panels = dynamic && usesPanels(m, {&gate, &up});
+  const PanelPass pass = panelPass();
   prologue(FrameEnd);
   const size_t slots[] = {XFloat, XQ8, WGate, WUp, H};
   for (int i = 0; i < 5; ++i) {
     loadOperand(rax, i);
     mov(ptr[frame(slots[i])], rax);
   }
+  if (panels)
+    emitPanelPrologue();
   loadCommonArguments(5);
-  emitExperts([this](int tokens, int rows) { emitTile(tokens, rows); });
+  emitExperts([this](int tokens, int rows) { emitTile(tokens, rows); }, panels ? &pass : nullptr);
+  if (panels)
+    emitPanelEpilogue();
   epilogue();
-  return finish();
+  return finish(scratchFor(panels, gate.k, 2));
 }
 
 Kernel generateGateUp(const Params &params, const Target &target) {

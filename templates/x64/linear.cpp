@@ -1,11 +1,11 @@
 // Family `linear`: y[t][b][n] = W[b][n] . x[t][b], optionally plus a bias or added to y.
-#include "templates/x64/matrix/matrix_kernel.h"
+#include "templates/x64/matrix/panel_kernel.h"
 
 namespace ktc::x64 {
 
 namespace {
 
-class LinearKernel : public MatrixKernel {
+class LinearKernel : public PanelKernel {
 public:
   LinearKernel(const Params &params, const Target &target);
   Kernel build();
@@ -30,6 +30,8 @@ private:
   void emitUnitAddresses();
   void emitTile(int tokens, int rows);
   void emitEpilogue(int tokens, int rows);
+  void emitUnits();
+  void emitAllPanels();
 
   MatrixWeights weights;
   int64_t n, m, batch, batchRows, units;
@@ -38,7 +40,7 @@ private:
   bool dynamic, bias, accumulate;
 };
 
-LinearKernel::LinearKernel(const Params &params, const Target &target) : MatrixKernel(target) {
+LinearKernel::LinearKernel(const Params &params, const Target &target) : PanelKernel(target) {
   n = needInt(params, "n");
   m = needInt(params, "m", 1, maxTokensPerReplay);
   const int64_t k = needInt(params, "k", 1, maxRowElements);
@@ -145,12 +147,11 @@ void LinearKernel::emitEpilogue(int tokens, int rows) {
   }
 }
 
-Kernel LinearKernel::build() {
+// The units of this call, tile by tile.
+void LinearKernel::emitUnits() {
   const std::vector<int> sizes = tileSizes(m, !dynamic);
   const int lastRows = static_cast<int>(n - (units - 1) * rowsPerUnit);
   Label unitLoop, partial, next, done;
-  prologue(FrameEnd);
-  loadArguments();
   L(unitLoop);
   mov(eax, dword[frame(Unit)]);
   cmp(eax, dword[frame(UnitEnd)]);
@@ -170,8 +171,67 @@ Kernel LinearKernel::build() {
     jmp(next);
   }
   L(done);
+}
+
+// The same by panels; only without batches.
+void LinearKernel::emitAllPanels() {
+  PanelPass pass;
+  pass.matrices = {{&weights, [this] {
+                      imul(weightRow, ptr[frame(Row)], immediate(weights.rowBytes, "a weight row"));
+                      add(weightRow, ptr[frame(W)]);
+                    }}};
+  pass.tokenRow = [this] {
+    imul(rax, rax, immediate(xStep, "x_stride"));
+    add(rax, ptr[frame(X)]);
+  };
+  pass.store = [this] {
+    imul(rax, tokenCursor, immediate(yStep, "y_stride"));
+    add(rax, ptr[frame(Y)]);
+    mov(rdx, ptr[frame(Row)]);
+    vmovups(vec(0), ptr[r10]);
+    if (bias) {
+      mov(rcx, ptr[frame(Bias)]);
+      vaddps(vec(0) | k1, vec(0), ptr[rcx + rdx * 4]);
+    }
+    if (accumulate)
+      vaddps(vec(0) | k1, vec(0), ptr[rax + rdx * 4]);
+    vmovups(ptr[rax + rdx * 4] | k1, vec(0));
+  };
+  mov(eax, dword[frame(Tokens)]);
+  mov(ptr[frame(TokenTotal)], rax);
+  mov(eax, dword[frame(Unit)]);
+  shl(rax, 2);
+  mov(ptr[frame(RowBegin)], rax);
+  mov(eax, dword[frame(UnitEnd)]);
+  shl(rax, 2);
+  mov(edx, immediate(n, "n"));
+  cmp(rax, rdx);
+  cmova(rax, rdx);
+  mov(ptr[frame(RowEnd)], rax);
+  emitPanels(pass, m);
+}
+
+Kernel LinearKernel::build() {
+  const bool panels = dynamic && batch == 1 && usesPanels(m, {&weights});
+  Label few, done;
+  prologue(FrameEnd);
+  if (panels)
+    emitPanelPrologue();
+  loadArguments();
+  if (panels) {
+    cmp(dword[frame(Tokens)], static_cast<uint32_t>(panelCrossover));
+    jb(few);
+    emitAllPanels();
+    jmp(done);
+    L(few);
+  }
+  emitUnits();
+  if (panels) {
+    L(done);
+    emitPanelEpilogue();
+  }
   epilogue();
-  return finish();
+  return finish(panels ? panelScratch(m, weights.k, 1) : 0);
 }
 
 Kernel generateLinear(const Params &params, const Target &target) {

@@ -117,37 +117,83 @@ TEST_P(ExpertFormats, down) {
     }
 }
 
-// The first tokens of any count, exact or dynamic, have the bits of the largest count.
+// Which experts of a case are multiplied by panels.
+std::vector<bool> panelExperts(Isa isa, const KtTypeInfo &format, const Shape &shape, bool dynamic) {
+  std::vector<int64_t> counts(shape.matrices());
+  if (shape.dense)
+    counts[0] = shape.tokens;
+  else
+    for (int32_t id : chosenExperts(shape.tokens))
+      ++counts[id];
+  std::vector<bool> panels;
+  for (int64_t count : counts)
+    panels.push_back(dynamic && usesPanels(isa, format, count));
+  return panels;
+}
+
+// Results of both families, and which experts were multiplied by panels.
+struct BothResults {
+  Shape shape;
+  std::vector<bool> panels;
+  Bytes h, y;
+};
+
+BothResults runBoth(const std::string &format, const Shape &shape, Isa isa, bool dynamic) {
+  const uint32_t tokens = static_cast<uint32_t>(shape.tokens);
+  KernelCase gateUp = withTokens(gateUpCase(format, format, shape, "silu"), shape.tokens, dynamic, tokens);
+  KernelCase down = withTokens(downCase(format, shape, true, false), shape.tokens, dynamic, tokens);
+  return {shape, panelExperts(isa, formatInfo(format), shape, dynamic), runGenerated(gateUp, isa)[4],
+          runGenerated(down, isa)[3]};
+}
+
+// Slots (of gate_up) and tokens (of down) whose experts are multiplied the same way have the same bits.
+void expectSameBits(const BothResults &part, const BothResults &whole) {
+  const std::vector<int32_t> ids = chosenExperts(part.shape.tokens);
+  const size_t hRow = part.shape.n * 4, yRow = (part.shape.n + 1) * 4;
+  const size_t choices = part.shape.dense ? 1 : topK;
+  for (size_t token = 0; token < size_t(part.shape.tokens); ++token) {
+    bool sameToken = true;
+    for (size_t slot = token * choices; slot < (token + 1) * choices; ++slot) {
+      const size_t expert = part.shape.dense ? 0 : ids[slot];
+      const bool same = part.panels[expert] == whole.panels[expert];
+      sameToken = sameToken && same;
+      EXPECT_TRUE(!same || std::memcmp(&part.h[slot * hRow], &whole.h[slot * hRow], hRow) == 0)
+          << "gate_up slot " << slot;
+    }
+    EXPECT_TRUE(!sameToken || std::memcmp(&part.y[token * yRow], &whole.y[token * yRow], yRow) == 0)
+        << "down token " << token;
+  }
+}
+
+// The first tokens of any count, exact or dynamic, have the bits of the largest count, unless the count moved
+// an expert to the other side of the crossover.
 TEST_P(ExpertFormats, tokensDoNotInfluenceEachOther) {
   const int64_t n = 6, k = lengthFor(formatInfo(GetParam()));
   for (Isa isa : runnableIsas())
-    for (bool dense : {false, true}) {
-      const Shape whole = {n, k, mostTokens, dense};
-      Bytes h = runGenerated(gateUpCase(GetParam(), GetParam(), whole, "silu"), isa)[4];
-      Bytes y = runGenerated(downCase(GetParam(), whole, true, false), isa)[3];
-      for (int64_t m : {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17})
-        for (bool dynamic : {false, true}) {
+    for (bool dense : {false, true})
+      for (bool dynamic : {false, true}) {
+        const BothResults whole = runBoth(GetParam(), {n, k, mostTokens, dense}, isa, dynamic);
+        const BothResults tiles = runBoth(GetParam(), {n, k, mostTokens, dense}, isa, false);
+        for (int64_t m : {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17}) {
           SCOPED_TRACE(std::string(isaName(isa)) + " m " + std::to_string(m) + (dynamic ? " dynamic" : ""));
-          const Shape part = {n, k, m, dense};
-          const uint32_t tokens = static_cast<uint32_t>(m);
-          KernelCase gateUp = withTokens(gateUpCase(GetParam(), GetParam(), part, "silu"), m, dynamic, tokens);
-          KernelCase down = withTokens(downCase(GetParam(), part, true, false), m, dynamic, tokens);
-          Bytes partH = runGenerated(gateUp, isa)[4], partY = runGenerated(down, isa)[3];
-          EXPECT_TRUE(std::equal(partH.begin(), partH.end(), h.begin())) << "gate_up";
-          EXPECT_TRUE(std::equal(partY.begin(), partY.end(), y.begin())) << "down";
+          const BothResults part = runBoth(GetParam(), {n, k, m, dense}, isa, dynamic);
+          expectSameBits(part, whole);
+          expectSameBits(part, tiles);
         }
-    }
+      }
 }
 
 // Any split of the units gives the same bits.
 TEST_P(ExpertFormats, unitsDoNotInfluenceEachOther) {
-  const Shape shape = {14, lengthFor(formatInfo(GetParam())), 3, false};
-  for (Isa isa : runnableIsas())
-    for (KernelCase test :
-         {gateUpCase(GetParam(), GetParam(), shape, "silu"), downCase(GetParam(), shape, true, true)}) {
-      SCOPED_TRACE(test.family + " " + std::string(isaName(isa)));
-      EXPECT_EQ(runGenerated(test, isa, 1), runGenerated(test, isa, 3));
-    }
+  for (int64_t tokens : {int64_t(3), mostTokens}) {
+    const Shape shape = {tokens == 3 ? 14 : 58, lengthFor(formatInfo(GetParam())), tokens, false};
+    for (Isa isa : runnableIsas())
+      for (KernelCase test :
+           {gateUpCase(GetParam(), GetParam(), shape, "silu"), downCase(GetParam(), shape, true, true)}) {
+        SCOPED_TRACE(test.family + " " + std::string(isaName(isa)));
+        EXPECT_EQ(runGenerated(test, isa, 1), runGenerated(test, isa, 3));
+      }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Experts, ExpertFormats, testing::ValuesIn(formatNames()),
@@ -158,11 +204,13 @@ TEST(ExpertMixedFormats, gateUp) {
   for (auto [gate, up, k] : {std::tuple<const char *, const char *, int64_t>{"q4_k", "f16", 256},
                              {"f32", "q8_0", 96},
                              {"q6_k", "q5_0", 512}}) {
-    KernelCase test = gateUpCase(gate, up, {9, k, 6, false}, "silu");
-    Bytes want = runReference(test)[4];
-    for (Isa isa : runnableIsas()) {
-      SCOPED_TRACE(std::string(gate) + " " + up + " " + std::string(isaName(isa)));
-      expectClose(4, runGenerated(test, isa)[4], want);
+    for (int64_t tokens : {int64_t(6), mostTokens}) {
+      KernelCase test = gateUpCase(gate, up, {9, k, tokens, false}, "silu");
+      Bytes want = runReference(test)[4];
+      for (Isa isa : runnableIsas()) {
+        SCOPED_TRACE(std::string(gate) + " " + up + " " + std::string(isaName(isa)));
+        expectClose(4, runGenerated(test, isa)[4], want);
+      }
     }
   }
 }

@@ -15,14 +15,17 @@ constexpr int64_t mostTokens = 33;
 struct Form {
   int64_t m;
   bool dynamic;
+  int64_t tokens;
 };
 
 std::vector<Form> allForms() {
   std::vector<Form> forms;
   for (int64_t m : {1, 2, 4, 8, 16})
-    forms.push_back({m, false});
+    forms.push_back({m, false, m});
   for (int64_t m : {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 33})
-    forms.push_back({m, true});
+    forms.push_back({m, true, m});
+  for (int64_t tokens : {5, 7, 8, 19})
+    forms.push_back({mostTokens, true, tokens});
   return forms;
 }
 
@@ -58,36 +61,72 @@ std::vector<float> floatProducts(const KernelCase &kernelCase, int64_t n, int64_
 
 class LinearFormats : public testing::TestWithParam<std::string> {};
 
-// The full sweep: accuracy at the largest m, and every other form bit-equal to it.
+KernelCase withForm(const KernelCase &whole, int64_t n, const Form &form) {
+  KernelCase part = withTokens(whole, form.m, form.dynamic, static_cast<uint32_t>(form.tokens));
+  part.operands[0].resize(whole.operands[0].size() / mostTokens * form.tokens);
+  part.operands[2].resize(form.tokens * n * 4);
+  return part;
+}
+
+// The full sweep: accuracy of tiles and panels at the largest m, and every other form bit-equal to the one of
+// the two that it uses.
 TEST_P(LinearFormats, linearSweep) {
   for (Isa isa : runnableIsas())
     for (int64_t k : testLengths(formatInfo(GetParam())))
-      for (int64_t n : {1, 6, 8}) {
+      for (int64_t n : {1, 6, 8, 23}) {
         SCOPED_TRACE(std::string(isaName(isa)) + " n " + std::to_string(n) + " k " + std::to_string(k));
         KernelCase whole = linearCase(GetParam(), n, k, mostTokens);
-        std::vector<float> want = fromBytes<float>(runReference(whole)[2]);
-        std::vector<float> got = fromBytes<float>(runGenerated(whole, isa)[2]);
-        EXPECT_LE(nmse(got, want), 1e-6);
-        EXPECT_LE(nmse(got, floatProducts(whole, n, k, mostTokens)), 5e-4);
-        for (Form form : allForms()) {
-          KernelCase part = withTokens(whole, form.m, form.dynamic, static_cast<uint32_t>(form.m));
-          part.operands[0].resize(whole.operands[0].size() / mostTokens * form.m);
-          part.operands[2].resize(form.m * n * 4);
-          std::vector<float> y = fromBytes<float>(runGenerated(part, isa)[2]);
-          EXPECT_TRUE(std::equal(y.begin(), y.end(), got.begin()))
-              << "m " << form.m << " dynamic " << form.dynamic << " differs from m " << mostTokens;
+        const std::vector<float> want = fromBytes<float>(runReference(whole)[2]);
+        const std::vector<float> exact = floatProducts(whole, n, k, mostTokens);
+        std::vector<float> all[2]; // by tiles, by panels
+        for (bool dynamic : {false, true}) {
+          whole.params["dynamic"] = int64_t(dynamic);
+          all[dynamic] = fromBytes<float>(runGenerated(whole, isa)[2]);
+          EXPECT_LE(nmse(all[dynamic], want), 1e-6) << "dynamic " << dynamic;
+          EXPECT_LE(nmse(all[dynamic], exact), 5e-4) << "dynamic " << dynamic;
+        }
+        for (const Form &form : allForms()) {
+          const bool panels = form.dynamic && usesPanels(isa, formatInfo(GetParam()), form.tokens);
+          std::vector<float> y = fromBytes<float>(runGenerated(withForm(whole, n, form), isa)[2]);
+          EXPECT_TRUE(std::equal(y.begin(), y.end(), all[panels].begin()))
+              << "m " << form.m << " dynamic " << form.dynamic << " tokens " << form.tokens << " differs from m "
+              << mostTokens;
         }
       }
 }
 
-TEST_P(LinearFormats, linearTakesAnyBytes) {
-  const int64_t k = formatInfo(GetParam()).blockElements == 1 ? 160 : 768;
+// Rows are grouped from the first row of a call on: any split of the units gives the same bits.
+TEST_P(LinearFormats, linearUnitsDoNotInfluenceEachOther) {
+  const KtTypeInfo &format = formatInfo(GetParam());
+  KernelCase test = linearCase(GetParam(), 70, testLengths(format).back(), 20);
   for (Isa isa : runnableIsas()) {
     SCOPED_TRACE(isaName(isa));
-    KernelCase hostile = linearCase(GetParam(), 6, k, 5, true);
-    EXPECT_LE(nmse(fromBytes<float>(runGenerated(hostile, isa)[2]), fromBytes<float>(runReference(hostile)[2])),
-              1e-6);
+    const std::vector<Bytes> whole = runGenerated(test, isa, 1);
+    for (uint32_t parts : {2, 3, 7})
+      EXPECT_EQ(whole, runGenerated(test, isa, parts)) << parts << " parts";
   }
+}
+
+// More tokens than are packed at a time.
+TEST_P(LinearFormats, linearManyTokens) {
+  const KtTypeInfo &format = formatInfo(GetParam());
+  const int64_t k = format.blockElements == 1 ? 64 : 2048, tokens = 350, n = 5;
+  KernelCase test = linearCase(GetParam(), n, k, tokens);
+  const std::vector<float> want = fromBytes<float>(runReference(test)[2]);
+  for (Isa isa : runnableIsas())
+    EXPECT_LE(nmse(fromBytes<float>(runGenerated(test, isa)[2]), want), 1e-6) << isaName(isa);
+}
+
+TEST_P(LinearFormats, linearTakesAnyBytes) {
+  const int64_t k = formatInfo(GetParam()).blockElements == 1 ? 160 : 768;
+  for (Isa isa : runnableIsas())
+    for (int64_t tokens : {5, 18}) {
+      SCOPED_TRACE(std::string(isaName(isa)) + " tokens " + std::to_string(tokens));
+      KernelCase hostile = linearCase(GetParam(), 22, k, tokens, true);
+      EXPECT_LE(
+          nmse(fromBytes<float>(runGenerated(hostile, isa)[2]), fromBytes<float>(runReference(hostile)[2])),
+          1e-6);
+    }
 }
 
 // Batches with strides of their own, bias and accumulation, over units split in any way.
@@ -124,6 +163,21 @@ TEST_P(LinearFormats, linearBatchesBiasAccumulate) {
   for (Isa isa : runnableIsas()) {
     SCOPED_TRACE(isaName(isa));
     expectClose(2, runGenerated(test, isa)[2], want);
+  }
+}
+
+// Bias, accumulation and a stride of the results by panels, which have no batches.
+TEST_P(LinearFormats, linearBiasAccumulate) {
+  const int64_t n = 21, tokens = 18, stride = 40;
+  KernelCase test = linearCase(GetParam(), n, testLengths(formatInfo(GetParam())).front(), tokens);
+  test.params["y_stride"] = stride;
+  test.params["bias"] = test.params["accumulate"] = int64_t(1);
+  test.operands[2] = toBytes(randomFloats(5, (tokens - 1) * stride + n));
+  test.operands.push_back(toBytes(randomFloats(6, n)));
+  const Bytes want = runReference(test)[2];
+  for (Isa isa : runnableIsas()) {
+    SCOPED_TRACE(isaName(isa));
+    expectClose(2, runGenerated(test, isa, 2)[2], want);
   }
 }
 

@@ -3,7 +3,7 @@
 
 namespace ktc::x64 {
 
-ExpertKernel::ExpertKernel(const Params &params, const Target &target) : MatrixKernel(target) {
+ExpertKernel::ExpertKernel(const Params &params, const Target &target) : PanelKernel(target) {
   n = needInt(params, "n");
   m = needInt(params, "m", 1, maxTokensPerReplay);
   dynamic = flag(params, "dynamic");
@@ -28,12 +28,12 @@ void ExpertKernel::loadCommonArguments(int listsOperand) {
   }
 }
 
-void ExpertKernel::emitExperts(const std::function<void(int, int)> &tile) {
+void ExpertKernel::emitExperts(const std::function<void(int, int)> &tile, const PanelPass *panels) {
   if (dense) {
     mov(qword[frame(Expert)], 0);
     mov(eax, dword[frame(Tokens)]);
     mov(dword[frame(SlotCount)], eax);
-    emitUnits(tile);
+    emitExpert(tile, panels);
     return;
   }
   Label expertLoop, done;
@@ -53,10 +53,57 @@ void ExpertKernel::emitExperts(const std::function<void(int, int)> &tile) {
   mov(dword[frame(SlotCount)], ecx);
   lea(rdx, ptr[lists + rdx * 4 + 4 * ktExpertListSlots(experts)]);
   mov(ptr[frame(SlotList)], rdx);
-  emitUnits(tile);
+  emitExpert(tile, panels);
   inc(qword[frame(Active)]);
   jmp(expertLoop);
   L(done);
+}
+
+// One expert, by panels or by tiles.
+void ExpertKernel::emitExpert(const std::function<void(int, int)> &tile, const PanelPass *panels) {
+  if (!panels) {
+    emitUnits(tile);
+    return;
+  }
+  Label few, done;
+  mov(eax, dword[frame(SlotCount)]);
+  cmp(eax, static_cast<uint32_t>(panelCrossover));
+  jb(few);
+  mov(ptr[frame(TokenTotal)], rax);
+  mov(eax, dword[frame(UnitBegin)]);
+  shl(rax, 2);
+  mov(ptr[frame(RowBegin)], rax);
+  mov(eax, dword[frame(UnitEnd)]);
+  shl(rax, 2);
+  mov(edx, immediate(n, "n"));
+  cmp(rax, rdx);
+  cmova(rax, rdx);
+  mov(ptr[frame(RowEnd)], rax);
+  emitPanels(*panels, m);
+  jmp(done);
+  L(few);
+  emitUnits(tile);
+  L(done);
+}
+
+void ExpertKernel::emitSlotNumber(const Reg64 &position) {
+  if (dense) {
+    mov(rax, position);
+    return;
+  }
+  mov(rdx, ptr[frame(SlotList)]);
+  mov(eax, dword[rdx + position * 4]);
+}
+
+void ExpertKernel::emitRowAddress(size_t base, const MatrixWeights &weights, int64_t expertRows) {
+  imul(weightRow, ptr[frame(Expert)], immediate(expertRows, "rows of an expert"));
+  add(weightRow, ptr[frame(Row)]);
+  imul(weightRow, weightRow, immediate(weights.rowBytes, "a weight row"));
+  add(weightRow, ptr[frame(base)]);
+}
+
+size_t ExpertKernel::scratchFor(bool panels, int64_t k, size_t matrices) const {
+  return panels ? panelScratch(m, k, matrices) : 0;
 }
 
 void ExpertKernel::emitUnits(const std::function<void(int, int)> &tile) {
@@ -110,6 +157,10 @@ void ExpertKernel::emitWeightAddress(const Reg64 &dst, size_t base, const Matrix
 
 void ExpertKernel::emitSlotQuotient(int t, int64_t divisor) {
   mov(rax, qword[frame(slotNumbers + size_t(t) * 8)]);
+  emitQuotient(divisor);
+}
+
+void ExpertKernel::emitQuotient(int64_t divisor) {
   if (divisor == 1)
     return;
   if ((divisor & (divisor - 1)) == 0) {

@@ -4,11 +4,11 @@
 // `down` adds experts in ascending order. Without lists (`dense`) expert 0 serves all tokens and slot = token.
 #pragma once
 
-#include "templates/x64/matrix/matrix_kernel.h"
+#include "templates/x64/matrix/panel_kernel.h"
 
 namespace ktc::x64 {
 
-class ExpertKernel : public MatrixKernel {
+class ExpertKernel : public PanelKernel {
 protected:
   ExpertKernel(const Params &params, const Target &target);
 
@@ -27,8 +27,17 @@ protected:
 
   // Loads token count, units and (with lists) operand `listsOperand` into the frame. `args` must be intact.
   void loadCommonArguments(int listsOperand);
-  // The loops. `tile(tokens, rows)` is emitted with slotNumbers of the tile filled.
-  void emitExperts(const std::function<void(int tokens, int rows)> &tile);
+  // The loops. `tile(tokens, rows)` is emitted with slotNumbers of the tile filled. `panels`, unless it is null,
+  // is emitted for experts with at least panelCrossover slots.
+  void emitExperts(const std::function<void(int tokens, int rows)> &tile, const PanelPass *panels);
+  // rax = slot of the token number `position` within the expert.
+  void emitSlotNumber(const Reg64 &position);
+  // The same as emitWeightAddress() for the row in frame slot Row.
+  void emitRowAddress(size_t base, const MatrixWeights &weights, int64_t expertRows);
+  // rax = rax / divisor. Clobbers rdx, rcx.
+  void emitQuotient(int64_t divisor);
+  // The scratch that panels need: 0 without them.
+  size_t scratchFor(bool panels, int64_t k, size_t matrices) const;
   // dst = base operand (frame slot) + (expert id * expertRows + first row of the unit) * bytes of a row.
   void emitWeightAddress(const Reg64 &dst, size_t base, const MatrixWeights &weights, int64_t expertRows);
   // token(t) = base (frame slot) + row of slot t * rowBytes, the row being slot / divisor.
@@ -40,6 +49,7 @@ protected:
   bool dense, dynamic;
 
 private:
+  void emitExpert(const std::function<void(int, int)> &tile, const PanelPass *panels);
   void emitUnits(const std::function<void(int, int)> &tile);
   void emitSlotTiles(int rows, const std::function<void(int, int)> &tile);
 };

@@ -6,8 +6,7 @@
 // then one fixed horizontal sum), whatever the tile: a token's result depends neither on m nor on the rows it
 // shares a tile with.
 //
-// Isa::Amx uses the Avx512 tile. A tile loop of its own belongs beside emitProducts(), for tiles of many
-// tokens.
+// Isa::Amx uses the Avx512 tile. For many tokens PanelKernel (panel_kernel.h) takes the place of these tiles.
 #pragma once
 
 #include "runtime/abi/kt_abi.h"
@@ -78,6 +77,9 @@ protected:
   void loadRows(const Xmm &dst, const Xbyak::RegExp &src, int rows);
   void storeRows(const Xbyak::RegExp &dst, const Xmm &src, int rows, const Xmm &mask);
 
+  // Registers of the block decoders.
+  DecodeRegisters decodeRegisters() const;
+
 private:
   struct Tile {
     const MatrixWeights &weights;
@@ -86,7 +88,6 @@ private:
 
   int rowsPerPass(const MatrixWeights &weights, int tokens, int rows) const;
   Vec accumulator(const Tile &tile, int row, int t) const;
-  DecodeRegisters decodeRegisters() const;
   Xbyak::RegExp quants(int t) const { return token(t) + spanIndex * 8; }
   Xbyak::RegExp scales(const Tile &tile, int t) const;
   Xbyak::RegExp sums(const Tile &tile, int t) const;

@@ -62,6 +62,10 @@ Bytes expertLists(const std::vector<int32_t> &ids, int64_t experts) {
   return toBytes(lists);
 }
 
+bool usesPanels(Isa isa, const KtTypeInfo &format, int64_t tokens) {
+  return isa >= Isa::Avx512 && !ktTypeTakesF32Activations(format.id) && tokens >= x64::panelCrossover;
+}
+
 KernelCase withTokens(KernelCase kernelCase, int64_t m, bool dynamic, uint32_t tokens) {
   kernelCase.params["m"] = m;
   kernelCase.params["dynamic"] = int64_t(dynamic);

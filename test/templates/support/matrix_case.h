@@ -27,6 +27,9 @@ std::vector<float> activationValues(int64_t rows, int64_t k, uint32_t seed);
 // Expert lists of kt_abi.h for token-major ids [tokens][topK].
 Bytes expertLists(const std::vector<int32_t> &ids, int64_t experts);
 
+// True if a kernel with dynamic = 1 multiplies a matrix of this format with `tokens` tokens by panels.
+bool usesPanels(Isa isa, const KtTypeInfo &format, int64_t tokens);
+
 // A copy of `kernelCase` for the first `tokens` tokens and with the exact or dynamic form of the kernel.
 KernelCase withTokens(KernelCase kernelCase, int64_t m, bool dynamic, uint32_t tokens);
 

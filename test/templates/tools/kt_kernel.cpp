@@ -19,6 +19,8 @@
 #include <fstream>
 #include <string>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 namespace {
 
@@ -131,6 +133,12 @@ const KtTypeInfo *findFormat(const std::string &name) {
   return nullptr;
 }
 
+// Asks the operating system for the right to use AMX tiles.
+bool requestTiles() {
+  constexpr long requestPermission = 0x1023, tileData = 18;
+  return syscall(SYS_arch_prctl, requestPermission, tileData) == 0;
+}
+
 int timeLinear(const Options &options, const x64::Kernel &kernel) {
   const KtTypeInfo *format = findFormat(stringParam(options.params, "format", ""));
   const int64_t n = intParam(options.params, "n", 0), k = intParam(options.params, "k", 0);
@@ -146,7 +154,10 @@ int timeLinear(const Options &options, const x64::Kernel &kernel) {
   std::memcpy(code, kernel.code.data(), kernel.code.size());
   mprotect(code, kernel.code.size(), PROT_READ | PROT_EXEC);
   const KtStep step = {static_cast<uint32_t>(m), 0, 0, 0};
-  const KtKernelArgs args = {operands, &step, nullptr, 0, static_cast<uint32_t>((n + 3) / 4), 0, 1};
+  void *scratch = allocate(kernel.scratchBytes + 64);
+  if (options.isa == x64::Isa::Amx && !requestTiles())
+    return std::fprintf(stderr, "kt-kernel: this machine has no AMX\n"), 1;
+  const KtKernelArgs args = {operands, &step, scratch, 0, static_cast<uint32_t>((n + 3) / 4), 0, 1};
   auto run = reinterpret_cast<KtKernelFn>(code);
   run(&args);
   const double each = fastest([&] { run(&args); }, 0.5), frequency = coreFrequency();
