@@ -105,7 +105,8 @@ GateUpKernel::PanelPass GateUpKernel::panelPass() {
     add(rax, ptr[frame(H)]);
     mov(rdx, ptr[frame(Row)]);
     vmovups(vec(0), ptr[r10]);
-    isSilu ? emitSilu(*this, vec(0), vec(1), vec(2), vec(3)) : emitGeluTanh(*this, vec(0), vec(1), vec(2), vec(3));
+    isSilu ? emitSilu(*this, vec(0), vec(1), vec(2), vec(3))
+           : emitGeluTanh(*this, vec(0), vec(1), vec(2), vec(3));
     vmulps(vec(0), vec(0), ptr[r10 + resultBytes]);
     vmovups(ptr[rax + rdx * 4] | k1, vec(0));
   };

@@ -219,7 +219,7 @@ Kernel LinearKernel::build() {
     emitPanelPrologue();
   loadArguments();
   if (panels) {
-    cmp(dword[frame(Tokens)], static_cast<uint32_t>(panelCrossover));
+    cmp(dword[frame(Tokens)], static_cast<uint32_t>(panelCrossover(isa)));
     jb(few);
     emitAllPanels();
     jmp(done);

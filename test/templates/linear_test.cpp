@@ -89,8 +89,8 @@ TEST_P(LinearFormats, linearSweep) {
           const bool panels = form.dynamic && usesPanels(isa, formatInfo(GetParam()), form.tokens);
           std::vector<float> y = fromBytes<float>(runGenerated(withForm(whole, n, form), isa)[2]);
           EXPECT_TRUE(std::equal(y.begin(), y.end(), all[panels].begin()))
-              << "m " << form.m << " dynamic " << form.dynamic << " tokens " << form.tokens << " differs from m "
-              << mostTokens;
+              << "m " << form.m << " dynamic " << form.dynamic << " tokens " << form.tokens
+              << " differs from m " << mostTokens;
         }
       }
 }

@@ -67,7 +67,7 @@ void ExpertKernel::emitExpert(const std::function<void(int, int)> &tile, const P
   }
   Label few, done;
   mov(eax, dword[frame(SlotCount)]);
-  cmp(eax, static_cast<uint32_t>(panelCrossover));
+  cmp(eax, static_cast<uint32_t>(panelCrossover(isa)));
   jb(few);
   mov(ptr[frame(TokenTotal)], rax);
   mov(eax, dword[frame(UnitBegin)]);

@@ -27,8 +27,8 @@ protected:
 
   // Loads token count, units and (with lists) operand `listsOperand` into the frame. `args` must be intact.
   void loadCommonArguments(int listsOperand);
-  // The loops. `tile(tokens, rows)` is emitted with slotNumbers of the tile filled. `panels`, unless it is null,
-  // is emitted for experts with at least panelCrossover slots.
+  // The loops. `tile(tokens, rows)` is emitted with slotNumbers of the tile filled. `panels`, unless it is
+  // null, is emitted for experts with at least panelCrossover slots.
   void emitExperts(const std::function<void(int tokens, int rows)> &tile, const PanelPass *panels);
   // rax = slot of the token number `position` within the expert.
   void emitSlotNumber(const Reg64 &position);

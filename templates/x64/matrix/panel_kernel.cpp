@@ -38,7 +38,7 @@ bool PanelKernel::hasOffsets(const MatrixWeights &weights) const {
 }
 
 bool PanelKernel::usesPanels(int64_t m, const std::vector<const MatrixWeights *> &matrices) const {
-  return wide() && m >= panelCrossover &&
+  return wide() && m >= panelCrossover(isa) &&
          std::none_of(matrices.begin(), matrices.end(), [](const MatrixWeights *w) { return w->takesF32; });
 }
 
@@ -182,8 +182,8 @@ void PanelKernel::emitPackSpan(int64_t k, int blocks) {
     emitTransposedTail(r10, sums + (blocks - 1) * 8, 2 * (blocks - 1));
 }
 
-// Columns of four bytes of the sixteen rows, from `chunks` (1..4) chunks of 16 bytes at `offset` + `from` of the
-// rows, to rdi + `to`. `addPairs`: also the sums of columns 2i and 2i + 1, to packedSums32. Clobbers rax.
+// Columns of four bytes of the sixteen rows, from `chunks` (1..4) chunks of 16 bytes at `offset` + `from` of
+// the rows, to rdi + `to`. `addPairs`: also the sums of columns 2i and 2i + 1, to packedSums32. Clobbers rax.
 void PanelKernel::emitTransposed(int chunks, const Reg64 &offset, int64_t from, int to, bool addPairs) {
   for (int t = 0; t < panelTokens; ++t) {
     mov(rax, ptr[frame(TokenRows + size_t(t) * 8)]);
@@ -218,8 +218,7 @@ void PanelKernel::emitTransposedTail(const Reg64 &offset, int64_t from, int colu
     else
       vinsertf32x4(Zmm(t % 4), Zmm(t % 4), source, t / 4);
   }
-  // Columns 0 and 1 land on places that are written next or belong to the block before, whose own values follow
-  // from the same bytes.
+  // Columns 0 and 1 are those eight bytes.
   emitColumns(0, -1);
   vmovups(ptr[rdi + (packedSums16 + 64 * column)], Zmm(18));
   vmovups(ptr[rdi + (packedSums16 + 64 * column + 64)], Zmm(19));

@@ -2,16 +2,17 @@
 //
 // The tiles of MatrixKernel decode weights again for every eight tokens. Here sixteen rows of a matrix are
 // decoded once into a *panel* of bytes, and activations are packed once per thread so that the bytes of sixteen
-// tokens lie side by side; products of 16 rows x 16 tokens then need no shuffles, and every scale is a vector of
-// tokens times a broadcast value of a row. Amx multiplies such a block with one tile instruction, Avx512 with
-// vpdpbusd.
+// tokens lie side by side; products of 16 rows x 16 tokens then need no shuffles, and every scale is a vector
+// of tokens times a broadcast value of a row. Amx multiplies such a block with one tile instruction, Avx512
+// with vpdpbusd.
 //
 // The sum of one output is built block by block along k, the same way in every lane: it depends neither on the
 // other tokens, nor on the other rows, nor on how many of either there are.
 //
-// A span of 256 weights is `spanStride` bytes in both forms, a shorter one at the end of a row too:
+// A span of 256 weights is panelSpanStride bytes in both forms, a shorter one at the end of a row too:
 //   panel   u8 or s8 w[4 groups of 64][16 rows][64] · float S[16 rows][16 sub-blocks of 16] · float M[16][16]
-//   packed  s8 q[64 groups of 4][16 tokens][4] · float d[8 blocks][16 tokens] · s of 32 [8][16] · s of 16 [16][16]
+//   packed  s8 q[64 groups of 4][16 tokens][4] · float d[8 blocks][16 tokens] · s of 32 [8][16] · s of 16
+//   [16][16]
 #pragma once
 
 #include "templates/x64/matrix/matrix_kernel.h"
@@ -28,17 +29,16 @@ protected:
   enum PanelSlot : size_t {
     TokenRows = MatrixKernel::ownSlots, // address of each token's q8 row, for sixteen tokens
     Scratch = TokenRows + 8 * panelTokens,
-    RowBegin = Scratch + 8,  // weight rows of this call
-    RowEnd = RowBegin + 8,   //
-    Row = RowEnd + 8,        // first row of the panel, and how many rows it has
-    RowCount = Row + 8,      //
-    TokenTotal = RowCount + 8, // tokens of the matrix
+    RowBegin = Scratch + 8, // weight rows of this call
+    RowEnd = RowBegin + 8,
+    Row = RowEnd + 8, // first row of the panel, and how many rows it has
+    RowCount = Row + 8,
+    TokenTotal = RowCount + 8,   // tokens of the matrix
     ChunkBegin = TokenTotal + 8, // tokens that are packed
-    ChunkEnd = ChunkBegin + 8,   //
-    FirstToken = ChunkEnd + 8,   // first token of the current sixteen, and its address in the packed form
+    ChunkEnd = ChunkBegin + 8,
+    FirstToken = ChunkEnd + 8, // first token of the current sixteen, and its address in the packed form
     Packed = FirstToken + 8,
-    ResultRow = Packed + 8, // counts results of the current sixteen tokens
-    PanelFrameEnd = ResultRow + 8
+    PanelFrameEnd = Packed + 8
   };
   static constexpr size_t ownSlots = PanelFrameEnd;
 
@@ -74,7 +74,7 @@ protected:
 
 private:
   struct Layout {
-    int64_t spans, chunk; // spans of a row, tokens that are packed at a time
+    int64_t spans, chunk;          // spans of a row, tokens that are packed at a time
     int64_t panels, packed, bytes; // offsets in the scratch, and its size
     int64_t panelBytes;
   };

@@ -1,7 +1,8 @@
 // Products of a panel with sixteen packed tokens: see panel_kernel.h.
 //
-// Registers: rsi panel, rdi packed tokens, r8 = 64 (stride of all tiles), r9 stored sums, zmm16-31 the sums of the
-// sixteen rows, a lane per token. zmm0-7 hold packed bytes of a block for vpdpbusd; zmm8 d, zmm9 and zmm10 s.
+// Registers: rsi panel, rdi packed tokens, r8 = 64 (stride of all tiles), r9 stored sums, zmm16-31 the sums of
+// the sixteen rows, a lane per token. zmm0-7 hold packed bytes of a block for vpdpbusd; zmm8 d, zmm9 and zmm10
+// s.
 #include "templates/x64/matrix/panel_kernel.h"
 #include "templates/x64/matrix/panel_layout.h"
 
@@ -42,7 +43,7 @@ void PanelKernel::emitPanelProducts(const MatrixWeights &weights, int64_t panel,
   emitResults(results);
 }
 
-// Tile products run two blocks ahead of the vector code that uses them.
+// Tile products run as far ahead of the vector code that uses them as there are tiles.
 void PanelKernel::emitProductSpan(const MatrixWeights &weights, int blocks) {
   const int perBlock = partsPerBlock(weights), ahead = sumTiles / perBlock - 1;
   auto issue = [&](int block) {
@@ -65,7 +66,8 @@ void PanelKernel::emitProductSpan(const MatrixWeights &weights, int blocks) {
 void PanelKernel::emitTileProduct(const MatrixWeights &weights, int part) {
   const bool half = weights.decoder->scalePerSixteen();
   const int bytes = half ? 16 : 32, perGroup = 64 / bytes;
-  const Xbyak::Tmm sum(part % sumTiles), w(half ? halfWeightTile : weightTile), x(half ? halfTokenTile : tokenTile);
+  const Xbyak::Tmm sum(part % sumTiles), w(half ? halfWeightTile : weightTile),
+      x(half ? halfTokenTile : tokenTile);
   tilezero(sum);
   tileloadd(w, ptr[rsi + r8 + (part / perGroup * 1024 + part % perGroup * bytes)]);
   tileloadd(x, ptr[rdi + r8 + part * bytes * panelTokens]);

@@ -63,7 +63,7 @@ Bytes expertLists(const std::vector<int32_t> &ids, int64_t experts) {
 }
 
 bool usesPanels(Isa isa, const KtTypeInfo &format, int64_t tokens) {
-  return isa >= Isa::Avx512 && !ktTypeTakesF32Activations(format.id) && tokens >= x64::panelCrossover;
+  return isa >= Isa::Avx512 && !ktTypeTakesF32Activations(format.id) && tokens >= x64::panelCrossover(isa);
 }
 
 KernelCase withTokens(KernelCase kernelCase, int64_t m, bool dynamic, uint32_t tokens) {

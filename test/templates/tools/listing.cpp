@@ -2,7 +2,7 @@
 //
 // Shapes are small but take every branch of a generator: rows of a full span and a rest (a K-quant needs two
 // blocks for that), a full and a partial unit of rows. The matrix families have one token, four, and a run-time
-// count that fills a tile and leaves a rest.
+// count that fills a tile, leaves a rest and, where there is a panel path, needs it.
 #include "test/templates/tools/listing.h"
 
 #include "runtime/abi/kt_types.h"
@@ -16,7 +16,7 @@ namespace {
 
 using Entry = std::pair<std::string, Params>;
 
-constexpr int64_t rows = 6, experts = 8, topK = 3, dynamicTokens = 9;
+constexpr int64_t rows = 6, experts = 8, topK = 3, dynamicTokens = 17;
 
 Params merge(Params params, const Params &more) {
   params.insert(more.begin(), more.end());
