@@ -48,8 +48,6 @@ for feature, needed in isa_flags.items():
         config.available_features.add(feature)
 if os.path.exists("/dev/nvidia0"):
     config.available_features.add("cuda")
-if "KT_TINY_BOOKS" in os.environ:
-    config.available_features.add("tiny-books")
 with open(os.path.join(build, "CMakeCache.txt"), encoding="utf-8") as cache:
     if any(line.startswith("KT_SANITIZE:") and line.strip()[-1] != "=" for line in cache):
         config.available_features.add("sanitizers")

@@ -139,7 +139,7 @@ PlanOptions describePlan(const Target &target, const CompileOptions &options,
 }
 
 // The KV cache's positions: what was asked for, or what the model was trained for up to 4096.
-kt::Result<int64_t> chooseContext(mlir::ModuleOp module, int64_t asked) {
+int64_t chooseContext(mlir::ModuleOp module, int64_t asked) {
   auto trained = module->getAttrOfType<mlir::IntegerAttr>(model::attr::kTrainedContext);
   int64_t limit = trained ? trained.getInt() : 4096;
   if (asked > limit)
@@ -205,11 +205,9 @@ int compile(CompileOptions options) {
   if (!isas)
     return fail(isas.error().message);
 
-  kt::Result<int64_t> context = chooseContext(*target.module, options.context);
-  if (!context)
-    return fail(context.error().message);
-  options.schedule.context = *context;
-  PlanOptions plan = describePlan(target, options, *table, *context);
+  int64_t context = chooseContext(*target.module, options.context);
+  options.schedule.context = context;
+  PlanOptions plan = describePlan(target, options, *table, context);
   progress.phase("scheduling");
   kt::Status scheduled = runPasses(
       *target.module, [&](mlir::OpPassManager &passes) { addSchedulePasses(passes, options.schedule); });
