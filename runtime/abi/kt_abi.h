@@ -69,6 +69,20 @@ static inline size_t ktQ8RowBytes(size_t k) {
   return (k + k / 32 * 4 + k / 16 * 4 + KT_BUFFER_ALIGNMENT - 1) / KT_BUFFER_ALIGNMENT * KT_BUFFER_ALIGNMENT;
 }
 
+/* ---- q8k activation rows ------------------------------------------------------------------------------------
+ * What the K-quants (blocks of 256 weights with integer sub-scales) are multiplied with: one scale per 256
+ * elements, so that a block is summed in integers. k is a multiple of 256.
+ *   int8  q[k]        per block of 256: q = round to nearest even (x * (127 / max|x|)), 0 for an all-zero block
+ *   int16 s[k / 16]   sum of q over 16 elements
+ *   float d[k / 256]  block scales, max|x| / 127
+ * The three parts follow each other; a row is padded to KT_BUFFER_ALIGNMENT.
+ */
+static inline size_t ktQ8kSumOffset(size_t k) { return k; }
+static inline size_t ktQ8kScaleOffset(size_t k) { return k + k / 16 * 2; }
+static inline size_t ktQ8kRowBytes(size_t k) {
+  return (k + k / 16 * 2 + k / 256 * 4 + KT_BUFFER_ALIGNMENT - 1) / KT_BUFFER_ALIGNMENT * KT_BUFFER_ALIGNMENT;
+}
+
 /* ---- expert lists
  * -------------------------------------------------------------------------------------------- Result of the
  * expert_group family: which experts are active and which (token, choice) slots each one serves. A slot is

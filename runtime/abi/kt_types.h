@@ -83,4 +83,10 @@ static inline int ktTypeTakesF32Activations(uint32_t id) {
   return id == KT_TYPE_F32 || id == KT_TYPE_F16 || id == KT_TYPE_BF16;
 }
 
+/* True for the K-quants, whose kernels multiply q8k rows (kt_abi.h) instead of q8 rows. */
+static inline int ktTypeTakesQ8k(uint32_t id) {
+  const KtTypeInfo *info = ktTypeInfo(id);
+  return info != NULL && info->supported && info->blockElements == 256;
+}
+
 #endif
