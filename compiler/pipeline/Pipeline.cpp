@@ -39,6 +39,7 @@ void addSchedulePasses(OpPassManager &passes, const ScheduleOptions &options) {
   passes.addPass(createSchedFuseResidual());
   // Lifetimes are counted in barrier groups, so barriers come before memory.
   passes.addPass(createSchedInsertBarriers());
+  passes.addPass(createSchedPlanPrefetch());
   passes.addPass(createSchedPlanMemory());
   passes.addPass(createSchedCheckMemory());
 }

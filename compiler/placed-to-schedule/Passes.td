@@ -41,7 +41,16 @@ def SchedInsertBarriers : Pass<"sched-insert-barriers", "::mlir::ModuleOp"> {
   let summary = "Mark the commands before which the threads of a lane must meet";
   let description = [{
     A command needs a barrier when it reads what an earlier command of the same lane has written since the last barrier, or
-    writes what one has read or written. Everything else runs on without meeting.
+    writes what one has read or written. Everything else runs on without meeting. Neighbours of one unit of work each run on the same
+    thread, in order, so they need none among themselves.
+  }];
+}
+
+def SchedPlanPrefetch : Pass<"sched-plan-prefetch", "::mlir::ModuleOp"> {
+  let summary = "Say which weights a thread can prefetch while it waits for the others";
+  let description = [{
+    In entries for an exact number of tokens the share of each thread of a matrix is known beforehand: `linear` and dense `gate_up` and
+    `down` get `streams`. Which experts are needed is known too late for that. Has no effect on results.
   }];
 }
 

@@ -55,13 +55,22 @@ public:
   // Called by every thread of the current run, from inside its function: returns when all have arrived. What
   // each wrote before is visible to all afterwards.
   void barrier(uint32_t thread) {
+    barrier(thread, [] { return false; });
+  }
+
+  // The same, but a waiting thread calls `idle` again and again until it returns false or all have arrived: a
+  // place for work that is useful and short (some hundred nanoseconds a call).
+  template <typename Idle> void barrier(uint32_t thread, Idle &&idle) {
     if (count == 1)
       return;
     uint32_t current = released.load(); // cannot change before this thread arrives
-    if (arrive(thread))
+    if (arrive(thread)) {
       released.publish(current + 1);
-    else
-      released.waitWhile(current, spinNanos);
+      return;
+    }
+    while (released.load() == current && idle())
+      ;
+    released.waitWhile(current, spinNanos);
   }
 
 private:

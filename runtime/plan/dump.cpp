@@ -153,6 +153,9 @@ private:
         body += (i ? ", " : "") + operandText(dispatch->operands()->Get(i));
       body += formatText(") units %u + %u/token reads %" PRIu64 " path '%s'", dispatch->units(),
                          dispatch->units_per_token(), dispatch->bytes_read(), text(dispatch->path()));
+      for (uint32_t i = 0; i < sizeOf(dispatch->streams()); ++i)
+        body += formatText(" streams %u by %" PRIu64, dispatch->streams()->Get(i)->operand(),
+                           dispatch->streams()->Get(i)->unit_bytes());
     } else if (const Copy *copy = command.body_as_Copy()) {
       body =
           formatText("copy %s -> %s bytes %" PRIu64 " + %" PRIu64 "/token", operandText(copy->source()).c_str(),

@@ -77,7 +77,7 @@ void EntryBuilder::dispatch(StringRef family, ArrayRef<Param> params, ValueRange
   named.push_back(builder.getNamedAttr("dynamic", integer(shape.dynamic)));
   sched::KernelOp op = kernel(family, builder.getDictionaryAttr(named));
   builder.create<sched::DispatchOp>(module.getLoc(), lane, op.getSymName(), operands, writes, units.fixed,
-                                    units.perToken, path, bytesRead, false);
+                                    units.perToken, path, bytesRead, DenseI64ArrayAttr(), false);
 }
 
 Value EntryBuilder::quantize(Value rows, int64_t rowsPerToken, int64_t k, int64_t tokenStride,

@@ -283,6 +283,11 @@ const Case
             {"DispatchWeightOffset",
              "entries[0].programs[0].commands[1].operands[2]: offset 4 is outside its 4 bytes",
              [](Edit &edit) { edit.commands[1]->body.AsDispatch()->operands[2] = toy::weight(0, 4); }},
+            {"StreamOperand",
+             "entries[0].programs[0].commands[1].streams[1].operand is 4, expected less than 4",
+             [](Edit &edit) { toy::addStream(*edit.commands[1]->body.AsDispatch(), 4, 1); }},
+            {"StreamNoWeight", "entries[0].programs[0].commands[1].streams[1].operand: operand 1 is no weight",
+             [](Edit &edit) { toy::addStream(*edit.commands[1]->body.AsDispatch(), 1, 1); }},
             {"DispatchDevice",
              "entries[0].programs[0].commands[0].operands[2]: on device 'cuda:0', which lane 'cpu' cannot "
              "reach",
