@@ -54,6 +54,16 @@ def SchedPlanPrefetch : Pass<"sched-plan-prefetch", "::mlir::ModuleOp"> {
   }];
 }
 
+def SchedSplitNodes : Pass<"sched-split-nodes", "::mlir::ModuleOp"> {
+  let summary = "Say which weights can be split over memory nodes, and how";
+  let description = [{
+    On a machine with several memory nodes each thread should read weights from its own. Threads share the rows of `linear`, `gate_up`
+    and `down` in order, so the symbol of such a weight gets `sched.split_bytes`: the bytes of one matrix (one expert), whose parts
+    go to the nodes in order. Weights that are used in any other way, or in two ways that differ, stay whole. Does nothing for one node.
+  }];
+  let options = [Option<"nodes", "nodes", "int64_t", "1", "Memory nodes of the machine">];
+}
+
 def SchedPlanMemory : Pass<"sched-plan-memory", "::mlir::ModuleOp"> {
   let summary = "Give every temporary buffer a static offset in its arena";
   let description = [{

@@ -117,7 +117,11 @@ private:
            ktTypeInfo(weight.type())->name, shape.c_str(), weight.file() >= 0 ? "file" : "section",
            weight.file() >= 0 ? weight.file() : weight.section(), weight.offset(), weight.bytes(),
            weight.device());
+      if (weight.split_bytes())
+        line("  split over nodes by %" PRIu64 " bytes", weight.split_bytes());
     }
+    if (const WeightLayout *layout = plan.weight_layout())
+      line("weight_layout nodes %u huge_pages %d", layout->nodes(), layout->huge_pages());
   }
 
   void dumpKernels() {

@@ -283,6 +283,13 @@ const Case
             {"DispatchWeightOffset",
              "entries[0].programs[0].commands[1].operands[2]: offset 4 is outside its 4 bytes",
              [](Edit &edit) { edit.commands[1]->body.AsDispatch()->operands[2] = toy::weight(0, 4); }},
+            {"SplitBytes", "weights[0] ('bias'): split_bytes is 5, expected at most 4",
+             [](Edit &edit) { edit.plan.weights[0]->split_bytes = 5; }},
+            {"LayoutNodes", "weight_layout.nodes is 0, expected 1 to 1024",
+             [](Edit &edit) {
+               edit.plan.weight_layout = std::make_unique<WeightLayoutT>();
+               edit.plan.weight_layout->nodes = 0;
+             }},
             {"StreamOperand",
              "entries[0].programs[0].commands[1].streams[1].operand is 4, expected less than 4",
              [](Edit &edit) { toy::addStream(*edit.commands[1]->body.AsDispatch(), 4, 1); }},
