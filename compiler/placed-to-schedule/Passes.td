@@ -22,7 +22,7 @@ def SchedLowerEntries : Pass<"sched-lower-entries", "::mlir::ModuleOp"> {
 }
 
 def SchedFuseNormQuantize : Pass<"sched-fuse-norm-quantize", "::mlir::ModuleOp"> {
-  let summary = "Let rms_norm write the q8 rows that a quantize dispatch would make of its result";
+  let summary = "Let rms_norm write the q8 or q8k rows that a quantize dispatch would make of its result";
   let description = [{
     Saves a pass over the row and a barrier. The float32 result is dropped when nothing else reads it.
   }];

@@ -71,7 +71,8 @@ static KernelFn bindGateUp(const Params &params) {
       std::vector<float> weights = dequantizedRow({format, k}, args->operands[operand], row);
       if (ktTypeTakesF32Activations(format->id))
         return dot(weights, static_cast<const float *>(args->operands[0]) + token * xStride);
-      return dot(weights, q8Values(args->operands[1], k, token).data());
+      const void *rows = args->operands[ktTypeTakesQ8k(format->id) ? 6 : 1];
+      return dot(weights, activationValues(*format, rows, k, token).data());
     };
     const Range rows = rowsOf(args, n);
     for (const ActiveExpert &expert : active)
@@ -110,7 +111,7 @@ static KernelFn bindDown(const Params &params) {
               dequantizedRow({format, k}, args->operands[2], expert.id * expertRows + row);
           double value = ktTypeTakesF32Activations(format->id)
                              ? dot(weights, static_cast<const float *>(args->operands[0]) + slot * k)
-                             : dot(weights, q8Values(args->operands[1], k, slot).data());
+                             : dot(weights, activationValues(*format, args->operands[1], k, slot).data());
           float &out = y[slot / topK * yStride + row];
           out = static_cast<float>(out + (slotWeights ? slotWeights[slot] : 1.0f) * value);
         }

@@ -20,7 +20,8 @@ private:
     WGate = XQ8 + 8,
     WUp = WGate + 8,
     H = WUp + 8,
-    FrameEnd = H + 8
+    XQ8k = H + 8,
+    FrameEnd = XQ8k + 8
   };
 
   void emitTile(int tokens, int rows);
@@ -48,8 +49,10 @@ GateUpKernel::GateUpKernel(const Params &params, const Target &target) : ExpertK
 
 void GateUpKernel::emitMatrix(const MatrixWeights &weights, size_t base, int64_t expertRows, int tokens,
                               int rows, size_t results) {
-  emitActivations(weights.takesF32 ? XFloat : XQ8, tokens,
-                  weights.takesF32 ? xStep : denseActivationBytes(weights), topK);
+  emitActivations(weights.takesF32   ? XFloat
+                  : weights.takesQ8k ? XQ8k
+                                     : XQ8,
+                  tokens, weights.takesF32 ? xStep : denseActivationBytes(weights), topK);
   emitWeightAddress(weightRow, base, weights, expertRows);
   emitProducts(weights, tokens, rows, results);
 }
@@ -117,10 +120,10 @@ Kernel GateUpKernel::build() {
   const bool panels = dynamic && usesPanels(m, {&gate, &up});
   const PanelPass pass = panelPass();
   prologue(FrameEnd);
-  const size_t slots[] = {XFloat, XQ8, WGate, WUp, H};
-  for (int i = 0; i < 5; ++i) {
-    loadOperand(rax, i);
-    mov(ptr[frame(slots[i])], rax);
+  const std::pair<int, size_t> slots[] = {{0, XFloat}, {1, XQ8}, {2, WGate}, {3, WUp}, {4, H}, {6, XQ8k}};
+  for (auto [operand, slot] : slots) {
+    loadOperand(rax, operand);
+    mov(ptr[frame(slot)], rax);
   }
   if (panels)
     emitPanelPrologue();

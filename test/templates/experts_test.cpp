@@ -56,13 +56,16 @@ KernelCase gateUpCase(const std::string &gate, const std::string &up, const Shap
   addCommon(test, shape);
   std::vector<float> x = activationValues(shape.tokens, shape.k, 1);
   const bool anyF32 = ktTypeTakesF32Activations(gateFormat.id) || ktTypeTakesF32Activations(upFormat.id);
-  const bool anyQ8 = !ktTypeTakesF32Activations(gateFormat.id) || !ktTypeTakesF32Activations(upFormat.id);
+  const bool anyQ8k = ktTypeTakesQ8k(gateFormat.id) || ktTypeTakesQ8k(upFormat.id);
+  auto takesQ8 = [](const KtTypeInfo &f) { return !ktTypeTakesF32Activations(f.id) && !ktTypeTakesQ8k(f.id); };
+  const bool anyQ8 = takesQ8(gateFormat) || takesQ8(upFormat);
   test.operands = {anyF32 ? toBytes(x) : Bytes(),
                    anyQ8 ? activationRows(formatInfo("q8_0"), shape.tokens, shape.k, 1) : Bytes(),
                    weightRows(gateFormat, shape.matrices() * shape.n, shape.k, 2),
                    weightRows(upFormat, shape.matrices() * shape.n, shape.k, 3),
                    toBytes(std::vector<float>(shape.slots() * shape.n, 9.0f)),
-                   listsFor(shape)};
+                   listsFor(shape),
+                   anyQ8k ? activationRows(formatInfo("q4_k"), shape.tokens, shape.k, 1) : Bytes()};
   test.outputs = {4};
   return test;
 }

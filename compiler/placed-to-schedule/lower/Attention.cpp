@@ -81,7 +81,7 @@ LogicalResult lowerGqaAttention(model::GqaAttentionOp op, EntryBuilder &entry, V
                   {"y_stride", entry.integer(heads * vDim)},
                   {"window", entry.integer(op.getWindow())}},
                  {q, keys, values, y, positions}, {3}, {0, heads}, path);
-  entry.bind(op.getResult(), {y, heads * vDim, {}, {}});
+  entry.bind(op.getResult(), {y, heads * vDim, {}});
   return success();
 }
 
@@ -94,7 +94,8 @@ static Value perHead(Operation *op, FlatSymbolRefAttr weight, Value x, int64_t x
   mm.batch = type.getDimSize(0);
   mm.n = type.getDimSize(1);
   mm.k = type.getDimSize(2);
-  mm.x = takesF32(mm.element) ? x : entry.quantize(x, mm.batch, mm.k, xStride, xRowStride, path);
+  RowKind kind = rowKind(mm.element);
+  mm.x = kind == RowKind::F32 ? x : entry.quantize(x, kind, mm.batch, mm.k, xStride, xRowStride, path);
   mm.xStride = xStride;
   mm.xBatchStride = xRowStride;
   mm.w = entry.weight(weight);
@@ -145,7 +146,7 @@ LogicalResult lowerMlaAttention(model::MlaAttentionOp op, EntryBuilder &entry, V
                   {"q_row_stride", entry.integer(qRow)}},
                  {absorbed, qRope, cache, mixed, positions}, {3}, {0, heads}, path);
   Value y = perHead(op, op.getVBAttr(), mixed, heads * latent, latent, entry, path, "attention");
-  entry.bind(op.getResult(), {y, heads * vDim, {}, {}});
+  entry.bind(op.getResult(), {y, heads * vDim, {}});
   return success();
 }
 

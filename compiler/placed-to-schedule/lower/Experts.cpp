@@ -18,7 +18,7 @@ LogicalResult lowerRouter(model::RouterOp op, EntryBuilder &entry) {
   mm.element = type.getElementType();
   mm.n = experts;
   mm.k = type.getDimSize(1);
-  mm.x = takesF32(mm.element) ? entry.activation(op.getX()).rows : entry.quantized(op.getX(), path);
+  mm.x = entry.rows(op.getX(), rowKind(mm.element), path);
   mm.xStride = mm.k;
   mm.w = entry.weight(op.getWeightAttr());
   mm.y = entry.alloc(experts * 4, "router logits");
@@ -41,8 +41,8 @@ LogicalResult lowerRouter(model::RouterOp op, EntryBuilder &entry) {
   Value lists = entry.allocBytes(static_cast<int64_t>(ktExpertListBytes(experts, slots)), "expert lists");
   entry.dispatch("expert_group", {{"experts", entry.integer(experts)}, {"top_k", entry.integer(topK)}},
                  {ids, lists}, {1}, {1, 0}, path);
-  entry.bind(op.getIds(), {lists, topK, {}, {}});
-  entry.bind(op.getWeights(), {weights, topK, {}, {}});
+  entry.bind(op.getIds(), {lists, topK, {}});
+  entry.bind(op.getWeights(), {weights, topK, {}});
   return success();
 }
 
@@ -73,10 +73,12 @@ static Value emitFeedForward(const FeedForward &ff, EntryBuilder &entry) {
   int64_t active = std::min(ff.experts, ff.topK * entry.getShape().tokens);
   Type gate = ff.gateType.getElementType(), up = ff.upType.getElementType(),
        down = ff.downType.getElementType();
-  bool needsF32 = takesF32(gate) || takesF32(up), needsQ8 = !takesF32(gate) || !takesF32(up);
   Value none = entry.none();
-  Value f32 = needsF32 ? entry.activation(ff.x).rows : none;
-  Value q8 = needsQ8 ? entry.quantized(ff.x, ff.path) : none;
+  // The forms of x that gate or up want.
+  auto input = [&](RowKind kind) {
+    return rowKind(gate) == kind || rowKind(up) == kind ? entry.rows(ff.x, kind, ff.path) : none;
+  };
+  Value f32 = input(RowKind::F32), q8 = input(RowKind::Q8), q8k = input(RowKind::Q8k);
   Value lists = dense ? none : ff.lists;
 
   Value h = entry.alloc(ff.topK * ff.ffn * 4, "gate up");
@@ -92,11 +94,13 @@ static Value emitFeedForward(const FeedForward &ff, EntryBuilder &entry) {
                   {"x_stride", entry.integer(ff.width)},
                   {"gate_expert_rows", entry.integer(ff.gateExpertRows)},
                   {"up_expert_rows", entry.integer(ff.upExpertRows)}},
-                 {f32, q8, ff.gate, ff.up, h, lists}, {4}, {rowGroups(ff.ffn), 0}, ff.path,
+                 {f32, q8, ff.gate, ff.up, h, lists, q8k}, {4}, {rowGroups(ff.ffn), 0}, ff.path,
                  active * (rowsBytes(ff.gateType, ff.ffn) + rowsBytes(ff.upType, ff.ffn)));
 
-  bool downF32 = takesF32(down);
-  Value hq8 = downF32 ? none : entry.quantize(h, ff.topK, ff.ffn, ff.topK * ff.ffn, ff.ffn, ff.path);
+  RowKind kind = rowKind(down);
+  bool downF32 = kind == RowKind::F32;
+  Value quantized =
+      downF32 ? none : entry.quantize(h, kind, ff.topK, ff.ffn, ff.topK * ff.ffn, ff.ffn, ff.path);
   Value y = entry.alloc(ff.width * 4, "ffn");
   entry.dispatch("down",
                  {{"format", entry.text(formatName(down))},
@@ -107,7 +111,7 @@ static Value emitFeedForward(const FeedForward &ff, EntryBuilder &entry) {
                   {"dense", entry.integer(dense)},
                   {"accumulate", entry.integer(0)},
                   {"y_stride", entry.integer(ff.width)}},
-                 {downF32 ? h : none, hq8, ff.down, y, lists, dense ? none : ff.weights}, {3},
+                 {downF32 ? h : none, quantized, ff.down, y, lists, dense ? none : ff.weights}, {3},
                  {rowGroups(ff.width), 0}, ff.path, active * rowsBytes(ff.downType, ff.width));
   return y;
 }
@@ -137,7 +141,7 @@ LogicalResult lowerExperts(model::ExpertsOp op, EntryBuilder &entry) {
   ff.weights = entry.activation(op.getWeights()).rows;
   ff.act = op.getAct();
   ff.path = op.getPath();
-  entry.bind(op.getResult(), {emitFeedForward(ff, entry), ff.width, {}, {}});
+  entry.bind(op.getResult(), {emitFeedForward(ff, entry), ff.width, {}});
   return success();
 }
 
@@ -155,7 +159,7 @@ LogicalResult lowerFfn(model::FfnOp op, EntryBuilder &entry) {
   ff.gateExpertRows = ff.upExpertRows = ff.ffn;
   ff.act = op.getAct();
   ff.path = op.getPath();
-  Activation result{emitFeedForward(ff, entry), ff.width, {}, {}};
+  Activation result{emitFeedForward(ff, entry), ff.width, {}};
   if (auto gate = op.getOutputGateAttr()) {
     if (!llvm::all_of(op.getResult().getUsers(), [](Operation *user) { return isa<model::AddOp>(user); }))
       return op.emitOpError() << "has an output gate, so its result can only be added";
@@ -163,7 +167,7 @@ LogicalResult lowerFfn(model::FfnOp op, EntryBuilder &entry) {
     mm.element = model::weightType(op, gate).getElementType();
     mm.n = 1;
     mm.k = ff.width;
-    mm.x = takesF32(mm.element) ? entry.activation(op.getX()).rows : entry.quantized(op.getX(), ff.path);
+    mm.x = entry.rows(op.getX(), rowKind(mm.element), ff.path);
     mm.xStride = ff.width;
     mm.w = entry.weight(gate);
     mm.y = entry.alloc(4, "output gate");

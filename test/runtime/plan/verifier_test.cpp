@@ -61,7 +61,7 @@ const Case
     cases[] =
         {
             {"ABI", "kernel ABI version 2, this runtime has 1: compile the plan again",
-             [](Edit &edit) { edit.plan.abi_version = 2; }},
+             [](Edit &edit) { edit.plan.abi_version = KT_ABI_VERSION + 1; }},
             {"NoDevices", "devices: the plan has none", [](Edit &edit) { edit.plan.devices.clear(); }},
             {"DeviceName", "devices[0] has no name", [](Edit &edit) { edit.plan.devices[0]->name = ""; }},
             {"DeviceKind", "devices[0].kind is 7, which is unknown",

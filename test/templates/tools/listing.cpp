@@ -57,7 +57,9 @@ void addSmallFamilies(std::vector<Entry> &entries) {
   const int64_t one = 1;
   const Params m = {{"m", one}};
   entries.emplace_back("quantize", merge(m, {{"k", int64_t(288)}}));
+  entries.emplace_back("quantize", merge(m, {{"k", int64_t(512)}, {"group", int64_t(256)}}));
   entries.emplace_back("rms_norm", merge(m, {{"k", int64_t(288)}, {"eps", 1e-6}}));
+  entries.emplace_back("rms_norm", merge(m, {{"k", int64_t(512)}, {"eps", 1e-6}, {"group", int64_t(256)}}));
   entries.emplace_back("rms_norm", merge(m, {{"k", int64_t(90)}, {"eps", 1e-6}, {"row_offset", one}}));
   for (const char *style : {"norm", "neox"})
     entries.emplace_back("rope", merge(m, {{"dims", int64_t(38)}, {"rows", int64_t(3)}, {"style", style}}));
