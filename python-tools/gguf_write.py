@@ -28,7 +28,7 @@ VALUE_TYPES = {
 # Tensor types: name -> (id, values per block, bytes per block).
 TENSOR_TYPES = {
     "f32": (0, 1, 4), "f16": (1, 1, 2), "q4_0": (2, 32, 18), "q4_1": (3, 32, 20), "q5_0": (6, 32, 22),
-    "q5_1": (7, 32, 24), "q8_0": (8, 32, 34), "bf16": (30, 1, 2), "i32": (26, 1, 4),
+    "q5_1": (7, 32, 24), "q8_0": (8, 32, 34), "bf16": (30, 1, 2), "i32": (26, 1, 4), "mxfp4": (39, 32, 17),
 }
 
 
@@ -95,8 +95,18 @@ def _quantize_q5_1(x):
     return np.hstack([_half_bytes(d), _half_bytes(low), _high_bits(q), _pack_nibbles(q & 15)])
 
 
+def _quantize_mxfp4(x):
+    """A power of two per block, chosen so that the largest magnitude is in 4..8, and the nearest of eight magnitudes."""
+    magnitudes = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6], np.float32)
+    largest = np.abs(x).max(axis=1, keepdims=True)
+    exponent = np.clip(np.frexp(largest)[1] - 3, -127, 127)
+    steps = np.searchsorted((magnitudes[1:] + magnitudes[:-1]) / 2, np.ldexp(np.abs(x), -exponent))
+    q = np.where(np.signbit(x), steps + 8, steps).astype(np.uint8)
+    return np.hstack([(exponent + 127).astype(np.uint8), _pack_nibbles(q)])
+
+
 _QUANTIZERS = {"q8_0": _quantize_q8_0, "q4_0": _quantize_q4_0, "q4_1": _quantize_q4_1, "q5_0": _quantize_q5_0,
-               "q5_1": _quantize_q5_1}
+               "q5_1": _quantize_q5_1, "mxfp4": _quantize_mxfp4}
 
 
 def encode_tensor(array, type_name):
