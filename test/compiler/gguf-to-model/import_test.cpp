@@ -322,7 +322,7 @@ const ErrorCase keyCases[] = {
      "'general.architecture' is missing"},
     {"architecture",
      [] { return llama().without("general.architecture").string("general.architecture", "gpt2"); },
-     "expected one of deepseek2, llama, qwen2moe, qwen3moe, found 'gpt2'"},
+     "expected one of deepseek2, glm4moe, gpt-oss, llama, qwen2moe, qwen3moe, found 'gpt2'"},
     {"no_block_count", [] { return llama().without("llama.block_count"); }, "'llama.block_count' is missing"},
     {"no_layers", [] { return u32(llama(), "llama.block_count", 0); },
      "expected an integer in 1..512, found 0"},
