@@ -121,7 +121,7 @@ def _iq4_nl(b):
     return _half(b[:, :2]) * _IQ4_VALUES[_nibbles(b[:, 2:]).astype(np.uint8)]
 
 
-_MXFP4_VALUES = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, 0, -0.5, -1, -1.5, -2, -3, -4, -6], np.float32)
+_MXFP4_VALUES = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6], np.float32)
 
 
 def _mxfp4(b):

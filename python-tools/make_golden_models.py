@@ -117,7 +117,7 @@ CASES = {
                          {"logits_of": "llama-q4_0", "splits": 8, "alignment": 64}),
     "mixtral": ("Mixtral", MIXTRAL, "llama", "f16", 216, {}),
     "glm4moe": ("Glm4Moe", GLM4_MOE, "glm4moe", "f16", 212, {"mtp": True}),
-    "glm4moe-air": ("Glm4Moe", GLM4_MOE_AIR, "glm4moe", "f16", 1, {}),
+    "glm4moe-air": ("Glm4Moe", GLM4_MOE_AIR, "glm4moe", "f16", 216, {}),
     "gpt-oss": ("GptOss", GPT_OSS, "gpt-oss", "f16", 23, {}),
     "gpt-oss-mxfp4": ("GptOss", GPT_OSS_32, "gpt-oss", "mxfp4", 101, {}),
 }
