@@ -23,7 +23,17 @@ static std::vector<int64_t> readWindows(ModelBuilder &model) {
   return windows;
 }
 
+// Layers with a window could rotate by another base; no model does, and it is not supported.
+static void checkWindowRope(ModelBuilder &model) {
+  double base = model.keys.realOr("rope.freq_base", 1e4),
+         windowed = model.keys.realOr("rope.freq_base_swa", base);
+  if (windowed != base)
+    model.keys.fail("metadata key 'gpt-oss.rope.freq_base_swa': expected the " + std::to_string(base) +
+                    " of rope.freq_base, found " + std::to_string(windowed));
+}
+
 void buildGptOss(ModelBuilder &model) {
+  checkWindowRope(model);
   GqaParameters gqa = readGqa(model, "neox", HeadNorm::None, /*wholePairs=*/false);
   gqa.window = readWindows(model);
   gqa.sinks = true;

@@ -189,6 +189,8 @@ TEST(Import, GptOssNeedsItsTensors) {
   EXPECT_TEXT(import(tinyGptOss().without("gpt-oss.attention.sliding_window")).error,
               "gpt-oss.attention.sliding_window");
   EXPECT_TEXT(import(tinyGptOss().change("blk.0.ffn_down_exps.bias", {width})).error, "expected shape [32, 4]");
+  EXPECT_TEXT(import(tinyGptOss().f32("gpt-oss.rope.freq_base_swa", 5e5f)).error,
+              "'gpt-oss.rope.freq_base_swa': expected the 10000");
   // Of every three layers the last sees all positions.
   EXPECT_TEXT(import(tinyGptOss().u32("gpt-oss.attention.sliding_window_pattern", 3)).text,
               "sinks = @blk.1.attn_sinks.weight, v_dim = 8 : i64, window = 128");
