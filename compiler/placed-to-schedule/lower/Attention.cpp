@@ -70,17 +70,21 @@ LogicalResult lowerGqaAttention(model::GqaAttentionOp op, EntryBuilder &entry, V
   appendToCache(k, kvHeads * headDim, kvHeads * headDim, keys, kvHeads * headDim, positions, entry, path);
   appendToCache(v, kvHeads * vDim, kvHeads * vDim, values, kvHeads * vDim, positions, entry, path);
   Value y = entry.alloc(heads * vDim * 4, "attention");
-  entry.dispatch("attention_gqa",
-                 {{"heads", entry.integer(heads)},
-                  {"kv_heads", entry.integer(kvHeads)},
-                  {"head_dim", entry.integer(headDim)},
-                  {"v_dim", entry.integer(vDim)},
-                  {"scale", entry.real(op.getScale().convertToDouble())},
-                  {"kv_type", entry.text(entry.getSettings().kvType)},
-                  {"q_stride", entry.integer(heads * headDim)},
-                  {"y_stride", entry.integer(heads * vDim)},
-                  {"window", entry.integer(op.getWindow())}},
-                 {q, keys, values, y, positions}, {3}, {0, heads}, path);
+  SmallVector<Param> params = {{"heads", entry.integer(heads)},
+                               {"kv_heads", entry.integer(kvHeads)},
+                               {"head_dim", entry.integer(headDim)},
+                               {"v_dim", entry.integer(vDim)},
+                               {"scale", entry.real(op.getScale().convertToDouble())},
+                               {"kv_type", entry.text(entry.getSettings().kvType)},
+                               {"q_stride", entry.integer(heads * headDim)},
+                               {"y_stride", entry.integer(heads * vDim)},
+                               {"window", entry.integer(op.getWindow())}};
+  SmallVector<Value> operands = {q, keys, values, y, positions};
+  if (auto sinks = op.getSinksAttr()) {
+    params.push_back({"sinks", entry.integer(1)});
+    operands.push_back(entry.weight(sinks));
+  }
+  entry.dispatch("attention_gqa", params, operands, {3}, {0, heads}, path);
   entry.bind(op.getResult(), {y, heads * vDim, {}});
   return success();
 }
