@@ -110,6 +110,7 @@ AttentionGqaSpec readAttentionGqa(const Params &params) {
   spec.qStride = stride(params, "q_stride", spec.heads * spec.headDim);
   spec.yStride = stride(params, "y_stride", spec.heads * spec.vDim);
   spec.window = optionalInt(params, "window", 0, 0, INT32_MAX);
+  spec.sinks = flag(params, "sinks");
   checkTokens(params);
   if (spec.heads % spec.kvHeads != 0)
     reject("heads", "a multiple of kv_heads = " + std::to_string(spec.kvHeads), spec.heads);

@@ -50,6 +50,7 @@ struct AttentionGqaSpec {
   KtType type = KT_TYPE_F16;
   int64_t qStride = 0, yStride = 0;
   int64_t window = 0;
+  bool sinks = false; // a logit per head that takes part in the denominator only
 };
 
 struct AttentionMlaSpec {

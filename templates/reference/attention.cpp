@@ -21,10 +21,10 @@ double dot(const float *q, int64_t length, KtType type, const void *cache, int64
   return sum;
 }
 
-// Turns scores into softmax probabilities in place.
-void softmax(std::vector<double> &scores) {
-  double largest = *std::max_element(scores.begin(), scores.end());
-  double sum = 0;
+// Turns scores into softmax probabilities in place. `sink`: one more score, of a position without a value.
+void softmax(std::vector<double> &scores, double sink = -INFINITY) {
+  double largest = std::max(sink, *std::max_element(scores.begin(), scores.end()));
+  double sum = std::exp(sink - largest);
   for (double &score : scores)
     sum += score = std::exp(score - largest);
   for (double &score : scores)
@@ -59,7 +59,7 @@ static KernelFn makeAttentionGqa(const Params &params) {
       for (int64_t p = first; p <= last; ++p)
         scores.push_back(spec.scale * dot(qHead, spec.headDim, spec.type, args->operands[1],
                                           p * kStride + kvHead * spec.headDim));
-      softmax(scores);
+      spec.sinks ? softmax(scores, static_cast<const float *>(args->operands[5])[head]) : softmax(scores);
       weightedSum(scores, spec.type, args->operands[2], first * vStride + kvHead * spec.vDim, vStride,
                   y + token * spec.yStride + head * spec.vDim, spec.vDim);
     });

@@ -35,8 +35,8 @@ public:
 
   Kernel emit() {
     UnitLoop units(*this, shape.heads);
-    prologue(operandSlot(5));
-    for (int i = 0; i < 5; ++i) {
+    prologue(operandSlot(6));
+    for (int i = 0; i < (shape.sinks ? 6 : 5); ++i) {
       loadOperand(rax, i);
       mov(ptr[frame(operandSlot(i))], rax);
     }
@@ -172,9 +172,20 @@ private:
   void emitStart(int heads) {
     vmovups(vec(0), splat(-FLT_MAX));
     zero(vec(1));
+    if (shape.sinks)
+      mov(rax, operandBase(5));
     for (int head = 0; head < heads; ++head) {
-      vmovups(ptr[maxima(head)], vec(0));
-      vmovups(ptr[sums(head)], vec(1));
+      if (shape.sinks) {
+        // As if the sink had been a block of its own: it is the maximum, and its exp is the sum of lane 0.
+        vbroadcastss(vec(2), ptr[rax + r9 * 4 + head * 4]);
+        vmaxps(vec(2), vec(2), vec(0));
+        vmovss(xmm3, splat(1.0f));
+        vmovups(ptr[maxima(head)], vec(2));
+        vmovups(ptr[sums(head)], vec(3));
+      } else {
+        vmovups(ptr[maxima(head)], vec(0));
+        vmovups(ptr[sums(head)], vec(1));
+      }
     }
     mov(cursor, result);
     overElements(

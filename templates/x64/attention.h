@@ -32,6 +32,7 @@ struct AttentionShape {
   int64_t valueLength = 0; // multiple of 8; also the length of a result row
   int64_t resultStride = 0;
   int64_t window = 0; // 0: none
+  bool sinks = false; // operand 5: a logit per head, part of the denominator only
   float scale = 0;
   KtType type = KT_TYPE_F16;
 };

@@ -15,6 +15,7 @@ static Kernel generateGqa(const Params &params, const Target &target) {
   shape.valueLength = spec.vDim;
   shape.resultStride = spec.yStride;
   shape.window = spec.window;
+  shape.sinks = spec.sinks;
   shape.scale = spec.scale;
   shape.type = spec.type;
   return generateAttention(shape, target);

@@ -16,6 +16,7 @@ struct Gqa {
   int64_t window = 0;
   std::string type = "f16";
   int64_t gap = 0; // between the rows of q and of y
+  bool sinks = false;
 };
 
 KernelCase gqaCase(const Gqa &shape, const std::vector<int32_t> &positions, float deviation = 1.0f) {
@@ -41,6 +42,10 @@ KernelCase gqaCase(const Gqa &shape, const std::vector<int32_t> &positions, floa
       toBytes(std::vector<float>(tokens * yStride - shape.gap, 5.0f)),
       toBytes(positions),
   };
+  if (shape.sinks) {
+    result.params["sinks"] = int64_t(1);
+    result.operands.push_back(toBytes(randomFloats(4, shape.heads, 2.0f)));
+  }
   result.outputs = {3};
   result.units = static_cast<uint32_t>(tokens * shape.heads);
   result.step = {static_cast<uint32_t>(tokens), 0, 0, 0};
@@ -103,6 +108,18 @@ TEST(AttentionGqa, WindowAndStrides) {
     for (int64_t heads : {1, 4}) {
       checkKernel(gqaCase({heads, 1, 32, 32, window, "f16", 8}, edges), expectClose);
     }
+}
+
+TEST(AttentionGqa, Sinks) {
+  for (int64_t window : {0, 9})
+    for (int64_t kvHeads : {1, 2, 8})
+      checkKernel(gqaCase({8, kvHeads, 64, 64, window, "f16", 0, true}, edges), expectClose);
+  // A sink far above all scores takes nearly everything, one far below nothing.
+  for (float sink : {30.0f, -200.0f}) {
+    KernelCase extreme = gqaCase({1, 1, 16, 16, 0, "f32", 0, true}, {20});
+    extreme.operands[5] = toBytes(std::vector<float>{sink});
+    checkKernel(extreme, expectClose);
+  }
 }
 
 TEST(AttentionGqa, LongContextAndSharpScores) {
@@ -204,6 +221,7 @@ TEST(Attention, RefusesBadParameters) {
   expectRefused("attention_gqa", with(gqa, "kv_type", "q8_0"), "'kv_type'");
   expectRefused("attention_gqa", with(gqa, "window", -1), "'window'");
   expectRefused("attention_gqa", with(gqa, "scale", "big"), "'scale'");
+  expectRefused("attention_gqa", with(gqa, "sinks", 2), "'sinks'");
   expectRefused("attention_mla", {{"heads", 4}, {"rope", 8}, {"scale", 1.0}}, "'latent'");
   expectRefused("attention_mla", {{"heads", 4}, {"latent", 32}, {"rope", 4}, {"scale", 1.0}}, "'rope'");
 }
