@@ -111,6 +111,7 @@ AttentionGqaSpec readAttentionGqa(const Params &params) {
   spec.yStride = stride(params, "y_stride", spec.heads * spec.vDim);
   spec.window = optionalInt(params, "window", 0, 0, INT32_MAX);
   spec.sinks = flag(params, "sinks");
+  spec.dynamic = flag(params, "dynamic");
   checkTokens(params);
   if (spec.heads % spec.kvHeads != 0)
     reject("heads", "a multiple of kv_heads = " + std::to_string(spec.kvHeads), spec.heads);
@@ -127,6 +128,7 @@ AttentionMlaSpec readAttentionMla(const Params &params) {
   // Offsets of four heads must fit into an instruction.
   spec.qRowStride = optionalInt(params, "q_row_stride", spec.rope, 0, maxStride / 4);
   spec.qStride = stride(params, "q_stride", spec.heads * spec.qRowStride);
+  spec.dynamic = flag(params, "dynamic");
   checkTokens(params);
   return spec;
 }

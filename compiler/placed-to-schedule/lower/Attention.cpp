@@ -80,7 +80,7 @@ LogicalResult lowerGqaAttention(model::GqaAttentionOp op, EntryBuilder &entry, V
                   {"q_stride", entry.integer(heads * headDim)},
                   {"y_stride", entry.integer(heads * vDim)},
                   {"window", entry.integer(op.getWindow())}},
-                 {q, keys, values, y, positions}, {3}, {0, heads}, path);
+                 {q, keys, values, y, positions}, {3}, {0, entry.getShape().dynamic ? kvHeads : heads}, path);
   entry.bind(op.getResult(), {y, heads * vDim, {}, {}});
   return success();
 }
@@ -143,7 +143,8 @@ LogicalResult lowerMlaAttention(model::MlaAttentionOp op, EntryBuilder &entry, V
                   {"kv_type", entry.text(entry.getSettings().kvType)},
                   {"q_stride", entry.integer(heads * qRow)},
                   {"q_row_stride", entry.integer(qRow)}},
-                 {absorbed, qRope, cache, mixed, positions}, {3}, {0, heads}, path);
+                 {absorbed, qRope, cache, mixed, positions}, {3}, {0, entry.getShape().dynamic ? 1 : heads},
+                 path);
   Value y = perHead(op, op.getVBAttr(), mixed, heads * latent, latent, entry, path, "attention");
   entry.bind(op.getResult(), {y, heads * vDim, {}, {}});
   return success();

@@ -10,7 +10,7 @@
 // depends on the token's position alone, and a head's operations are the same whether it is computed alone or
 // together with others of its KV head (which reads and converts the cache once for all of them). So results do
 // not depend on the batch or on the split of the work.
-#include "templates/x64/attention.h"
+#include "templates/x64/attention/attention.h"
 
 #include "templates/x64/blocks/exp.h"
 #include "templates/x64/blocks/lane_sums.h"
@@ -398,7 +398,7 @@ private:
 
 } // namespace
 
-Kernel generateAttention(const AttentionShape &shape, const Target &target) {
+Kernel generateDecodeAttention(const AttentionShape &shape, const Target &target) {
   return AttentionKernel(target, shape).emit();
 }
 
