@@ -6,26 +6,27 @@
 //   --dump FILE  write the raw code and constants
 //   --bytes      print the code without its constants as the hex text that `llvm-mc --disassemble` reads
 //   --listing    print the whole catalogue of listing.cpp for the ISA instead of one kernel
-//   --time       (linear only) run it on one thread over a matrix of the given shape and print its rate
+//   --time       run it on one thread and print its rate: linear over a matrix of the given shape, attention
+//   for
+//                m tokens behind --past N others
 #include "runtime/abi/kt_abi.h"
 #include "templates/x64/x64.h"
 #include "test/templates/tools/listing.h"
+#include "test/templates/tools/time_attention.h"
+#include "test/templates/tools/timing.h"
 
 #include <algorithm>
 #include <charconv>
-#include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <string>
-#include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 namespace {
 
 using namespace ktc;
-using Clock = std::chrono::steady_clock;
+using namespace timing;
 
 struct Options {
   std::string family = "linear";
@@ -33,6 +34,7 @@ struct Options {
   Params params;
   std::string dump;
   bool bytes = false, listing = false, time = false;
+  int64_t past = 0;
 };
 
 // Integers and reals are recognised by their spelling.
@@ -52,6 +54,8 @@ bool parseOption(Options &options, const std::string &name, const char *value) {
     options.family = value;
   } else if (name == "--dump") {
     options.dump = value;
+  } else if (name == "--past") {
+    options.past = std::max(0, std::atoi(value));
   } else if (name == "--isa") {
     auto isa = x64::parseIsa(value);
     if (isa)
@@ -91,41 +95,6 @@ void printBytes(const x64::Kernel &kernel) {
   std::printf("\n");
 }
 
-double seconds(Clock::time_point since) { return std::chrono::duration<double>(Clock::now() - since).count(); }
-
-// Seconds of the fastest of many runs: on a busy machine the others were interrupted.
-template <typename Work> double fastest(Work work, double budget) {
-  double best = 1e9;
-  const auto start = Clock::now();
-  do {
-    const auto begin = Clock::now();
-    work();
-    best = std::min(best, seconds(begin));
-  } while (seconds(start) < budget);
-  return best;
-}
-
-// Cycles per second, from a chain of dependent multiplications of three cycles each.
-double coreFrequency() {
-  constexpr int rounds = 50000;
-  auto chain = [] {
-    uint64_t value = 3;
-    for (int i = 0; i < rounds; ++i)
-      asm volatile("imul %0, %0\n imul %0, %0\n imul %0, %0\n imul %0, %0" : "+r"(value));
-  };
-  return 12.0 * rounds / fastest(chain, 0.1);
-}
-
-// A zero-initialised mapping, filled with a byte that is a sensible scale in every format.
-void *allocate(size_t bytes) {
-  void *memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED)
-    return nullptr;
-  madvise(memory, bytes, MADV_HUGEPAGE);
-  std::memset(memory, 0x2e, bytes);
-  return memory;
-}
-
 const KtTypeInfo *findFormat(const std::string &name) {
   for (uint32_t id = 0; id < 64; ++id)
     if (const KtTypeInfo *info = ktTypeInfo(id); info && name == info->name)
@@ -133,32 +102,23 @@ const KtTypeInfo *findFormat(const std::string &name) {
   return nullptr;
 }
 
-// Asks the operating system for the right to use AMX tiles.
-bool requestTiles() {
-  constexpr long requestPermission = 0x1023, tileData = 18;
-  return syscall(SYS_arch_prctl, requestPermission, tileData) == 0;
-}
-
 int timeLinear(const Options &options, const x64::Kernel &kernel) {
   const KtTypeInfo *format = findFormat(stringParam(options.params, "format", ""));
   const int64_t n = intParam(options.params, "n", 0), k = intParam(options.params, "k", 0);
   const int64_t m = intParam(options.params, "m", 1);
   if (options.family != "linear" || !format)
-    return std::fprintf(stderr, "kt-kernel: --time knows the linear family only\n"), 1;
+    return std::fprintf(stderr, "kt-kernel: --time knows the families linear and attention only\n"), 1;
   const size_t weightBytes = size_t(n) * k / format->blockElements * format->blockBytes;
-  void *code = mmap(nullptr, kernel.code.size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  const KtKernelFn run = loadCode(kernel);
   void *operands[] = {allocate(m * k * 4 + ktQ8RowBytes(k) * m), allocate(weightBytes), allocate(m * n * 4),
                       nullptr};
-  if (code == MAP_FAILED || !operands[0] || !operands[1] || !operands[2])
+  if (!run || !operands[0] || !operands[1] || !operands[2])
     return std::fprintf(stderr, "kt-kernel: out of memory\n"), 1;
-  std::memcpy(code, kernel.code.data(), kernel.code.size());
-  mprotect(code, kernel.code.size(), PROT_READ | PROT_EXEC);
   const KtStep step = {static_cast<uint32_t>(m), 0, 0, 0};
   void *scratch = allocate(kernel.scratchBytes + 64);
   if (options.isa == x64::Isa::Amx && !requestTiles())
     return std::fprintf(stderr, "kt-kernel: this machine has no AMX\n"), 1;
   const KtKernelArgs args = {operands, &step, scratch, 0, static_cast<uint32_t>((n + 3) / 4), 0, 1};
-  auto run = reinterpret_cast<KtKernelFn>(code);
   run(&args);
   const double each = fastest([&] { run(&args); }, 0.5), frequency = coreFrequency();
   std::printf(
@@ -188,5 +148,9 @@ int main(int argc, char **argv) {
         .write(reinterpret_cast<const char *>(kernel->code.data()), static_cast<long>(kernel->code.size()));
   if (options.bytes)
     printBytes(*kernel);
-  return options.time ? timeLinear(options, *kernel) : 0;
+  if (!options.time)
+    return 0;
+  return options.family.starts_with("attention_")
+             ? timing::timeAttention(options.family, options.params, options.isa, *kernel, options.past)
+             : timeLinear(options, *kernel);
 }
