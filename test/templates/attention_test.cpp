@@ -166,6 +166,19 @@ TEST(AttentionMla, CloseToReference) {
       }
 }
 
+TEST(Attention, QuantisedCache) {
+  for (Gqa shape : {Gqa{4, 4, 32, 32}, Gqa{8, 2, 64, 64}, Gqa{6, 1, 96, 96}, Gqa{10, 2, 128, 128},
+                    Gqa{4, 1, 192, 128}, Gqa{5, 1, 160, 224}}) {
+    shape.type = "q8_0";
+    checkKernel(gqaCase(shape, edges), expectClose);
+    checkKernel(dynamicForm(gqaCase(shape, edges)), expectCloseBf16);
+  }
+  for (Mla shape : {Mla{4, 32, 32, "q8_0"}, Mla{9, 96, 64, "q8_0"}, Mla{16, 512, 64, "q8_0"}}) {
+    checkKernel(mlaCase(shape, edges), expectClose);
+    checkKernel(dynamicForm(mlaCase(shape, edges)), expectCloseBf16);
+  }
+}
+
 TEST(AttentionMla, DeepSeekShape) {
   checkKernel(mlaCase({16, 512, 64, "f16", true}, {0, 300, 17}), expectClose);
   checkKernel(mlaCase({128, 512, 64}, {77}), expectClose);
@@ -300,7 +313,9 @@ TEST(Attention, RefusesBadParameters) {
   expectRefused("attention_gqa", with(gqa, "kv_heads", 3), "'heads'");
   expectRefused("attention_gqa", with(gqa, "head_dim", 20), "'head_dim'");
   expectRefused("attention_gqa", with(gqa, "v_dim", 4), "'v_dim'");
-  expectRefused("attention_gqa", with(gqa, "kv_type", "q8_0"), "'kv_type'");
+  expectRefused("attention_gqa", with(gqa, "kv_type", "q4_0"), "'kv_type'");
+  expectRefused("attention_gqa", with(with(gqa, "kv_type", "q8_0"), "head_dim", 40), "'head_dim'");
+  expectRefused("attention_gqa", with(with(gqa, "kv_type", "q8_0"), "v_dim", 40), "'v_dim'");
   expectRefused("attention_gqa", with(gqa, "window", -1), "'window'");
   expectRefused("attention_gqa", with(gqa, "scale", "big"), "'scale'");
   expectRefused("attention_gqa", with(gqa, "sinks", 2), "'sinks'");

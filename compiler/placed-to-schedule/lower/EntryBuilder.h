@@ -23,8 +23,10 @@ struct EntryShape {
 // What the schedule's persistent memory looks like, shared by all entries.
 struct Settings {
   int64_t context = 4096;
-  std::string kvType = "f16";
-  int64_t kvElementBytes = 2;
+  std::string kvType = "bf16";
+  // Bytes of `elements` elements of the cache, and how many elements must lie together.
+  int64_t kvBytes(int64_t elements) const;
+  int64_t kvBlock() const;
 };
 
 // An activation: float32 rows, one per token, and lazily its q8 rows.

@@ -17,7 +17,8 @@ int64_t roundUp(int64_t value, int64_t step) { return (value + step - 1) / step 
 } // namespace
 
 PrefillAttention::PrefillAttention(const Target &target, const AttentionShape &attention)
-    : Emitter(target), shape(attention), tileRows(2 * lanes()), keyPieces([&] {
+    : Emitter(target), shape(attention), tileRows(2 * lanes()), keyBlock(usesTiles() ? 128 : 64),
+      keyPieces([&] {
         std::vector<Piece> pieces;
         for (const QuerySegment &segment : attention.query)
           pieces.push_back({cacheBytes(attention.type, segment.cacheOffset), segment.length});

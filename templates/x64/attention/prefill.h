@@ -26,7 +26,6 @@ public:
   Kernel emit();
 
 private:
-  static constexpr int keyBlock = 64; // keys packed at a time; a multiple of 32
   // Scores are powers of two: initial maximum, and the score of a position that is not seen.
   static constexpr float lowestMaximum = -1e30f, maskedScore = -2e30f;
   static constexpr int tileBytes = 1024; // an AMX tile: 16 rows of 64 bytes
@@ -117,6 +116,7 @@ private:
 
   const AttentionShape shape;
   const int tileRows;
+  const int keyBlock; // keys packed at a time; a multiple of 32
   const std::vector<Piece> keyPieces, valuePieces;
   const Layout place;
 

@@ -279,7 +279,7 @@ void PrefillAttention::emitLoadCache(const Vec &dst, int64_t offset, int64_t ele
 // Tiles [16 elements][32 keys] of the values from the tiles [16 keys][step] of packed rows: two keys become the
 // halves of 32 bits, then squares of pairs x elements are transposed.
 void PrefillAttention::emitTransposeValues() {
-  constexpr int groups = keyBlock / 32;
+  const int groups = keyBlock / 32;
   const int64_t stagedSteps = sharesValues() ? place.keySteps : place.valueSteps;
   const int nextKeys = static_cast<int>(stagedSteps * tileBytes); // from a tile of 16 keys to the next
   Label loop, steps;

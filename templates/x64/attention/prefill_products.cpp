@@ -48,7 +48,7 @@ void PrefillAttention::emitTileScores() {
 
 // Two tiles of elements at a time with both halves of the rows.
 void PrefillAttention::emitTileValues() {
-  constexpr int groups = keyBlock / 32;
+  const int groups = keyBlock / 32;
   Label loop;
   mov(r8d, 64);
   mov(r9d, tileRows * 4);
