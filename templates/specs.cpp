@@ -39,8 +39,14 @@ int64_t stride(const Params &params, std::string_view name, int64_t fallback, in
 }
 
 KtType readKvType(const Params &params) {
-  constexpr KtType types[] = {KT_TYPE_F16, KT_TYPE_BF16, KT_TYPE_F32};
-  return types[optionalChoice(params, "kv_type", {"f16", "bf16", "f32"})];
+  constexpr KtType types[] = {KT_TYPE_F16, KT_TYPE_BF16, KT_TYPE_F32, KT_TYPE_Q8_0};
+  return types[optionalChoice(params, "kv_type", {"f16", "bf16", "f32", "q8_0"})];
+}
+
+// A number of cache elements from one place to the next: whole blocks of the type.
+void checkCacheElements(KtType type, std::string_view name, int64_t elements) {
+  if (type == KT_TYPE_Q8_0 && elements % 32 != 0)
+    reject(name, "a multiple of 32 for q8_0", elements);
 }
 
 // Rows of `length` elements; `prefix` is "x" or "y". By default rows are packed one after the other.
@@ -109,6 +115,8 @@ KvStoreSpec readKvStore(const Params &params) {
   spec.stride = stride(params, "x_stride", spec.width);
   spec.type = readKvType(params);
   spec.cacheStride = stride(params, "cache_stride", spec.width, spec.width);
+  checkCacheElements(spec.type, "width", spec.width);
+  checkCacheElements(spec.type, "cache_stride", spec.cacheStride);
   checkTokens(params);
   return spec;
 }
@@ -121,10 +129,13 @@ AttentionGqaSpec readAttentionGqa(const Params &params) {
   spec.vDim = params.find("v_dim") == params.end() ? spec.headDim : needMultiple(params, "v_dim", 8, 8, 4096);
   spec.scale = static_cast<float>(needReal(params, "scale"));
   spec.type = readKvType(params);
+  checkCacheElements(spec.type, "head_dim", spec.headDim);
+  checkCacheElements(spec.type, "v_dim", spec.vDim);
   spec.qStride = stride(params, "q_stride", spec.heads * spec.headDim);
   spec.yStride = stride(params, "y_stride", spec.heads * spec.vDim);
   spec.window = optionalInt(params, "window", 0, 0, INT32_MAX);
   spec.sinks = flag(params, "sinks");
+  spec.dynamic = flag(params, "dynamic");
   checkTokens(params);
   if (spec.heads % spec.kvHeads != 0)
     reject("heads", "a multiple of kv_heads = " + std::to_string(spec.kvHeads), spec.heads);
@@ -138,9 +149,12 @@ AttentionMlaSpec readAttentionMla(const Params &params) {
   spec.rope = needMultiple(params, "rope", 8, 8, 4096);
   spec.scale = static_cast<float>(needReal(params, "scale"));
   spec.type = readKvType(params);
+  checkCacheElements(spec.type, "latent", spec.latent);
+  checkCacheElements(spec.type, "rope", spec.rope);
   // Offsets of four heads must fit into an instruction.
   spec.qRowStride = optionalInt(params, "q_row_stride", spec.rope, 0, maxStride / 4);
   spec.qStride = stride(params, "q_stride", spec.heads * spec.qRowStride);
+  spec.dynamic = flag(params, "dynamic");
   checkTokens(params);
   return spec;
 }

@@ -53,6 +53,7 @@ struct AttentionGqaSpec {
   int64_t qStride = 0, yStride = 0;
   int64_t window = 0;
   bool sinks = false; // a logit per head that takes part in the denominator only
+  bool dynamic = false;
 };
 
 struct AttentionMlaSpec {
@@ -60,6 +61,7 @@ struct AttentionMlaSpec {
   float scale = 0;
   KtType type = KT_TYPE_F16;
   int64_t qStride = 0, qRowStride = 0; // of the rotary part
+  bool dynamic = false;
 };
 
 enum class Gating { Softmax, Sigmoid, TopkSoftmax };

@@ -83,12 +83,11 @@ LogicalResult LowerEntries::prepare() {
   if (chunk <= 0 || headRows <= 0 || context <= 0 ||
       llvm::any_of(decodeSizes, [](int64_t m) { return m <= 0; }))
     return module.emitError() << "decode sizes, chunk, head-rows and context must be positive";
-  if (kvType != "f16" && kvType != "bf16" && kvType != "f32")
-    return module.emitError() << "kv-type must be f16, bf16 or f32, found " << kvType;
+  if (kvType != "f16" && kvType != "bf16" && kvType != "f32" && kvType != "q8_0")
+    return module.emitError() << "kv-type must be f16, bf16, f32 or q8_0, found " << kvType;
   headRows = std::min(headRows, chunk); // the head reads rows of the hidden states that a chunk leaves
   settings.context = context;
   settings.kvType = kvType;
-  settings.kvElementBytes = kvType == "f32" ? 4 : 2;
   width = cast<RankedTensorType>(body.getResultTypes()[0]).getDimSize(1);
   vocab = cast<RankedTensorType>(head.getResultTypes()[0]).getDimSize(1);
   return success();

@@ -16,7 +16,7 @@ def SchedLowerEntries : Pass<"sched-lower-entries", "::mlir::ModuleOp"> {
     Option<"chunk", "chunk", "int64_t", "256", "Largest prefill chunk in tokens">,
     Option<"headRows", "head-rows", "int64_t", "16", "Largest number of rows of the head entry">,
     Option<"context", "context", "int64_t", "4096", "Positions of the KV cache">,
-    Option<"kvType", "kv-type", "std::string", "\"f16\"", "Element type of the KV cache: f16, bf16 or f32">,
+    Option<"kvType", "kv-type", "std::string", "\"bf16\"", "Element type of the KV cache: bf16, f16, f32 or q8_0">,
   ];
   let dependentDialects = ["::ktc::sched::SchedDialect"];
 }

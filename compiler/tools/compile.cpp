@@ -269,7 +269,7 @@ void addCompileCommand(CLI::App &app, int &exitCode) {
       ->check(CLI::Range(1, 8192))
       ->capture_default_str();
   command->add_option("--kv-type", options->schedule.kvType, "Element type of the KV cache")
-      ->check(CLI::IsMember({"f16", "bf16", "f32"}))
+      ->check(CLI::IsMember({"bf16", "f16", "f32", "q8_0"}))
       ->capture_default_str();
   command
       ->add_option("--weights", options->weights, "Leave weights in the GGUF file or copy them into the plan")

@@ -42,6 +42,19 @@ void weightedSum(const std::vector<double> &weights, KtType type, const void *ca
   }
 }
 
+// Calls body(token, head) for every unit. Dynamic kernels have a unit per KV head and token: all units of a KV
+// head, then the next; within one the tokens in the order first, last, second, second to last and so on.
+template <typename Body>
+void forEachHead(const KtKernelArgs *args, int64_t heads, int64_t kvHeads, bool dynamic, Body body) {
+  if (!dynamic)
+    return forEachUnit(args, heads, body);
+  const int64_t tokens = args->step->nTokens, group = heads / kvHeads;
+  forEachUnit(args, tokens, [&](int64_t kvHead, int64_t i) {
+    for (int64_t head = kvHead * group; head < (kvHead + 1) * group; ++head)
+      body(i % 2 == 0 ? i / 2 : tokens - 1 - i / 2, head);
+  });
+}
+
 } // namespace
 
 static KernelFn makeAttentionGqa(const Params &params) {
@@ -50,7 +63,7 @@ static KernelFn makeAttentionGqa(const Params &params) {
     float *y = static_cast<float *>(args->operands[3]);
     const int32_t *positions = static_cast<const int32_t *>(args->operands[4]);
     int64_t kStride = spec.kvHeads * spec.headDim, vStride = spec.kvHeads * spec.vDim;
-    forEachUnit(args, spec.heads, [&](int64_t token, int64_t head) {
+    forEachHead(args, spec.heads, spec.kvHeads, spec.dynamic, [&](int64_t token, int64_t head) {
       int64_t kvHead = head / (spec.heads / spec.kvHeads);
       int64_t last = positions[token];
       int64_t first = spec.window > 0 ? std::max<int64_t>(0, last + 1 - spec.window) : 0;
@@ -74,7 +87,7 @@ static KernelFn makeAttentionMla(const Params &params) {
     float *y = static_cast<float *>(args->operands[3]);
     const int32_t *positions = static_cast<const int32_t *>(args->operands[4]);
     int64_t row = spec.latent + spec.rope;
-    forEachUnit(args, spec.heads, [&](int64_t token, int64_t head) {
+    forEachHead(args, spec.heads, 1, spec.dynamic, [&](int64_t token, int64_t head) {
       int64_t slot = token * spec.heads + head;
       const float *rotary = qr + token * spec.qStride + head * spec.qRowStride;
       std::vector<double> scores;

@@ -9,8 +9,13 @@
 
 namespace ktc::reference {
 
-// Element `index` of an array of type f16, bf16 or f32.
+// Element `index` of an array of type f16, bf16, f32 or q8_0.
 inline float loadElement(KtType type, const void *base, size_t index) {
+  if (type == KT_TYPE_Q8_0) {
+    const uint8_t *block = static_cast<const uint8_t *>(base) + index / 32 * 34;
+    return halfToFloat(static_cast<uint16_t>(block[0] | block[1] << 8)) *
+           static_cast<float>(static_cast<int8_t>(block[2 + index % 32]));
+  }
   if (type == KT_TYPE_F32)
     return static_cast<const float *>(base)[index];
   uint16_t bits = static_cast<const uint16_t *>(base)[index];

@@ -1,7 +1,11 @@
 // kv_store: rounds the rows of new tokens to the type of the KV cache, at the rows of their positions.
 //
 // Rounding is to nearest even. bfloat16 is rounded by integer arithmetic on every ISA: the conversion
-// instruction of AVX512-BF16 flushes denormals, and the cache must not depend on the ISA.
+// instruction of AVX512-BF16 flushes denormals, and the cache must not depend on the ISA. Rows of q8_0 are
+// quantised by the block that q8 activations use; its scales and sums go to the frame, and the scale from there
+// into the row as float16.
+#include "templates/x64/attention/attention.h"
+#include "templates/x64/blocks/quantize_block.h"
 #include "templates/x64/blocks/units.h"
 
 namespace ktc::x64 {
@@ -23,9 +27,9 @@ public:
     units.begin();
     units.address(from, x, spec.stride, 0);
     movsxd(to, dword[positions + units.token * 4]);
-    imul(to, to, static_cast<int>(spec.cacheStride * elementBytes));
+    imul(to, to, static_cast<int>(cacheBytes(spec.type, spec.cacheStride)));
     add(to, cache);
-    emitRow();
+    spec.type == KT_TYPE_Q8_0 ? emitQuantisedRow() : emitRow();
     units.end();
     epilogue();
     return finish();
@@ -48,6 +52,27 @@ private:
       loadPartial(value, from, rest);
       emitStore(rest);
     }
+  }
+
+  void emitQuantisedRow() {
+    constexpr int block = 32, blockBytes = 34;
+    const Q8Output parts = {rdx, r14, r15};
+    Label loop;
+    mov(count, static_cast<uint32_t>(spec.width / block));
+    L(loop);
+    for (int i = 0; i < block / lanes(); ++i)
+      vmovups(vec(i), ptr[from + i * lanes() * 4]);
+    lea(parts.q, ptr[to + 2]);
+    lea(parts.scales, ptr[frame(0)]);
+    lea(parts.sums, ptr[frame(8)]);
+    emitQuantizeBlock(*this, 0, 4, parts);
+    vmovss(xmm0, ptr[frame(0)]);
+    vcvtps2ph(xmm0, xmm0, 0);
+    vpextrw(word[to], xmm0, 0);
+    add(from, block * 4);
+    add(to, blockBytes);
+    dec(count);
+    jnz(loop);
   }
 
   // Converts `value` and stores its first `elements` lanes.
@@ -100,7 +125,7 @@ private:
   }
 
   const KvStoreSpec spec;
-  const int elementBytes;
+  const int elementBytes; // not of q8_0
   const Reg64 x = rbx, cache = rbp, positions = r12, from = rsi, to = r13;
   const Reg32 count = ecx;
   const Vec value = vec(0);

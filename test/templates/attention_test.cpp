@@ -85,6 +85,34 @@ KernelCase mlaCase(const Mla &shape, const std::vector<int32_t> &positions, floa
   return result;
 }
 
+// The same tokens in the form for a run-time count: a unit per KV head and token.
+KernelCase dynamicForm(KernelCase kernelCase) {
+  const int64_t tokens = intParam(kernelCase.params, "m", 1);
+  kernelCase.params["dynamic"] = int64_t(1);
+  kernelCase.params["m"] = int64_t(1024);
+  kernelCase.units = static_cast<uint32_t>(tokens * intParam(kernelCase.params, "kv_heads", 1));
+  kernelCase.step = {static_cast<uint32_t>(tokens), 0, 0, 0};
+  return kernelCase;
+}
+
+// Consecutive positions, as a prefill has them.
+std::vector<int32_t> positionsFrom(int32_t past, int32_t tokens) {
+  std::vector<int32_t> positions;
+  for (int32_t i = 0; i < tokens; ++i)
+    positions.push_back(past + i);
+  return positions;
+}
+
+// Rounding q and p to bfloat16 gives errors of 2^-9 / sqrt(12) of each score and weight at most, an NMSE near
+// 1e-6.
+void expectCloseBf16(size_t operand, const Bytes &got, const Bytes &want) {
+  EXPECT_LE(nmse(fromBytes<float>(got), fromBytes<float>(want)), 1e-5) << "operand " << operand;
+}
+
+Compare closeFor(const std::string &type) {
+  return type == "bf16" || type == "q8_0" ? expectCloseBf16 : expectClose;
+}
+
 // Positions around the block sizes of 8 and 16 rows.
 const std::vector<int32_t> edges = {0, 1, 6, 7, 8, 9, 15, 16, 17, 31, 32, 47, 100};
 
@@ -138,9 +166,76 @@ TEST(AttentionMla, CloseToReference) {
       }
 }
 
+TEST(Attention, QuantisedCache) {
+  for (Gqa shape : {Gqa{4, 4, 32, 32}, Gqa{8, 2, 64, 64}, Gqa{6, 1, 96, 96}, Gqa{10, 2, 128, 128},
+                    Gqa{4, 1, 192, 128}, Gqa{5, 1, 160, 224}}) {
+    shape.type = "q8_0";
+    checkKernel(gqaCase(shape, edges), expectClose);
+    checkKernel(dynamicForm(gqaCase(shape, edges)), expectCloseBf16);
+  }
+  for (Mla shape : {Mla{4, 32, 32, "q8_0"}, Mla{9, 96, 64, "q8_0"}, Mla{16, 512, 64, "q8_0"}}) {
+    checkKernel(mlaCase(shape, edges), expectClose);
+    checkKernel(dynamicForm(mlaCase(shape, edges)), expectCloseBf16);
+  }
+}
+
 TEST(AttentionMla, DeepSeekShape) {
   checkKernel(mlaCase({16, 512, 64, "f16", true}, {0, 300, 17}), expectClose);
   checkKernel(mlaCase({128, 512, 64}, {77}), expectClose);
+}
+
+TEST(AttentionPrefill, GqaShapes) {
+  for (const char *type : {"f16", "bf16", "f32"})
+    for (Gqa shape : {Gqa{4, 4, 16, 16}, Gqa{4, 2, 32, 32}, Gqa{8, 2, 64, 64}, Gqa{6, 1, 80, 80},
+                      Gqa{10, 2, 128, 128}, Gqa{3, 1, 8, 8}, Gqa{2, 1, 24, 40}, Gqa{4, 1, 192, 128},
+                      Gqa{1, 1, 256, 256}, Gqa{5, 1, 136, 152}, Gqa{16, 1, 64, 64}}) {
+      shape.type = type;
+      checkKernel(dynamicForm(gqaCase(shape, edges)), closeFor(type));
+    }
+}
+
+// Across the edges of tiles of rows (16 and 32), of blocks of rows (256) and of keys (64).
+TEST(AttentionPrefill, TokenCounts) {
+  for (const char *type : {"f32", "bf16"})
+    for (int32_t tokens = 1; tokens <= 40; ++tokens)
+      for (int32_t past : {0, 61, 500})
+        checkKernel(dynamicForm(gqaCase({8, 2, 32, 32, 0, type}, positionsFrom(past, tokens))), closeFor(type));
+  for (const char *type : {"f32", "bf16"})
+    checkKernel(dynamicForm(gqaCase({2, 2, 32, 32, 0, type}, positionsFrom(0, 600))), closeFor(type));
+}
+
+TEST(AttentionPrefill, WindowSinksAndStrides) {
+  for (const char *type : {"f32", "bf16"})
+    for (int64_t window : {1, 2, 16, 17, 64, 65, 1000})
+      for (int32_t past : {0, 200}) {
+        Gqa shape{8, 2, 32, 32, window, type, 8, true};
+        checkKernel(dynamicForm(gqaCase(shape, positionsFrom(past, 70))), closeFor(type));
+        checkKernel(dynamicForm(gqaCase(shape, edges)), closeFor(type));
+      }
+}
+
+TEST(AttentionPrefill, SharpScores) {
+  for (const char *type : {"f32", "bf16"})
+    checkKernel(dynamicForm(gqaCase({4, 1, 64, 64, 0, type}, positionsFrom(650, 50), 8.0f)),
+                [&](size_t operand, const Bytes &got, const Bytes &want) {
+                  // Scores in the hundreds: rounding q changes those of near ties.
+                  const double bar = std::string(type) == "f32" ? 1e-6 : 1e-3;
+                  EXPECT_LE(nmse(fromBytes<float>(got), fromBytes<float>(want)), bar) << operand;
+                });
+}
+
+TEST(AttentionPrefill, MlaShapes) {
+  for (const char *type : {"f16", "bf16", "f32"})
+    for (bool inside : {false, true})
+      for (Mla shape : {Mla{4, 32, 16}, Mla{3, 24, 8}, Mla{9, 64, 32}, Mla{1, 512, 64}, Mla{40, 64, 32}}) {
+        shape.type = type;
+        shape.insideHead = inside;
+        checkKernel(dynamicForm(mlaCase(shape, edges)), closeFor(type));
+      }
+  for (const char *type : {"bf16", "f32"}) {
+    checkKernel(dynamicForm(mlaCase({16, 512, 64, type, true}, positionsFrom(90, 40))), closeFor(type));
+    checkKernel(dynamicForm(mlaCase({128, 512, 64, type}, positionsFrom(75, 3))), closeFor(type));
+  }
 }
 
 // The heads of a token do not depend on the tokens beside it: the same bits alone and in a batch.
@@ -218,7 +313,9 @@ TEST(Attention, RefusesBadParameters) {
   expectRefused("attention_gqa", with(gqa, "kv_heads", 3), "'heads'");
   expectRefused("attention_gqa", with(gqa, "head_dim", 20), "'head_dim'");
   expectRefused("attention_gqa", with(gqa, "v_dim", 4), "'v_dim'");
-  expectRefused("attention_gqa", with(gqa, "kv_type", "q8_0"), "'kv_type'");
+  expectRefused("attention_gqa", with(gqa, "kv_type", "q4_0"), "'kv_type'");
+  expectRefused("attention_gqa", with(with(gqa, "kv_type", "q8_0"), "head_dim", 40), "'head_dim'");
+  expectRefused("attention_gqa", with(with(gqa, "kv_type", "q8_0"), "v_dim", 40), "'v_dim'");
   expectRefused("attention_gqa", with(gqa, "window", -1), "'window'");
   expectRefused("attention_gqa", with(gqa, "scale", "big"), "'scale'");
   expectRefused("attention_gqa", with(gqa, "sinks", 2), "'sinks'");

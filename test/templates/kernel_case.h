@@ -47,7 +47,7 @@ template <typename T> std::vector<T> fromBytes(const Bytes &bytes) {
 // `count` reproducible values, roughly normal with the given standard deviation.
 std::vector<float> randomFloats(uint32_t seed, size_t count, float deviation = 1.0f);
 
-// Values rounded to a cache type, as bytes of that type ("f16", "bf16", "f32").
+// Values rounded to a cache type, as bytes of that type ("f16", "bf16", "f32", "q8_0": whole blocks).
 Bytes cacheBytes(const std::vector<float> &values, const std::string &type);
 
 // The same values after the rounding of `cacheBytes`.

@@ -82,9 +82,11 @@ KernelCase storeCase(std::vector<float> x, int64_t width, std::vector<int32_t> p
                    {"kv_type", type},
                    {"cache_stride", width + 2 * gap},
                    {"m", tokens}};
-  size_t element = type == "f32" ? 4 : 2;
-  result.operands = {toBytes(x), Bytes(((Context - 1) * (width + 2 * gap) + width) * element, 0x77),
-                     toBytes(positions)};
+  const KtTypeInfo &info = *ktTypeInfo(type == "f32" ? 0 : type == "f16" ? 1 : type == "q8_0" ? 8 : 30);
+  result.operands = {
+      toBytes(x),
+      Bytes(((Context - 1) * (width + 2 * gap) + width) / info.blockElements * info.blockBytes, 0x77),
+      toBytes(positions)};
   result.outputs = {1};
   result.units = static_cast<uint32_t>(tokens);
   return result;
@@ -98,6 +100,18 @@ TEST(KvStore, SameBytesAsReference) {
         checkKernel(storeCase(randomFloats(width, 2 * (width + gap) + width), width, {4, 5, 0}, type, gap),
                     expectEqual);
       }
+}
+
+TEST(KvStore, Q8Blocks) {
+  for (int64_t width : {32, 64, 512, 576})
+    for (int64_t gap : {0, 16})
+      for (float deviation : {1.0f, 1e-20f, 1e4f})
+        checkKernel(
+            storeCase(randomFloats(width, 2 * (width + gap) + width, deviation), width, {4, 5, 0}, "q8_0", gap),
+            expectEqual);
+  std::vector<float> x(64, 0.0f);
+  x[3] = -5, x[40] = std::nanf(""), x[41] = 1;
+  checkKernel(storeCase(x, 64, {1}, "q8_0", 0), expectEqual);
 }
 
 TEST(KvStore, RoundsToNearestEven) {
@@ -133,7 +147,9 @@ TEST(RopeFamilies, RefuseBadParameters) {
   expectRefused("rope", {{"dims", 8}, {"style", "spiral"}}, "'style'");
   expectRefused("rope", {{"dims", 8}, {"rows", -1}}, "'rows'");
   expectRefused("kv_store", {{"kv_type", "f16"}}, "'width'");
-  expectRefused("kv_store", {{"width", 8}, {"kv_type", "q8_0"}}, "'kv_type'");
+  expectRefused("kv_store", {{"width", 8}, {"kv_type", "q4_0"}}, "'kv_type'");
+  expectRefused("kv_store", {{"width", 40}, {"kv_type", "q8_0"}}, "'width'");
+  expectRefused("kv_store", {{"width", 32}, {"cache_stride", 40}, {"kv_type", "q8_0"}}, "'cache_stride'");
   expectRefused("kv_store", {{"width", 8}, {"cache_stride", 4}}, "'cache_stride'");
 }
 

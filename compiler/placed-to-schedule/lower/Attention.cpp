@@ -50,9 +50,21 @@ static void appendToCache(Value x, int64_t width, int64_t xStride, Value cache, 
                  {x, cache, positions}, {1}, {0, 1}, path);
 }
 
+// A head, or a part of one, must fill whole blocks of the cache's type.
+static LogicalResult checkCacheBlocks(Operation *op, StringRef what, int64_t elements, EntryBuilder &entry) {
+  const int64_t block = entry.getSettings().kvBlock();
+  if (elements % block == 0)
+    return success();
+  return op->emitOpError() << "cannot have a KV cache of type " << entry.getSettings().kvType << ": " << what
+                           << " must be a multiple of " << block << ", found " << elements;
+}
+
 LogicalResult lowerGqaAttention(model::GqaAttentionOp op, EntryBuilder &entry, Value positions) {
   int64_t heads = op.getHeads(), kvHeads = op.getKvHeads(), headDim = op.getHeadDim(), vDim = op.getVDim();
   StringRef path = op.getPath();
+  if (failed(checkCacheBlocks(op, "head_dim", headDim, entry)) ||
+      failed(checkCacheBlocks(op, "v_dim", vDim, entry)))
+    return failure();
   Value q = entry.activation(op.getQ()).rows, k = entry.activation(op.getK()).rows,
         v = entry.activation(op.getV()).rows;
   HeadRows qHeads{q, heads, heads * headDim, headDim}, kHeads{k, kvHeads, kvHeads * headDim, headDim};
@@ -84,7 +96,7 @@ LogicalResult lowerGqaAttention(model::GqaAttentionOp op, EntryBuilder &entry, V
     params.push_back({"sinks", entry.integer(1)});
     operands.push_back(entry.weight(sinks));
   }
-  entry.dispatch("attention_gqa", params, operands, {3}, {0, heads}, path);
+  entry.dispatch("attention_gqa", params, operands, {3}, {0, entry.getShape().dynamic ? kvHeads : heads}, path);
   entry.bind(op.getResult(), {y, heads * vDim, {}});
   return success();
 }
@@ -117,6 +129,9 @@ LogicalResult lowerMlaAttention(model::MlaAttentionOp op, EntryBuilder &entry, V
   int64_t vDim = op.getVDim();
   int64_t qRow = nope + ropeDims, kvRow = latent + ropeDims;
   StringRef path = op.getPath();
+  if (failed(checkCacheBlocks(op, "latent", latent, entry)) ||
+      failed(checkCacheBlocks(op, "rope_dims", ropeDims, entry)))
+    return failure();
   Value q = entry.activation(op.getQ()).rows, kv = entry.activation(op.getKv()).rows;
 
   Value c = entry.alloc(latent * 4, "latent");
@@ -135,7 +150,7 @@ LogicalResult lowerMlaAttention(model::MlaAttentionOp op, EntryBuilder &entry, V
   rotateHeads({kRope, 1, kvRow, kvRow}, op.getRope(), positions, entry, path);
   Value cache = entry.kvCache(op.getLayer(), 0, kvRow);
   appendToCache(c, latent, latent, cache, kvRow, positions, entry, path);
-  appendToCache(kRope, ropeDims, kvRow, entry.view(cache, latent * entry.getSettings().kvElementBytes), kvRow,
+  appendToCache(kRope, ropeDims, kvRow, entry.view(cache, entry.getSettings().kvBytes(latent)), kvRow,
                 positions, entry, path);
 
   Value absorbed = perHead(op, op.getKBAttr(), q, heads * qRow, qRow, entry, path, "absorbed q");
@@ -148,7 +163,8 @@ LogicalResult lowerMlaAttention(model::MlaAttentionOp op, EntryBuilder &entry, V
                   {"kv_type", entry.text(entry.getSettings().kvType)},
                   {"q_stride", entry.integer(heads * qRow)},
                   {"q_row_stride", entry.integer(qRow)}},
-                 {absorbed, qRope, cache, mixed, positions}, {3}, {0, heads}, path);
+                 {absorbed, qRope, cache, mixed, positions}, {3}, {0, entry.getShape().dynamic ? 1 : heads},
+                 path);
   Value y = perHead(op, op.getVBAttr(), mixed, heads * latent, latent, entry, path, "attention");
   entry.bind(op.getResult(), {y, heads * vDim, {}});
   return success();

@@ -11,6 +11,20 @@ static int64_t alignUp(int64_t bytes) {
   return (bytes + KT_BUFFER_ALIGNMENT - 1) / KT_BUFFER_ALIGNMENT * KT_BUFFER_ALIGNMENT;
 }
 
+static const KtTypeInfo &kvTypeInfo(StringRef name) {
+  return *ktTypeInfo(name == "f32"    ? KT_TYPE_F32
+                     : name == "f16"  ? KT_TYPE_F16
+                     : name == "bf16" ? KT_TYPE_BF16
+                                      : KT_TYPE_Q8_0);
+}
+
+int64_t Settings::kvBytes(int64_t elements) const {
+  const KtTypeInfo &info = kvTypeInfo(kvType);
+  return elements / info.blockElements * info.blockBytes;
+}
+
+int64_t Settings::kvBlock() const { return kvTypeInfo(kvType).blockElements; }
+
 RowKind rowKind(Type element) {
   uint32_t id = quant::typeIdOf(element);
   return ktTypeTakesF32Activations(id) ? RowKind::F32 : ktTypeTakesQ8k(id) ? RowKind::Q8k : RowKind::Q8;
@@ -128,7 +142,7 @@ std::string EntryBuilder::ropeTable(model::RopeAttr rope) {
 // cache.
 Value EntryBuilder::kvCache(int64_t layer, int64_t part, int64_t width) {
   std::string role = "layer " + std::to_string(layer) + (part == 0 ? " keys" : " values");
-  int64_t bytes = alignUp(settings.context * width * settings.kvElementBytes);
+  int64_t bytes = alignUp(settings.context * settings.kvBytes(width));
   auto arena = module.lookupSymbol<sched::ArenaOp>(kKvArena);
   auto ranges = arena->getAttrOfType<DictionaryAttr>("ranges");
   NamedAttrList list(ranges ? ranges : builder.getDictionaryAttr({}));

@@ -23,8 +23,10 @@ struct EntryShape {
 // What the schedule's persistent memory looks like, shared by all entries.
 struct Settings {
   int64_t context = 4096;
-  std::string kvType = "f16";
-  int64_t kvElementBytes = 2;
+  std::string kvType = "bf16";
+  // Bytes of `elements` elements of the cache, and how many elements must lie together.
+  int64_t kvBytes(int64_t elements) const;
+  int64_t kvBlock() const;
 };
 
 // The form that a weight's kernels want their activations in (kt_abi.h).

@@ -7,8 +7,8 @@
 // CHECK: sched.kernel @[[RMS_NORM_KERNEL:rms_norm.[0-9]+]] "rms_norm" {dynamic = 0 : i64, eps = 1.500000e-05 : f64, k = 8 : i64, m = 2 : i64, row_offset = 0 : i64, rows = 2 : i64, x_row_stride = 8 : i64, x_stride = 16 : i64, y_row_stride = 8 : i64, y_stride = 16 : i64}
 // CHECK: sched.kernel @[[ROPE:rope.[0-9]+]] "rope" {dims = 4 : i64, dynamic = 0 : i64, m = 2 : i64, rows = 4 : i64, style = "neox", x_row_stride = 8 : i64, x_stride = 32 : i64}
 // CHECK: sched.kernel @[[ROPE_KERNEL:rope.[0-9]+]] "rope" {dims = 4 : i64, dynamic = 0 : i64, m = 2 : i64, rows = 2 : i64, style = "neox", x_row_stride = 8 : i64, x_stride = 16 : i64}
-// CHECK: sched.kernel @[[KV_STORE:kv_store.[0-9]+]] "kv_store" {cache_stride = 16 : i64, dynamic = 0 : i64, kv_type = "f16", m = 2 : i64, width = 16 : i64, x_stride = 16 : i64}
-// CHECK: sched.kernel @[[ATTENTION_GQA:attention_gqa.[0-9]+]] "attention_gqa" {dynamic = 0 : i64, head_dim = 8 : i64, heads = 4 : i64, kv_heads = 2 : i64, kv_type = "f16", m = 2 : i64, q_stride = 32 : i64, scale = 2.500000e-01 : f64, v_dim = 8 : i64, window = 5 : i64, y_stride = 32 : i64}
+// CHECK: sched.kernel @[[KV_STORE:kv_store.[0-9]+]] "kv_store" {cache_stride = 16 : i64, dynamic = 0 : i64, kv_type = "bf16", m = 2 : i64, width = 16 : i64, x_stride = 16 : i64}
+// CHECK: sched.kernel @[[ATTENTION_GQA:attention_gqa.[0-9]+]] "attention_gqa" {dynamic = 0 : i64, head_dim = 8 : i64, heads = 4 : i64, kv_heads = 2 : i64, kv_type = "bf16", m = 2 : i64, q_stride = 32 : i64, scale = 2.500000e-01 : f64, v_dim = 8 : i64, window = 5 : i64, y_stride = 32 : i64}
 
 model.weight @embd : tensor<64x32xf32> {file = 0 : i32, offset = 0 : i64, bytes = 8192 : i64}
 model.weight @k : tensor<16x32xf16> {file = 0 : i32, offset = 0 : i64, bytes = 1024 : i64}

@@ -6,16 +6,19 @@
 //   --dump FILE  write the raw code and constants
 //   --bytes      print the code without its constants as the hex text that `llvm-mc --disassemble` reads
 //   --listing    print the whole catalogue of listing.cpp for the ISA instead of one kernel
-//   --time       run it (linear, or gate_up and down with --param dense=1) and print its rate
+//   --time       run it (linear, attention, or gate_up and down with --param dense=1) and print its rate
 //   --threads N  with --time: each thread does its share of the rows (1)
 //   --stream MB  with --time: take weights from that much memory instead of the cache, and compare with reading
 //   --pages P    with --time: memory on `thp` (transparent huge pages, the default) or `small` pages
+//   --past N     with --time and attention: positions in the cache before the tokens (0)
 #include "templates/x64/x64.h"
 #include "test/templates/tools/listing.h"
+#include "test/templates/tools/time_attention.h"
 #include "test/templates/tools/timing.h"
 
 #include <charconv>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <string>
@@ -32,6 +35,7 @@ struct Options {
   bool bytes = false, listing = false, time = false;
   int64_t threads = 1, streamMegabytes = 0;
   bool hugePages = true;
+  int64_t past = 0;
 };
 
 // Integers and reals are recognised by their spelling.
@@ -65,6 +69,8 @@ bool parseOption(Options &options, const std::string &name, const char *value) {
   } else if (name == "--pages") {
     options.hugePages = std::strcmp(value, "thp") == 0;
     return options.hugePages || std::strcmp(value, "small") == 0;
+  } else if (name == "--past") {
+    return parseNumber(value, 0, 1 << 24, options.past);
   } else if (name == "--isa") {
     auto isa = x64::parseIsa(value);
     if (isa)
@@ -124,6 +130,8 @@ int main(int argc, char **argv) {
     printBytes(*kernel);
   if (!options.time)
     return 0;
+  if (options.family.starts_with("attention_"))
+    return timing::timeAttention(options.family, options.params, options.isa, *kernel, options.past);
   return timing::run({options.family, options.isa, options.params, options.threads,
                       options.streamMegabytes << 20, options.hugePages},
                      *kernel);

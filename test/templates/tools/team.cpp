@@ -77,18 +77,4 @@ double fastestRound(int64_t threads, double budget, const std::function<void(int
   return best;
 }
 
-double coreFrequency() {
-  constexpr int rounds = 50000;
-  double best = 1e9;
-  const auto begin = Clock::now();
-  do {
-    const auto start = Clock::now();
-    uint64_t value = 3;
-    for (int i = 0; i < rounds; ++i) // multiplications take three cycles
-      asm volatile("imul %0, %0\n imul %0, %0\n imul %0, %0\n imul %0, %0" : "+r"(value));
-    best = std::min(best, seconds(start));
-  } while (seconds(begin) < 0.1);
-  return 12.0 * rounds / best;
-}
-
 } // namespace ktc::timing

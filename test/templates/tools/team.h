@@ -12,7 +12,4 @@ namespace ktc::timing {
 // caller is thread 0.
 double fastestRound(int64_t threads, double budget, const std::function<void(int64_t, int64_t)> &work);
 
-// Cycles per second of the calling thread's core, from a chain of dependent multiplications.
-double coreFrequency();
-
 } // namespace ktc::timing

@@ -6,30 +6,18 @@
 #include "test/templates/tools/timing.h"
 
 #include "runtime/abi/kt_abi.h"
+#include "test/templates/tools/measure.h"
 #include "test/templates/tools/team.h"
 
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <immintrin.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 #include <vector>
 
 namespace ktc::timing {
 
 namespace {
-
-// A mapping filled with a byte that is a sensible scale in every format; null if there is no memory.
-char *allocate(size_t bytes, bool hugePages) {
-  void *memory = mmap(nullptr, bytes + 64, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED)
-    return nullptr;
-  madvise(memory, bytes, hugePages ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
-  std::memset(memory, 0x2e, bytes);
-  return static_cast<char *>(memory);
-}
 
 const KtTypeInfo *findFormat(const Params &params, const char *name) {
   const std::string wanted = stringParam(params, name, "");
@@ -37,12 +25,6 @@ const KtTypeInfo *findFormat(const Params &params, const char *name) {
     if (const KtTypeInfo *info = ktTypeInfo(id); info && info->supported && wanted == info->name)
       return info;
   return nullptr;
-}
-
-// Asks the operating system for the right to use AMX tiles.
-bool requestTiles() {
-  constexpr long requestPermission = 0x1023, tileData = 18;
-  return syscall(SYS_arch_prctl, requestPermission, tileData) == 0;
 }
 
 // The operands of one kernel call.
@@ -137,11 +119,9 @@ int run(const Settings &settings, const x64::Kernel &kernel) {
   Job job = makeJob(settings, copies);
   const size_t scratchBytes = (kernel.scratchBytes + 127) / 64 * 64;
   char *scratch = allocate(scratchBytes * size_t(settings.threads), settings.hugePages);
-  void *code = mmap(nullptr, kernel.code.size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (code == MAP_FAILED || !scratch || !job.complete)
+  const KtKernelFn code = loadCode(kernel);
+  if (!code || !scratch || !job.complete)
     return fail("out of memory");
-  std::memcpy(code, kernel.code.data(), kernel.code.size());
-  mprotect(code, kernel.code.size(), PROT_READ | PROT_EXEC);
   const KtStep step = {static_cast<uint32_t>(job.m), 0, 0, 0};
   const int64_t units = (job.n + KT_ROWS_PER_UNIT - 1) / KT_ROWS_PER_UNIT;
 
@@ -157,7 +137,7 @@ int run(const Settings &settings, const x64::Kernel &kernel) {
                                static_cast<uint32_t>(units * (thread + 1) / settings.threads),
                                static_cast<uint32_t>(thread),
                                static_cast<uint32_t>(settings.threads)};
-    reinterpret_cast<KtKernelFn>(code)(&args);
+    code(&args);
   };
   auto read = [&](int64_t thread, int64_t round) {
     for (auto [operand, bytes] : job.matrices) {

@@ -1,5 +1,5 @@
-// Attention over a KV cache, for grouped-query and for absorbed latent attention: one generator, two
-// descriptions.
+// Attention over a KV cache, for grouped-query and for absorbed latent attention: one description of both, and
+// a generator each for few tokens (decode) and for many (prefill).
 #pragma once
 
 #include "templates/x64/families.h"
@@ -37,7 +37,16 @@ struct AttentionShape {
   KtType type = KT_TYPE_F16;
 };
 
-// Operand 3 is the result and operand 4 the positions, as in both families.
-Kernel generateAttention(const AttentionShape &shape, const Target &target);
+// Bytes of `elements` elements (whole blocks) of a cache of this type.
+inline int64_t cacheBytes(KtType type, int64_t elements) {
+  const KtTypeInfo *info = ktTypeInfo(type);
+  return elements / info->blockElements * info->blockBytes;
+}
+
+// Exactly m tokens, a unit per head and token. Operand 3 is the result and operand 4 the positions, as in both
+// families.
+Kernel generateDecodeAttention(const AttentionShape &shape, const Target &target);
+// As many tokens as the step says, a unit per KV head and token (templates/README.md).
+Kernel generatePrefillAttention(const AttentionShape &shape, const Target &target);
 
 } // namespace ktc::x64

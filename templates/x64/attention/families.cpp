@@ -1,8 +1,12 @@
-// attention_gqa and attention_mla: their parameters as shapes of the one attention generator.
+// attention_gqa and attention_mla: their parameters as shapes of the attention generators.
 #include "templates/specs.h"
-#include "templates/x64/attention.h"
+#include "templates/x64/attention/attention.h"
 
 namespace ktc::x64 {
+
+static Kernel generateAttention(const AttentionShape &shape, bool dynamic, const Target &target) {
+  return dynamic ? generatePrefillAttention(shape, target) : generateDecodeAttention(shape, target);
+}
 
 static Kernel generateGqa(const Params &params, const Target &target) {
   AttentionGqaSpec spec = readAttentionGqa(params);
@@ -18,7 +22,7 @@ static Kernel generateGqa(const Params &params, const Target &target) {
   shape.sinks = spec.sinks;
   shape.scale = spec.scale;
   shape.type = spec.type;
-  return generateAttention(shape, target);
+  return generateAttention(shape, spec.dynamic, target);
 }
 
 // All heads share one cache row: the latent part is key and value, the rotary part key only.
@@ -35,7 +39,7 @@ static Kernel generateMla(const Params &params, const Target &target) {
   shape.resultStride = spec.heads * spec.latent;
   shape.scale = spec.scale;
   shape.type = spec.type;
-  return generateAttention(shape, target);
+  return generateAttention(shape, spec.dynamic, target);
 }
 
 const Family attentionGqaFamily = {"attention_gqa", generateGqa};

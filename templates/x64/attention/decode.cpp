@@ -10,7 +10,7 @@
 // depends on the token's position alone, and a head's operations are the same whether it is computed alone or
 // together with others of its KV head (which reads and converts the cache once for all of them). So results do
 // not depend on the batch or on the split of the work.
-#include "templates/x64/attention.h"
+#include "templates/x64/attention/attention.h"
 
 #include "templates/x64/blocks/exp.h"
 #include "templates/x64/blocks/lane_sums.h"
@@ -27,11 +27,9 @@ using namespace Xbyak::util;
 class AttentionKernel : public Emitter {
 public:
   AttentionKernel(const Target &target, const AttentionShape &shape)
-      : Emitter(target), shape(shape), elementBytes(shape.type == KT_TYPE_F32 ? 4 : 2),
-        keyRowBytes(shape.keys.rowElements * elementBytes),
-        valueRowBytes(shape.values.rowElements * elementBytes), group(shape.headsPerKv >= 4   ? 4
-                                                                      : shape.headsPerKv >= 2 ? 2
-                                                                                              : 1) {}
+      : Emitter(target), shape(shape), keyRowBytes(bytesOf(shape.keys.rowElements)),
+        valueRowBytes(bytesOf(shape.values.rowElements)), step(quantised() ? 32 : lanes()), group(groupSize()) {
+  }
 
   Kernel emit() {
     UnitLoop units(*this, shape.heads);
@@ -65,6 +63,16 @@ public:
   }
 
 private:
+  bool quantised() const { return shape.type == KT_TYPE_Q8_0; }
+  // Bytes of `elements` elements of the cache; whole blocks if it is quantised.
+  int bytesOf(int64_t elements) const { return static_cast<int>(cacheBytes(shape.type, elements)); }
+  // Without Avx512 four heads leave registers for 16 columns of values only, which is less than a q8_0 block.
+  int groupSize() const {
+    if (shape.headsPerKv >= 4 && (wide() || !quantised()))
+      return 4;
+    return shape.headsPerKv >= 2 ? 2 : 1;
+  }
+
   // ---- Frame: per head of a group a vector each of scores, maxima, sums and corrections; then the operands
   int vectorBytes() const { return lanes() * 4; }
   Xbyak::RegExp scores(int head) const { return frame(head * vectorBytes()); }
@@ -103,9 +111,9 @@ private:
 
   // dst = first row (index rdi) of the KV head in eax.
   void emitCachePointer(const Reg64 &dst, const CacheSide &side) {
-    imul(dst, rdi, static_cast<int>(side.rowElements * elementBytes));
+    imul(dst, rdi, bytesOf(side.rowElements));
     add(dst, operandBase(side.operand));
-    imul(rcx, rax, static_cast<int>(side.headElements * elementBytes));
+    imul(rcx, rax, bytesOf(side.headElements));
     add(dst, rcx);
   }
 
@@ -141,30 +149,46 @@ private:
   // The lower half of a 512-bit vector, for tails of 8 elements; writing it clears the upper half.
   Vec part(const Vec &v, bool half) const { return half ? ymmOf(v) : v; }
 
-  void loadCache(const Vec &dst, const Xbyak::RegExp &at) {
+  // dst = a vector of elements, from number `element` behind `at` on. With q8_0 the vectors of a block are
+  // loaded in order: the first one loads the scale.
+  void loadCache(const Vec &dst, const Xbyak::RegExp &at, int element) {
+    if (quantised()) {
+      const Vec scale = vec(wide() ? 8 : 2);
+      const int block = bytesOf(element / 32 * 32);
+      if (element % 32 == 0) {
+        vpbroadcastw(ymmOf(scale), ptr[at + block]);
+        wide() ? vcvtph2ps(scale, ymmOf(scale)) : vcvtph2ps(scale, xmmOf(scale));
+      }
+      vpmovsxbd(dst, ptr[at + (block + 2 + element % 32)]);
+      vcvtdq2ps(dst, dst);
+      vmulps(dst, dst, scale);
+      return;
+    }
+    const Xbyak::RegExp from = at + bytesOf(element);
     if (shape.type == KT_TYPE_F16) {
-      vcvtph2ps(dst, ptr[at]);
+      vcvtph2ps(dst, ptr[from]);
     } else if (shape.type == KT_TYPE_BF16) {
-      vpmovzxwd(dst, ptr[at]);
+      vpmovzxwd(dst, ptr[from]);
       vpslld(dst, dst, 16);
     } else {
-      vmovups(dst, ptr[at]);
+      vmovups(dst, ptr[from]);
     }
   }
 
-  // Calls body(half) for `length` elements: a loop over whole vectors and at most one half vector. `advance`
-  // steps the pointers by one vector. The loop counter is `steps`.
-  template <typename Body, typename Advance> void overElements(int64_t length, Body body, Advance advance) {
-    if (length >= lanes()) {
+  // Calls body(half) for `length` elements: a loop over whole steps and at most one half vector. `advance`
+  // steps the pointers by one step of `width` elements. The loop counter is `steps`.
+  template <typename Body, typename Advance>
+  void overElements(int64_t length, int width, Body body, Advance advance) {
+    if (length >= width) {
       Label loop;
-      mov(steps, static_cast<uint32_t>(length / lanes()));
+      mov(steps, static_cast<uint32_t>(length / width));
       L(loop);
       body(false);
       advance();
       dec(steps);
       jnz(loop);
     }
-    if (length % lanes() != 0)
+    if (length % width != 0)
       body(true);
   }
 
@@ -189,7 +213,7 @@ private:
     }
     mov(cursor, result);
     overElements(
-        shape.valueLength,
+        shape.valueLength, lanes(),
         [&](bool half) {
           for (int head = 0; head < heads; ++head)
             vmovups(ptr[cursor + resultOffset(head)], part(vec(1), half));
@@ -208,7 +232,7 @@ private:
     }
     mov(cursor, result);
     overElements(
-        shape.valueLength,
+        shape.valueLength, lanes(),
         [&](bool half) {
           for (int head = 0; head < heads; ++head) {
             vmulps(part(vec(4), half), part(vec(head), half), ptr[cursor + resultOffset(head)]);
@@ -232,26 +256,36 @@ private:
     for (size_t i = 0; i < shape.query.size(); ++i) {
       const QuerySegment &segment = shape.query[i];
       mov(cursor, query[i]);
-      lea(keyCursor,
-          ptr[keyAt + static_cast<int>(firstRow * keyRowBytes + segment.cacheOffset * elementBytes)]);
+      lea(keyCursor, ptr[keyAt + static_cast<int>(firstRow * keyRowBytes + bytesOf(segment.cacheOffset))]);
       overElements(
-          segment.length,
-          [&](bool half) {
-            for (int head = 0; head < heads; ++head)
-              vmovups(part(vec(head), half), ptr[cursor + static_cast<int>(head * segment.headStride * 4)]);
-            for (int row = 0; row < rows; ++row) {
-              Vec key = vec(4 + row % 4);
-              loadCache(part(key, half), keyCursor + static_cast<int>(row * keyRowBytes));
-              if (rows > 1)
-                prefetcht0(ptr[keyCursor + static_cast<int>((row + lanes()) * keyRowBytes)]);
-              for (int head = 0; head < heads; ++head)
-                vfmadd231ps(accumulator(head * rows + row), key, vec(head));
-            }
-          },
+          segment.length, step, [&](bool half) { emitDotStep(heads, rows, segment.headStride, half); },
           [&] {
-            add(cursor, vectorBytes());
-            add(keyCursor, lanes() * elementBytes);
+            add(cursor, step * 4);
+            add(keyCursor, bytesOf(step));
           });
+    }
+  }
+
+  // The products of `step` elements. Keys of q8_0 need their block's scale in all vectors, so there the queries
+  // are loaded again for every key.
+  void emitDotStep(int heads, int rows, int64_t headStride, bool half) {
+    auto loadQueries = [&](int element) {
+      for (int head = 0; head < heads; ++head)
+        vmovups(part(vec(head), half), ptr[cursor + static_cast<int>((head * headStride + element) * 4)]);
+    };
+    if (!quantised())
+      loadQueries(0);
+    for (int row = 0; row < rows; ++row) {
+      Vec key = vec(4 + row % 4);
+      for (int element = 0; element < step; element += lanes()) {
+        if (quantised())
+          loadQueries(element);
+        loadCache(part(key, half), keyCursor + static_cast<int>(row * keyRowBytes), element);
+        if (rows > 1 && element == 0)
+          prefetcht0(ptr[keyCursor + static_cast<int>((row + lanes()) * keyRowBytes)]);
+        for (int head = 0; head < heads; ++head)
+          vfmadd231ps(accumulator(head * rows + row), key, vec(head));
+      }
     }
   }
 
@@ -328,7 +362,7 @@ private:
   // y = y * correction + sum over the block's rows of p * v, a few vectors of columns at a time.
   void emitValues(int heads) {
     int columns = std::min(8, lanes() / heads);
-    int64_t step = int64_t(columns) * lanes(), whole = shape.valueLength / step;
+    int64_t width = int64_t(columns) * lanes(), whole = shape.valueLength / width;
     mov(cursor, values);
     mov(resultCursor, result);
     if (whole > 0) {
@@ -336,12 +370,12 @@ private:
       mov(steps, static_cast<uint32_t>(whole));
       L(loop);
       emitColumns(heads, columns, false);
-      add(cursor, static_cast<uint32_t>(step * elementBytes));
-      add(resultCursor, static_cast<uint32_t>(step * 4));
+      add(cursor, bytesOf(width));
+      add(resultCursor, static_cast<uint32_t>(width * 4));
       dec(steps);
       jnz(loop);
     }
-    int64_t rest = shape.valueLength % step;
+    int64_t rest = shape.valueLength % width;
     if (rest > 0)
       emitColumns(heads, static_cast<int>((rest + lanes() - 1) / lanes()), rest % lanes() != 0);
   }
@@ -369,10 +403,10 @@ private:
     for (int column = 0; column < columns; ++column) {
       bool half = lastHalf && column + 1 == columns;
       Vec value = part(vec(4 + column % 4), half);
-      loadCache(value, keyCursor + column * lanes() * elementBytes);
-      if (shape.values.operand != shape.keys.operand && column * lanes() * elementBytes % 64 == 0)
-        prefetcht0(
-            ptr[keyCursor + static_cast<int>(lanes() * valueRowBytes + column * lanes() * elementBytes)]);
+      loadCache(value, keyCursor, column * lanes());
+      const int bytes = quantised() ? column * lanes() : bytesOf(column * lanes());
+      if (shape.values.operand != shape.keys.operand && bytes % 64 == 0)
+        prefetcht0(ptr[keyCursor + static_cast<int>(lanes() * valueRowBytes + bytes)]);
       for (int head = 0; head < heads; ++head)
         vfmadd231ps(part(accumulator(head * columns + column), half), value, part(vec(head), half));
     }
@@ -384,8 +418,8 @@ private:
   }
 
   const AttentionShape shape;
-  const int elementBytes;
   const int64_t keyRowBytes, valueRowBytes;
+  const int step;  // elements of a key that are multiplied at a time
   const int group; // heads computed together where possible
 
   // Per unit. `keys` and `values` move on with the blocks; `remaining` counts positions, `count` those of the
@@ -398,7 +432,7 @@ private:
 
 } // namespace
 
-Kernel generateAttention(const AttentionShape &shape, const Target &target) {
+Kernel generateDecodeAttention(const AttentionShape &shape, const Target &target) {
   return AttentionKernel(target, shape).emit();
 }
 

@@ -1,0 +1,209 @@
+// Attention of many tokens: masks, running maxima and sums, and weights from scores. See prefill.h.
+//
+// Everything here is vertical: a lane is a row. Scores are exponents of two, so that 2^x needs no
+// multiplication; x is never positive.
+#include "templates/x64/attention/prefill.h"
+
+namespace ktc::x64 {
+
+using namespace Xbyak::util;
+
+// Scores of positions that a row does not see become maskedScore.
+void PrefillAttention::emitMask() {
+  emitMaskHalf(0);
+  emitMaskHalf(1);
+}
+
+void PrefillAttention::emitMaskHalf(int half) {
+  const Vec last = vec(0), first = vec(1), key = vec(2), hidden = vec(3), masked = vec(4), early = vec(5);
+  const int offset = half * lanes() * 4;
+  Label loop;
+  moveInt(last, ptr[at(rowTile, place.last + offset)]);
+  moveInt(first, ptr[at(rowTile, place.first + offset)]);
+  mov(rax, slot(Key));
+  vmovd(xmm2, eax);
+  vpbroadcastd(key, xmm2);
+  vmovups(masked, splat(maskedScore));
+  lea(rdx, ptr[at(scratch, place.scores + offset)]);
+  mov(ecx, keyBlock);
+  L(loop);
+  if (wide()) {
+    vpcmpgtd(k1, key, last);
+    if (shape.window > 0) {
+      vpcmpgtd(k2, first, key);
+      korw(k1, k1, k2);
+    }
+    vmovups(ptr[rdx] | k1, masked);
+  } else {
+    vpcmpgtd(hidden, key, last);
+    if (shape.window > 0) {
+      vpcmpgtd(early, first, key);
+      vpor(hidden, hidden, early);
+    }
+    vmaskmovps(ptr[rdx], hidden, masked);
+  }
+  vpaddd(key, key, splat(1u));
+  add(rdx, tileRows * 4);
+  dec(ecx);
+  jnz(loop);
+}
+
+// Scores to weights relative to the new maxima; rescales what was summed before where they grew. Registers that
+// live through it: 0 and 1 the maxima of both halves, 2 and 3 their sums.
+void PrefillAttention::emitSoftmax() {
+  emitMaxima();
+  emitWeights();
+  emitRescale();
+}
+
+void PrefillAttention::emitMaxima() {
+  constexpr int chains = 4; // an instruction takes four cycles
+  auto chain = [&](int half, int i) { return vec(half + 2 * i); };
+  Label loop;
+  for (int half = 0; half < 2; ++half) {
+    vmovups(chain(half, 0), ptr[at(rowTile, place.maxima + half * lanes() * 4)]);
+    for (int i = 1; i < chains; ++i)
+      vmovaps(chain(half, i), chain(half, 0));
+  }
+  lea(rdx, ptr[at(scratch, place.scores)]);
+  mov(ecx, keyBlock / chains);
+  L(loop);
+  for (int i = 0; i < chains; ++i)
+    for (int half = 0; half < 2; ++half)
+      vmaxps(chain(half, i), chain(half, i), ptr[rdx + (i * tileRows + half * lanes()) * 4]);
+  add(rdx, chains * tileRows * 4);
+  dec(ecx);
+  jnz(loop);
+  for (int step = chains / 2; step > 0; step /= 2)
+    for (int i = 0; i < step; ++i)
+      for (int half = 0; half < 2; ++half)
+        vmaxps(chain(half, i), chain(half, i), chain(half, i + step));
+}
+
+// Two keys at a time: weights of both halves, and their sums.
+void PrefillAttention::emitWeights() {
+  auto maximum = [&](int half) { return vec(half); };
+  auto sum = [&](int half) { return vec(2 + half); };
+  const Vec t0 = vec(8), t1 = vec(9), order = vec(10);
+  Label loop;
+  zero(sum(0));
+  zero(sum(1));
+  if (usesTiles()) {
+    // Pairs of keys side by side: word 2i is word i of the first key, word 2i + 1 that of the second.
+    std::array<uint16_t, 32> words;
+    for (uint16_t i = 0; i < 32; ++i)
+      words[i] = static_cast<uint16_t>(i / 2 + i % 2 * 16);
+    vmovups(order, table(words));
+    lea(rdi, ptr[at(scratch, place.weights)]);
+  }
+  lea(rdx, ptr[at(scratch, place.scores)]);
+  mov(ecx, keyBlock / 2);
+  L(loop);
+  for (int half = 0; half < 2; ++half) {
+    auto weight = [&](int key) { return vec(4 + 2 * half + key); };
+    for (int key = 0; key < 2; ++key) {
+      vmovups(weight(key), ptr[rdx + (key * tileRows + half * lanes()) * 4]);
+      vsubps(weight(key), weight(key), maximum(half));
+      emitPower(weight(key), t0, t1);
+      vaddps(sum(half), sum(half), weight(key));
+      if (!usesTiles())
+        vmovups(ptr[rdx + (key * tileRows + half * lanes()) * 4], weight(key));
+    }
+    if (usesTiles()) {
+      vcvtne2ps2bf16(weight(0), weight(1), weight(0));
+      vpermw(weight(0), order, weight(0));
+      vmovups(ptr[rdi + half * tileBytes], weight(0));
+    }
+  }
+  add(rdx, 2 * tileRows * 4);
+  if (usesTiles()) {
+    // Sixteen pairs make a tile; the tile of the other half lies behind it.
+    Label sameTile;
+    add(rdi, 64);
+    dec(ecx);
+    test(ecx, 15);
+    jnz(sameTile);
+    add(rdi, tileBytes);
+    L(sameTile);
+    test(ecx, ecx);
+  } else {
+    dec(ecx);
+  }
+  jnz(loop);
+}
+
+// x = 2^x for x <= 0, exactly 1 for 0 and exactly 0 far below. 2^r on 0..1 is a polynomial with the constant
+// term 1, fitted for the least relative error: 8e-8, or 3e-6 where the result is rounded to bfloat16.
+void PrefillAttention::emitPower(const Vec &x, const Vec &t0, const Vec &t1) {
+  static const std::vector<float> fine = {0.6931513118060187f, 0.24016445014455556f, 0.055799913129825754f,
+                                          0.009017030295935492f, 0.0018671300794108714f};
+  static const std::vector<float> coarse = {0.6930448448751833f, 0.24128020488002502f, 0.0522424740426437f,
+                                            0.01342668435172768f};
+  const std::vector<float> &c = usesTiles() ? coarse : fine;
+  const Vec r = t0, p = t1;
+  if (wide()) {
+    vreduceps(r, x, 0x09); // x - floor(x)
+  } else {
+    vroundps(p, x, 0x09);
+    vsubps(r, x, p);
+  }
+  vmovups(p, splat(c.back()));
+  for (size_t i = c.size() - 1; i-- > 0;)
+    vfmadd213ps(p, r, splat(c[i]));
+  vfmadd213ps(p, r, splat(1.0f));
+  if (wide()) {
+    vscalefps(x, p, x); // p * 2^floor(x)
+    return;
+  }
+  // Exponents below those of normal numbers become 0.
+  vsubps(r, x, r);                  // floor(x)
+  vcmpps(x, r, splat(-126.0f), 13); // >=
+  vcvtps2dq(r, r);
+  vpslld(r, r, 23);
+  vpaddd(p, p, r);
+  vandps(x, x, p);
+}
+
+// sum = sum * 2^(old maximum - new) + sum of the block, and the same factor for the results if it is not 1
+// everywhere.
+void PrefillAttention::emitRescale() {
+  const Vec one = vec(6);
+  auto factor = [&](int half) { return vec(4 + half); };
+  Label loop, done;
+  for (int half = 0; half < 2; ++half) {
+    const Xbyak::RegExp maxima = at(rowTile, place.maxima + half * lanes() * 4),
+                        sums = at(rowTile, place.sums + half * lanes() * 4);
+    vmovups(factor(half), ptr[maxima]);
+    vsubps(factor(half), factor(half), vec(half));
+    emitPower(factor(half), vec(8), vec(9));
+    vmovups(ptr[maxima], vec(half));
+    vmovups(vec(7), ptr[sums]);
+    vfmadd213ps(vec(7), factor(half), vec(2 + half));
+    vmovups(ptr[sums], vec(7));
+  }
+  vmovups(one, splat(1.0f));
+  if (wide()) {
+    vcmpps(k1, factor(0), one, 4); // not equal
+    vcmpps(k2, factor(1), one, 4);
+    kortestw(k1, k2);
+  } else {
+    vcmpps(vec(8), factor(0), one, 4);
+    vcmpps(vec(9), factor(1), one, 4);
+    vorps(vec(8), vec(8), vec(9));
+    vtestps(vec(8), vec(8));
+  }
+  jz(done);
+  mov(rdx, resultTile);
+  mov(ecx, static_cast<uint32_t>(place.resultElements));
+  L(loop);
+  for (int half = 0; half < 2; ++half) {
+    vmulps(vec(8 + half), factor(half), ptr[rdx + half * lanes() * 4]);
+    vmovups(ptr[rdx + half * lanes() * 4], vec(8 + half));
+  }
+  add(rdx, tileRows * 4);
+  dec(ecx);
+  jnz(loop);
+  L(done);
+}
+
+} // namespace ktc::x64
