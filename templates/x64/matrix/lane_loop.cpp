@@ -1,9 +1,10 @@
 // The matrix loops of wide code for quantised formats: four rows side by side, one to a 128-bit lane.
 //
 // quant/lane_decoder.h says how weights lie; 16 activations are broadcast to all lanes. Per token:
-//   K-quants    per block of 256: I += vpdpwssd(vpdpbusd of 32 weights, scale); sum += (float(I) * d - float(m . s16)
-//               * dm) * dx.  A lane of vpdpbusd has at most eight products of a scale, 31 * 128 * 8 < 2^15, so its
-//               low half multiplied with {scale, 0} is exact.
+//   K-quants    per block of 256: I += vpdpwssd(vpdpbusd of 32 weights, scale); sum += (float(I) * d - float(m
+//   . s16)
+//               * dm) * dx.  A lane of vpdpbusd has at most eight products of a scale, 31 * 128 * 8 < 2^15, so
+//               its low half multiplied with {scale, 0} is exact.
 //   32-blocks   per block: sum += float(I) * (S * d), per span: offsets += M * s
 // A lane never depends on the others: absent rows repeat the last one and are dropped at the end.
 #include "templates/x64/matrix/matrix_kernel.h"
@@ -15,12 +16,12 @@ namespace ktc::x64 {
 namespace {
 
 // Vector registers by role; 0-11 are the decoder's.
-constexpr int minimaAt = 12, scalesAt = 14;            // K-quants: header of the block
-constexpr int factorAt = 16, minimaFactorAt = 17;      // K-quants: d and dm
-constexpr int spreadAt = 12, scaleAt = 14, selectAt = 16; // 32-blocks: indices, S and M, index
+constexpr int minimaAt = 12, scalesAt = 14;                // K-quants: header of the block
+constexpr int factorAt = 16, minimaFactorAt = 17;          // K-quants: d and dm
+constexpr int scaleAt = 12, offsetAt = 14, productAt = 16; // 32-blocks: S, M, S * d of the only token
 constexpr int subScaleAt = 18, quantAt = 20, dotAt = 22, sumAt = 24;
 
-// Lane r of 16 takes value 4 * (r / 4) / 4 * step + start: {start x4, start + step x4, ...}.
+// {start, start, start, start, start + step x4, start + 2 * step x4, ...}
 Xbyak::Address fours(Emitter &e, uint32_t start, uint32_t step) {
   std::array<uint32_t, 16> lanes;
   for (uint32_t lane = 0; lane < 16; ++lane)
@@ -53,7 +54,8 @@ void MatrixKernel::emitLanes(const Tile &tile, size_t results) {
     if (weights.takesQ8k)
       vmovups(ptr[laneSum(t)], vec(sumAt + t));
     else
-      vmovups(ptr[laneOffset(t)], vec(sumAt + t));
+      for (size_t pair : {0, 64})
+        vmovups(ptr[laneOffset(t) + pair], vec(sumAt + t));
   }
   weights.lanes->emitConstants();
   xor_(spanIndex.cvt32(), spanIndex.cvt32());
@@ -61,11 +63,6 @@ void MatrixKernel::emitLanes(const Tile &tile, size_t results) {
   const int64_t spans = weights.k / (spanBlocks * 32);
   const int tail = static_cast<int>(weights.k % (spanBlocks * 32) / 32);
   const int64_t spanBytes = weights.decoder->spanBytes();
-  if (!weights.takesQ8k) {
-    vmovups(vec(spreadAt), fours(*this, 0, 1));
-    vmovups(vec(spreadAt + 1), fours(*this, 4, 1));
-    vmovups(vec(selectAt), fours(*this, 0, 1));
-  }
   if (spans > 0) {
     Label loop;
     align(32);
@@ -114,8 +111,8 @@ void MatrixKernel::emitLaneHeader(const Tile &tile) {
   const MatrixWeights &weights = tile.weights;
   const BlockHeader &header = *weights.header;
   auto v = [](int index) { return Xmm(Zmm(index)); };
-  weights.header->emit({{v(scalesAt), v(scalesAt + 1)}, {v(minimaAt), v(minimaAt + 1)}, {v(4), v(5)}}, weightRow,
-                       tile.rows, weights.rowBytes);
+  weights.header->emit({{v(scalesAt), v(scalesAt + 1)}, {v(minimaAt), v(minimaAt + 1)}, {v(4), v(5)}},
+                       weightRow, tile.rows, weights.rowBytes);
   const Xmm pairs(4);
   vmovd(pairs, dword[weightRow + header.factors()]);
   for (int row = 1; row < tile.rows; ++row)
@@ -189,58 +186,61 @@ void MatrixKernel::emitLaneSpan(const Tile &tile, int blocks) {
   LaneDecoder &decoder = *weights.lanes;
   const LaneRows rows = {weightRow, tile.rows, weights.rowBytes};
   emitPrefetch(rows, int64_t(blocks) * weights.format->blockBytes);
-  decoder.emitGather(rows, frame(laneScratch), blocks);
-  for (int half = 0; half < (blocks > 4 ? 2 : 1); ++half) {
-    const int lanesUsed = std::min(16, 4 * (blocks - 4 * half));
-    const Vec scale = vec(scaleAt), offset = vec(scaleAt + 1);
-    decoder.emitScales(scale, offset, half);
-    if (lanesUsed < 16) {
-      kmovw(maskRegister, splat(static_cast<uint16_t>((1u << lanesUsed) - 1)));
-      vmovaps(scale | maskRegister | T_z, scale);
-      if (decoder.hasOffset())
-        vmovaps(offset | maskRegister | T_z, offset);
-    }
-    for (int t = 0; t < tile.tokens; ++t)
-      emitLaneFactors(tile, t, half, blocks);
-  }
+  const Vec scales[] = {vec(scaleAt), vec(scaleAt + 1)}, offsets[] = {vec(offsetAt), vec(offsetAt + 1)};
+  decoder.emitScales(rows, blocks, scales, offsets);
+  for (int t = 0; t < tile.tokens; ++t)
+    emitLaneFactors(tile, t, blocks);
   for (int step = 0; 2 * step < blocks; ++step) {
     decoder.emitStep(rows, step, blocks);
     for (int which = 0; which < 2 && 2 * step + which < blocks; ++which)
-      for (int t = 0; t < tile.tokens; ++t) {
-        const int sub = 2 * step + which;
-        emitLaneDot(t, sub, 0, vec(2 * which), true);
-        emitLaneDot(t, sub, 1, vec(2 * which + 1), false);
-        const Vec dot = vec(dotAt), factor = vec(subScaleAt);
-        vcvtdq2ps(dot, dot);
-        vbroadcasti32x4(factor, ptr[laneFactor(t, sub)]);
-        vpermilps(factor, factor, vec(selectAt));
-        vfmadd231ps(vec(sumAt + t), dot, factor);
-      }
+      for (int t = 0; t < tile.tokens; ++t)
+        emitLaneProduct(tile, t, 2 * step + which, 2 * which);
   }
 }
 
-// S * d of four blocks of token t to the frame, and offsets += M * s.
-void MatrixKernel::emitLaneFactors(const Tile &tile, int t, int half, int blocks) {
+// sum += float(u . q) * (S * d) of one block.
+void MatrixKernel::emitLaneProduct(const Tile &tile, int t, int sub, int at) {
+  const Vec dot = vec(dotAt), factor = vec(subScaleAt), low = vec(subScaleAt + 1);
+  emitLaneDot(t, sub, 0, vec(at), true);
+  emitLaneDot(t, sub, 1, vec(at + 1), false);
+  vcvtdq2ps(dot, dot);
+  vmovups(factor, fours(*this, static_cast<uint32_t>(sub), 8)); // S * d of rows 0-3 in lanes sub + 8 * row
+  if (tile.tokens == 1) {
+    vpermi2ps(factor, vec(productAt), vec(productAt + 1));
+  } else {
+    vmovups(low, ptr[laneFactor(t)]);
+    vpermi2ps(factor, low, ptr[laneFactor(t) + 64]);
+  }
+  vfmadd231ps(vec(sumAt + t), dot, factor);
+}
+
+// S * d of token t to the frame (or, of the only one, to registers), and offsets += M * s.
+void MatrixKernel::emitLaneFactors(const Tile &tile, int t, int blocks) {
   const LaneDecoder &decoder = *tile.weights.lanes;
-  const Vec d = vec(quantAt), s = vec(dotAt), index = vec(dotAt + 1);
-  const bool whole = blocks == spanBlocks;
-  if (whole) { // reads 8 floats too far: they lie in the s part of the row
-    vpermps(d, vec(spreadAt + half), ptr[scales(tile, t)]);
+  const Vec d = vec(quantAt), s = vec(dotAt), index = vec(dotAt + 1), sum = vec(subScaleAt);
+  if (blocks == spanBlocks) {
+    vbroadcastf32x8(Zmm(d.getIdx()), ptr[scales(tile, t)]);
   } else {
     loadPartial(d, scales(tile, t), blocks);
-    vpermps(d, vec(spreadAt + half), d);
+    vshuff32x4(d, d, d, 0b01000100);
   }
-  vmulps(d, d, vec(scaleAt));
-  vmovups(ptr[laneFactor(t, 4 * half)], d);
-  if (!decoder.hasOffset() && decoder.multiple() == 0)
-    return;
+  for (int pair : {0, 1}) {
+    const Vec product = vec(tile.tokens == 1 ? productAt + pair : subScaleAt);
+    vmulps(product, d, vec(scaleAt + pair));
+    if (tile.tokens > 1)
+      vmovups(ptr[laneFactor(t) + size_t(pair) * 64], product);
+  }
   loadPartial(s, sums(tile, t), 2 * blocks);
   vpermilps(index, s, 0b10110001);
   vaddps(s, s, index);
-  vmovups(index, fours(*this, static_cast<uint32_t>(8 * half), 2));
+  vmovups(index, table(std::array<uint32_t, 16>{0, 2, 4, 6, 8, 10, 12, 14, 0, 2, 4, 6, 8, 10, 12, 14}));
   vpermps(s, index, s);
-  vfmadd213ps(s, vec(decoder.hasOffset() ? scaleAt + 1 : scaleAt), ptr[laneOffset(t)]);
-  vmovups(ptr[laneOffset(t)], s);
+  for (int pair : {0, 1}) {
+    const Xbyak::RegExp at = laneOffset(t) + size_t(pair) * 64;
+    vmovups(sum, ptr[at]);
+    vfmadd231ps(sum, s, vec((decoder.hasOffset() ? offsetAt : scaleAt) + pair));
+    vmovups(ptr[at], sum);
+  }
 }
 
 // ---- Results
@@ -255,9 +255,11 @@ void MatrixKernel::emitLaneResults(const Tile &tile, int t, size_t results) {
   emitTransposedSums(0);
   if (!tile.weights.takesQ8k) {
     const LaneDecoder &decoder = *tile.weights.lanes;
-    vmovups(xmm4, ptr[laneOffset(t)]);
-    for (size_t block = 1; block < 4; ++block)
-      vaddps(xmm4, xmm4, ptr[laneOffset(t) + block * 16]);
+    for (int row = 0; row < 4; ++row) {
+      vmovups(Xmm(4 + row), ptr[laneOffset(t) + size_t(row) * 32]);
+      vaddps(Xmm(4 + row), Xmm(4 + row), ptr[laneOffset(t) + (size_t(row) * 32 + 16)]);
+    }
+    emitTransposedSums(4);
     vmovups(xmm5, splat(decoder.hasOffset() ? 1.0f : decoder.multiple()));
     vfmadd231ps(xmm0, xmm4, xmm5);
   }

@@ -33,8 +33,8 @@ struct MatrixWeights {
   int64_t rowBytes = 0;                    // bytes of a row
   bool takesF32 = false, takesQ8k = false; // neither: q8 rows
   std::unique_ptr<BlockDecoder> decoder;   // null for float formats
-  std::unique_ptr<BlockHeader> header;   // K-quants only
-  std::unique_ptr<LaneDecoder> lanes;    // quantised formats, wide only
+  std::unique_ptr<BlockHeader> header;     // K-quants only
+  std::unique_ptr<LaneDecoder> lanes;      // quantised formats, wide only
 };
 
 class MatrixKernel : public Emitter {
@@ -56,12 +56,11 @@ protected:
   static constexpr size_t blockScales = scaleSlots;
   static constexpr size_t blockFactors = scaleSlots + 64;
   static constexpr size_t blockSums = slotNumbers + maxTile * 8;
-  // Wide: sums and offsets of a token, its factors per block of 32 (four rows each), a decoder's scratch.
+  // Wide: sums of a token; 32-blocks: its offsets and factors, [row][block].
   static constexpr size_t laneSums = blockSums;
   static constexpr size_t laneOffsets = laneSums + maxTile * 64;
-  static constexpr size_t laneFactors = laneOffsets + maxTile * 64;
-  static constexpr size_t laneScratch = laneFactors + maxTile * 128;
-  static constexpr size_t ownSlots = laneScratch + LaneDecoder::scratchBytes;
+  static constexpr size_t laneFactors = laneOffsets + maxTile * 128;
+  static constexpr size_t ownSlots = laneFactors + maxTile * 128;
 
   // ---- Registers
   // -------------------------------------------------------------------------------------------------- rax and
@@ -70,7 +69,8 @@ protected:
   const Reg64 scaleIndex = rdx;                     // K-quants
   Reg64 token(int t) const { return Reg64(8 + t); } // activations of token t of the tile
 
-  // Reads `prefetch`: how many bytes ahead of their own place the tile loops prefetch weights; 0 for not at all.
+  // Reads `prefetch`: how many bytes ahead of their own place the tile loops prefetch weights; 0 for not at
+  // all.
   void readPrefetch(const Params &params);
   // Checks `k` against the format and prepares a decoder.
   MatrixWeights makeWeights(const KtTypeInfo &format, int64_t k);
@@ -142,10 +142,8 @@ private:
 
   // The wide loops (lane_loop.cpp).
   Xbyak::RegExp laneSum(int t) const { return frame(laneSums + size_t(t) * 64); }
-  Xbyak::RegExp laneOffset(int t) const { return frame(laneOffsets + size_t(t) * 64); }
-  Xbyak::RegExp laneFactor(int t, int sub) const {
-    return frame(laneFactors + size_t(t) * 128 + size_t(sub) * 16);
-  }
+  Xbyak::RegExp laneOffset(int t) const { return frame(laneOffsets + size_t(t) * 128); }
+  Xbyak::RegExp laneFactor(int t) const { return frame(laneFactors + size_t(t) * 128); }
   void emitLanes(const Tile &tile, size_t results);
   void emitLaneDot(int t, int sub, int half, const Vec &weights, bool first);
   void emitLaneBlock(const Tile &tile);
@@ -153,7 +151,8 @@ private:
   void emitLaneSub(const Tile &tile, int sub, int at, bool first);
   void emitLaneBlockSum(const Tile &tile, int t);
   void emitLaneSpan(const Tile &tile, int blocks);
-  void emitLaneFactors(const Tile &tile, int t, int half, int blocks);
+  void emitLaneFactors(const Tile &tile, int t, int blocks);
+  void emitLaneProduct(const Tile &tile, int t, int sub, int at);
   void emitLaneResults(const Tile &tile, int t, size_t results);
 
   void emitFloats(const Tile &tile);

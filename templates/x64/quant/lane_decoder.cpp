@@ -32,8 +32,8 @@ public:
   }
 };
 
-// Halves of 128 weights: 64 bytes of nibbles, where sub a and sub a + 2 share 32 bytes, and 32 bytes of pairs of
-// bits.
+// Halves of 128 weights: 64 bytes of nibbles, where sub a and sub a + 2 share 32 bytes, and 32 bytes of pairs
+// of bits.
 class Q6KLanes : public LaneDecoder {
 public:
   using LaneDecoder::LaneDecoder;
@@ -115,8 +115,8 @@ void LaneDecoder::pieces(const Vec &low, const Vec &high, const LaneRows &rows, 
   const Vec pairs[2] = {low, e.vec(4)};
   for (int pair : {0, 1}) {
     e.vmovdqu(Emitter::ymmOf(pairs[pair]), e.ptr[rows.at(2 * pair, offset)]);
-    e.vinserti64x4(Emitter::zmmOf(pairs[pair]), Emitter::zmmOf(pairs[pair]), e.ptr[rows.at(2 * pair + 1, offset)],
-                   1);
+    e.vinserti64x4(Emitter::zmmOf(pairs[pair]), Emitter::zmmOf(pairs[pair]),
+                   e.ptr[rows.at(2 * pair + 1, offset)], 1);
   }
   e.vshufi32x4(high, low, pairs[1], 0b11011101);
   e.vshufi32x4(low, low, pairs[1], 0b10001000);

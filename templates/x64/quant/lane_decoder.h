@@ -5,8 +5,8 @@
 // weights 0-15 and 16-31), two subs to a step, four steps to 256 weights. What u, S and M are is said in
 // decoder.h; only the layout of the results differs.
 //
-// Registers: u is left in vec(0)-vec(3); decoders may clobber vec(4), vec(5) and k4, and own vec(6)-vec(11),
-// which nobody else changes between emitConstants() and the last step of a row.
+// Registers: u is left in vec(0)-vec(3); decoders may clobber vec(4), vec(5), k4, rax and rdi, and own
+// vec(6)-vec(11), k1-k3 and k5, which nobody else changes between emitConstants() and the last step of a row.
 #pragma once
 
 #include "templates/x64/emitter.h"
@@ -29,24 +29,22 @@ class LaneDecoder {
 public:
   using RegExp = Xbyak::RegExp;
   using Vec = Emitter::Vec;
-  static constexpr size_t scratchBytes = 256; // of the frame, for emitGather()
-
   LaneDecoder(Emitter &emitter, const KtTypeInfo &format) : e(emitter), format(format) {}
   virtual ~LaneDecoder() = default;
 
   // Sets the decoder's constant registers, once before the loop.
   virtual void emitConstants() = 0;
-  // u of the two subs of `step`: the first in vec(0), vec(1), the second, unless it is behind `blocks`, in vec(2),
-  // vec(3). Steps of a span come in ascending order.
+  // u of the two subs of `step`: the first in vec(0), vec(1), the second, unless it is behind `blocks`, in
+  // vec(2), vec(3). Steps of a span come in ascending order.
   virtual void emitStep(const LaneRows &rows, int step, int blocks) = 0;
   // Which sub of the span is the first or second (`which`) of a step.
   virtual int sub(int step, int which) const { return 2 * step + which; }
 
-  // 32-blocks only. Copies scales of a span to the frame at `scratch`, by general registers: rax is clobbered.
-  virtual void emitGather(const LaneRows &, const RegExp &, int) {}
-  // S (and M unless it is a multiple of S) of four blocks, 4 * half on: lane 4 * block + row. Lanes of absent
-  // blocks are finite or not.
-  virtual void emitScales(const Vec &, const Vec &, int) {}
+  // 32-blocks only. S (and M if hasOffset()) of a span, 8 * (row % 2) + block being the lane and row / 2 the
+  // register. Lanes of absent blocks are finite. Clobbers vec(18) and vec(19).
+  virtual void emitScales(const LaneRows &, int blocks, const Vec *scales, const Vec *offsets) {
+    static_cast<void>(blocks), static_cast<void>(scales), static_cast<void>(offsets);
+  }
   // w = S * (u + multiple()), or w = S * u + M if hasOffset().
   float multiple() const { return offsetMultiple; }
   bool hasOffset() const { return separateOffset; }
@@ -70,7 +68,6 @@ protected:
   const KtTypeInfo &format;
   float offsetMultiple = 0;
   bool separateOffset = false, eightBits = false;
-  RegExp scratch; // of emitGather()
 };
 
 // Creates the lane decoder of a quantised format (needs Emitter::wide()); `format` must outlive it.
