@@ -7,6 +7,7 @@ ExpertKernel::ExpertKernel(const Params &params, const Target &target) : PanelKe
   n = needInt(params, "n");
   m = needInt(params, "m", 1, maxTokensPerReplay);
   dynamic = flag(params, "dynamic");
+  readPrefetch(params);
   dense = flag(params, "dense");
   experts = dense ? 1 : needInt(params, "experts", 1, maxExperts);
   topK = dense ? 1 : needInt(params, "top_k", 1, experts);

@@ -23,7 +23,13 @@ MatrixWeights MatrixKernel::makeWeights(const KtTypeInfo &format, int64_t k) {
     weights.decoder = makeDecoder(*this, format);
   if (weights.takesQ8k)
     weights.header = makeBlockHeader(*this, format);
+  if (!weights.takesF32 && wide())
+    weights.lanes = makeLaneDecoder(*this, format);
   return weights;
+}
+
+void MatrixKernel::readPrefetch(const Params &params) {
+  prefetchDistance = optionalInt(params, "prefetch", 0, 0, maxPrefetch);
 }
 
 std::vector<int> MatrixKernel::tileSizes(int64_t m, bool exact) const {
@@ -101,11 +107,9 @@ void MatrixKernel::storeRows(const Xbyak::RegExp &dst, const Xmm &src, int rows,
 }
 
 void MatrixKernel::emitProducts(const MatrixWeights &weights, int tokens, int rows, size_t results) {
-  if (weights.takesQ8k) {
+  if (weights.takesQ8k || (wide() && !weights.takesF32)) {
     const Tile tile{weights, tokens, rows};
-    emitBlocks(tile);
-    for (int t = 0; t < tokens; ++t)
-      emitBlockReduction(tile, t, results);
+    wide() ? emitLanes(tile, results) : emitBlocks(tile, results);
     return;
   }
   const Tile tile{weights, tokens, rowsPerPass(weights, tokens, rows)};

@@ -14,6 +14,7 @@
 #include "templates/x64/emitter.h"
 #include "templates/x64/quant/block_header.h"
 #include "templates/x64/quant/decoder.h"
+#include "templates/x64/quant/lane_decoder.h"
 
 #include <functional>
 #include <memory>
@@ -33,6 +34,7 @@ struct MatrixWeights {
   bool takesF32 = false, takesQ8k = false; // neither: q8 rows
   std::unique_ptr<BlockDecoder> decoder;   // null for float formats
   std::unique_ptr<BlockHeader> header;     // K-quants only
+  std::unique_ptr<LaneDecoder> lanes;      // quantised formats, wide only
 };
 
 class MatrixKernel : public Emitter {
@@ -50,12 +52,15 @@ protected:
   static constexpr size_t secondResults = resultSlots + maxTile * 16; // the same for a second matrix
   static constexpr size_t slotNumbers =
       secondResults + maxTile * 16; // int64[token]: slot of each token of the tile
-  // K-quants: int16 (or float32) scales, d and dm of each token and row times dx, sums and minima.
+  // Narrow K-quants: int16 scales of a block, d and dm of each token times dx, sums [token][row] of 8 lanes.
   static constexpr size_t blockScales = scaleSlots;
-  static constexpr size_t blockFactors = scaleSlots + 128;
+  static constexpr size_t blockFactors = scaleSlots + 64;
   static constexpr size_t blockSums = slotNumbers + maxTile * 8;
-  static constexpr size_t blockMinimaSums = blockSums + maxTile * rowsPerUnit * 64;
-  static constexpr size_t ownSlots = blockMinimaSums + maxTile * 64;
+  // Wide: sums of a token; 32-blocks: its offsets and factors, [row][block].
+  static constexpr size_t laneSums = blockSums;
+  static constexpr size_t laneOffsets = laneSums + maxTile * 64;
+  static constexpr size_t laneFactors = laneOffsets + maxTile * 128;
+  static constexpr size_t ownSlots = laneFactors + maxTile * 128;
 
   // ---- Registers
   // -------------------------------------------------------------------------------------------------- rax and
@@ -64,6 +69,9 @@ protected:
   const Reg64 scaleIndex = rdx;                     // K-quants
   Reg64 token(int t) const { return Reg64(8 + t); } // activations of token t of the tile
 
+  // Reads `prefetch`: how many bytes ahead of their own place the tile loops prefetch weights; 0 for not at
+  // all.
+  void readPrefetch(const Params &params);
   // Checks `k` against the format and prepares a decoder.
   MatrixWeights makeWeights(const KtTypeInfo &format, int64_t k);
   // Token counts of the tiles for at most `m` tokens, largest first. `exact`: only those a count of m needs.
@@ -94,6 +102,8 @@ private:
     int tokens, rows;
   };
 
+  int64_t prefetchDistance = 0;
+
   int rowsPerPass(const MatrixWeights &weights, int tokens, int rows) const;
   Vec accumulator(const Tile &tile, int row, int t) const;
   Xbyak::RegExp quants(int t) const { return token(t) + spanIndex * 8; }
@@ -108,30 +118,42 @@ private:
   void emitGroup(const Tile &tile, int row, int group);
   Vec emitDot(int t, int group, const DecodeRegisters &regs, const BlockDecoder &decoder);
 
-  // The loop of the K-quants (block_loop.cpp).
-  DecodeRegisters blockRegisters(int group) const;
-  BlockHeader::Registers headerRegisters() const;
-  Xbyak::RegExp blockSum(int t, int row) const;
-  Xbyak::RegExp blockMinima(int t) const;
-  Xbyak::RegExp blockFactor(int t, int row, int half) const;
-  // dx of token t's block, and its sums of 16.
+  // dx of token t's block of q8k, and its sums of 16.
   Xbyak::RegExp blockScale(const Tile &tile, int t) const {
     return token(t) + scaleIndex + ktQ8kScaleOffset(tile.weights.k);
   }
   Xbyak::RegExp blockSixteenths(const Tile &tile, int t) const {
     return token(t) + spanIndex + ktQ8kSumOffset(tile.weights.k);
   }
-  void emitBlocks(const Tile &tile);
-  void emitWideBlock(const Tile &tile);
-  void emitWideMinima(const Tile &tile, int t, const BlockHeader::Registers &regs, const Ymm &factors);
-  void emitFloatScales(int rows);
-  void emitWideRow(const Tile &tile, int row);
-  void emitNarrowBlock(const Tile &tile);
-  void emitNarrowHeader(const Tile &tile, int row);
-  void narrowPairs(const Vec &acc, const Vec &a, const Vec &b);
-  void emitNarrowRow(const Tile &tile, int row);
+  // Prefetches the place `prefetchDistance` behind the next `bytes` of each row; nothing without a distance.
+  void emitPrefetch(const LaneRows &rows, int64_t bytes);
   void emitTransposedSums(int first);
-  void emitBlockReduction(const Tile &tile, int t, size_t results);
+
+  // The narrow loop of the K-quants (block_loop.cpp).
+  DecodeRegisters blockRegisters() const;
+  BlockHeader::Registers headerRegisters() const;
+  Xbyak::RegExp blockSum(int t, int row) const;
+  Xbyak::RegExp blockFactor(int t, int half) const;
+  void emitBlocks(const Tile &tile, size_t results);
+  void emitBlockHeader(const Tile &tile, int row);
+  void addPairs(const Vec &acc, const Vec &a, const Vec &b);
+  void emitBlockRow(const Tile &tile, int row);
+  void emitBlockResults(const Tile &tile, int t, size_t results);
+
+  // The wide loops (lane_loop.cpp).
+  Xbyak::RegExp laneSum(int t) const { return frame(laneSums + size_t(t) * 64); }
+  Xbyak::RegExp laneOffset(int t) const { return frame(laneOffsets + size_t(t) * 128); }
+  Xbyak::RegExp laneFactor(int t) const { return frame(laneFactors + size_t(t) * 128); }
+  void emitLanes(const Tile &tile, size_t results);
+  void emitLaneDot(int t, int sub, int half, const Vec &weights, bool first);
+  void emitLaneBlock(const Tile &tile);
+  void emitLaneHeader(const Tile &tile);
+  void emitLaneSub(const Tile &tile, int sub, int at, bool first);
+  void emitLaneBlockSum(const Tile &tile, int t);
+  void emitLaneSpan(const Tile &tile, int blocks);
+  void emitLaneFactors(const Tile &tile, int t, int blocks);
+  void emitLaneProduct(const Tile &tile, int t, int sub, int at);
+  void emitLaneResults(const Tile &tile, int t, size_t results);
 
   void emitFloats(const Tile &tile);
   void emitFloatStep(const Tile &tile, int count);

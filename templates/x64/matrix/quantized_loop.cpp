@@ -67,6 +67,8 @@ void MatrixKernel::emitSpans(const Tile &tile) {
 void MatrixKernel::emitSpan(const Tile &tile, int blocks) {
   const DecodeRegisters regs = decodeRegisters();
   BlockDecoder &decoder = *tile.weights.decoder;
+  emitPrefetch({weightRow, tile.rows, tile.weights.rowBytes},
+               int64_t(blocks) * tile.weights.format->blockBytes);
   const int groups = wide() ? (blocks + 1) / 2 : blocks;
   for (int row = 0; row < tile.rows; ++row) {
     const Xbyak::RegExp start = weightRow + size_t(row) * tile.weights.rowBytes;

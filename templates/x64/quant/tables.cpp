@@ -3,6 +3,7 @@
 // The table holds value + offset, so that bytes are unsigned; without VNNI the IQ4 tables stay signed, because
 // sums of two products with bytes above 127 would saturate.
 #include "templates/x64/quant/decoder.h"
+#include "templates/x64/quant/lane_decoder.h"
 
 namespace ktc::x64 {
 
@@ -13,24 +14,31 @@ using Vec = Emitter::Vec;
 constexpr int8_t iq4Values[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 constexpr int8_t fp4Values[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
+} // namespace
+
+Xbyak::Address nibbleTable(Emitter &e, const KtTypeInfo &format, int bias) {
+  const int8_t *source = format.id == KT_TYPE_MXFP4 ? fp4Values : iq4Values;
+  std::array<uint8_t, 64> values;
+  for (size_t i = 0; i < 64; ++i)
+    values[i] = static_cast<uint8_t>(source[i % 16] + bias);
+  return e.constant(values);
+}
+
+namespace {
+
 class TableDecoder : public BlockDecoder {
 public:
   TableDecoder(Emitter &emitter, const KtTypeInfo &format) : BlockDecoder(emitter, format) {
     isFp4 = format.id == KT_TYPE_MXFP4;
     // IQ4_XS is a K-quant, whose narrow loop sums pairs in 16 bits.
     isSigned = !isFp4 && (!e.hasVnni() || (!e.wide() && format.id == KT_TYPE_IQ4_XS));
-    eightBits = !isFp4 && !isSigned;
     bias = isSigned ? 0 : isFp4 ? 12 : 128;
     if (!isSigned)
       setMultiple(static_cast<float>(-bias));
   }
 
   void emitConstants(const DecodeRegisters &regs) override {
-    const int8_t *source = isFp4 ? fp4Values : iq4Values;
-    std::array<uint8_t, 64> values;
-    for (int i = 0; i < 64; ++i)
-      values[i] = static_cast<uint8_t>(source[i % 16] + bias);
-    e.vmovups(regs.fixed, e.constant(values));
+    e.vmovups(regs.fixed, nibbleTable(e, format, bias));
     emitHalfMasks(e);
   }
 

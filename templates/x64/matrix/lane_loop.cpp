@@ -1,0 +1,269 @@
+// The matrix loops of wide code for quantised formats: four rows side by side, one to a 128-bit lane.
+//
+// quant/lane_decoder.h says how weights lie; 16 activations are broadcast to all lanes. Per token:
+//   K-quants    per block of 256: I += vpdpwssd(vpdpbusd of 32 weights, scale); sum += (float(I) * d - float(m
+//   . s16)
+//               * dm) * dx.  A lane of vpdpbusd has at most eight products of a scale, 31 * 128 * 8 < 2^15, so
+//               its low half multiplied with {scale, 0} is exact.
+//   32-blocks   per block: sum += float(I) * (S * d), per span: offsets += M * s
+// A lane never depends on the others: absent rows repeat the last one and are dropped at the end.
+#include "templates/x64/matrix/matrix_kernel.h"
+
+#include <algorithm>
+
+namespace ktc::x64 {
+
+namespace {
+
+// Vector registers by role; 0-11 are the decoder's.
+constexpr int minimaAt = 12, scalesAt = 14;                // K-quants: header of the block
+constexpr int factorAt = 16, minimaFactorAt = 17;          // K-quants: d and dm
+constexpr int scaleAt = 12, offsetAt = 14, productAt = 16; // 32-blocks: S, M, S * d of the only token
+constexpr int subScaleAt = 18, quantAt = 20, dotAt = 22, sumAt = 24;
+
+// {start, start, start, start, start + step x4, start + 2 * step x4, ...}
+Xbyak::Address fours(Emitter &e, uint32_t start, uint32_t step) {
+  std::array<uint32_t, 16> lanes;
+  for (uint32_t lane = 0; lane < 16; ++lane)
+    lanes[lane] = start + lane / 4 * step;
+  return e.table(lanes);
+}
+
+// vpshufb index for word `word` of each 128-bit lane as {word, 0} in all dwords, or {0, word}.
+Xbyak::Address wordIndex(Emitter &e, int word, bool high) {
+  std::array<uint8_t, 64> bytes;
+  for (int i = 0; i < 64; ++i)
+    bytes[static_cast<size_t>(i)] = (i % 4 / 2 == 1) == high ? static_cast<uint8_t>(2 * word + i % 2) : 0x80;
+  return e.constant(bytes);
+}
+
+} // namespace
+
+void MatrixKernel::emitPrefetch(const LaneRows &rows, int64_t bytes) {
+  if (prefetchDistance == 0)
+    return;
+  for (int row = 0; row < rows.rows; ++row)
+    for (int64_t line = 0; line < bytes; line += 64)
+      prefetcht0(ptr[rows.at(row, static_cast<size_t>(prefetchDistance + line))]);
+}
+
+void MatrixKernel::emitLanes(const Tile &tile, size_t results) {
+  const MatrixWeights &weights = tile.weights;
+  for (int t = 0; t < tile.tokens; ++t) {
+    zero(vec(sumAt + t));
+    if (weights.takesQ8k)
+      vmovups(ptr[laneSum(t)], vec(sumAt + t));
+    else
+      for (size_t pair : {0, 64})
+        vmovups(ptr[laneOffset(t) + pair], vec(sumAt + t));
+  }
+  weights.lanes->emitConstants();
+  xor_(spanIndex.cvt32(), spanIndex.cvt32());
+  xor_(scaleIndex.cvt32(), scaleIndex.cvt32());
+  const int64_t spans = weights.k / (spanBlocks * 32);
+  const int tail = static_cast<int>(weights.k % (spanBlocks * 32) / 32);
+  const int64_t spanBytes = weights.decoder->spanBytes();
+  if (spans > 0) {
+    Label loop;
+    align(32);
+    L(loop);
+    weights.takesQ8k ? emitLaneBlock(tile) : emitLaneSpan(tile, spanBlocks);
+    add(weightRow, static_cast<uint32_t>(spanBytes));
+    add(spanIndex, 32);
+    add(scaleIndex, 4);
+    cmp(scaleIndex, static_cast<uint32_t>(4 * spans));
+    jb(loop);
+  }
+  if (tail > 0)
+    emitLaneSpan(tile, tail);
+  for (int t = 0; t < tile.tokens; ++t)
+    emitLaneResults(tile, t, results);
+}
+
+// dot = u . q of half `half` (16 weights) of sub `sub`, added to dot unless it is the first.
+void MatrixKernel::emitLaneDot(int t, int sub, int half, const Vec &weights, bool first) {
+  const Vec dot = vec(dotAt), q = vec(quantAt + half);
+  vbroadcasti32x4(q, ptr[quants(t) + (size_t(sub) * 32 + size_t(half) * 16)]);
+  if (first)
+    zero(dot);
+  dotBytes(dot, weights, q);
+}
+
+// ---- K-quants
+// --------------------------------------------------------------------------------------------------------
+
+void MatrixKernel::emitLaneBlock(const Tile &tile) {
+  const MatrixWeights &weights = tile.weights;
+  const LaneRows rows = {weightRow, tile.rows, weights.rowBytes};
+  emitPrefetch(rows, weights.format->blockBytes);
+  emitLaneHeader(tile);
+  for (int step = 0; step < 4; ++step) {
+    weights.lanes->emitStep(rows, step, spanBlocks);
+    for (int which : {0, 1})
+      emitLaneSub(tile, weights.lanes->sub(step, which), 2 * which, step == 0 && which == 0);
+  }
+  for (int t = 0; t < tile.tokens; ++t)
+    emitLaneBlockSum(tile, t);
+}
+
+// Scales and minima in registers, d and dm of each row in its lane.
+void MatrixKernel::emitLaneHeader(const Tile &tile) {
+  const MatrixWeights &weights = tile.weights;
+  const BlockHeader &header = *weights.header;
+  auto v = [](int index) { return Xmm(Zmm(index)); };
+  weights.header->emit({{v(scalesAt), v(scalesAt + 1)}, {v(minimaAt), v(minimaAt + 1)}, {v(4), v(5)}},
+                       weightRow, tile.rows, weights.rowBytes);
+  const Xmm pairs(4);
+  vmovd(pairs, dword[weightRow + header.factors()]);
+  for (int row = 1; row < tile.rows; ++row)
+    vpinsrd(pairs, pairs,
+            dword[weightRow + (size_t(row) * static_cast<size_t>(weights.rowBytes) + header.factors())],
+            static_cast<uint8_t>(row));
+  vcvtph2ps(Ymm(5), pairs);
+  const Vec d = vec(factorAt), dm = vec(minimaFactorAt);
+  vmovups(d, fours(*this, static_cast<uint32_t>(header.scaleHalf()), 2));
+  vmovups(dm, fours(*this, static_cast<uint32_t>(header.minimumHalf()), 2));
+  vpermps(d, d, vec(5));
+  vpermps(dm, dm, vec(5));
+  if (weights.lanes->wideBytes()) // scales are used times 2^16
+    vmulps(d, d, splat(1.0f / 65536));
+  if (header.multiple() != 1)
+    vmulps(dm, dm, splat(header.multiple()));
+}
+
+// The sums of all tokens gain those of one sub, whose u are in registers `at` and `at` + 1.
+void MatrixKernel::emitLaneSub(const Tile &tile, int sub, int at, bool first) {
+  const bool perSixteen = tile.weights.header->scalePerSixteen(), isFloat = tile.weights.lanes->wideBytes();
+  for (int half = 0; half < (perSixteen ? 2 : 1); ++half) {
+    const int number = perSixteen ? 2 * sub + half : sub;
+    const Vec scale = vec(subScaleAt + half);
+    vpshufb(scale, vec(scalesAt + number / 8), wordIndex(*this, number % 8, isFloat));
+    if (isFloat)
+      vcvtdq2ps(scale, scale);
+  }
+  const Vec dot = vec(dotAt);
+  for (int t = 0; t < tile.tokens; ++t) {
+    const Vec sum = vec(sumAt + t);
+    emitLaneDot(t, sub, 0, vec(at), true);
+    if (perSixteen) {
+      first ? vpmaddwd(sum, dot, vec(subScaleAt)) : vpdpwssd(sum, dot, vec(subScaleAt));
+      emitLaneDot(t, sub, 1, vec(at + 1), true);
+      vpdpwssd(sum, dot, vec(subScaleAt + 1));
+      continue;
+    }
+    emitLaneDot(t, sub, 1, vec(at + 1), false);
+    if (isFloat) {
+      vcvtdq2ps(dot, dot);
+      first ? vmulps(sum, dot, vec(subScaleAt)) : vfmadd231ps(sum, dot, vec(subScaleAt));
+    } else {
+      first ? vpmaddwd(sum, dot, vec(subScaleAt)) : vpdpwssd(sum, dot, vec(subScaleAt));
+    }
+  }
+}
+
+void MatrixKernel::emitLaneBlockSum(const Tile &tile, int t) {
+  const Vec sum = vec(sumAt + t), minima = vec(dotAt), other = vec(quantAt);
+  const Xbyak::RegExp sums = blockSixteenths(tile, t);
+  vbroadcasti32x4(minima, ptr[sums]);
+  vbroadcasti32x4(other, ptr[sums + 16]);
+  vpmaddwd(minima, minima, vec(minimaAt));
+  vpdpwssd(minima, other, vec(minimaAt + 1));
+  vcvtdq2ps(minima, minima);
+  if (!tile.weights.lanes->wideBytes())
+    vcvtdq2ps(sum, sum);
+  vmulps(sum, sum, vec(factorAt));
+  vfnmadd231ps(sum, minima, vec(minimaFactorAt));
+  vbroadcastss(other, dword[blockScale(tile, t)]);
+  vfmadd213ps(sum, other, ptr[laneSum(t)]);
+  vmovups(ptr[laneSum(t)], sum);
+}
+
+// ---- 32-blocks
+// -------------------------------------------------------------------------------------------------------
+
+void MatrixKernel::emitLaneSpan(const Tile &tile, int blocks) {
+  const MatrixWeights &weights = tile.weights;
+  LaneDecoder &decoder = *weights.lanes;
+  const LaneRows rows = {weightRow, tile.rows, weights.rowBytes};
+  emitPrefetch(rows, int64_t(blocks) * weights.format->blockBytes);
+  const Vec scales[] = {vec(scaleAt), vec(scaleAt + 1)}, offsets[] = {vec(offsetAt), vec(offsetAt + 1)};
+  decoder.emitScales(rows, blocks, scales, offsets);
+  for (int t = 0; t < tile.tokens; ++t)
+    emitLaneFactors(tile, t, blocks);
+  for (int step = 0; 2 * step < blocks; ++step) {
+    decoder.emitStep(rows, step, blocks);
+    for (int which = 0; which < 2 && 2 * step + which < blocks; ++which)
+      for (int t = 0; t < tile.tokens; ++t)
+        emitLaneProduct(tile, t, 2 * step + which, 2 * which);
+  }
+}
+
+// sum += float(u . q) * (S * d) of one block.
+void MatrixKernel::emitLaneProduct(const Tile &tile, int t, int sub, int at) {
+  const Vec dot = vec(dotAt), factor = vec(subScaleAt), low = vec(subScaleAt + 1);
+  emitLaneDot(t, sub, 0, vec(at), true);
+  emitLaneDot(t, sub, 1, vec(at + 1), false);
+  vcvtdq2ps(dot, dot);
+  vmovups(factor, fours(*this, static_cast<uint32_t>(sub), 8)); // S * d of rows 0-3 in lanes sub + 8 * row
+  if (tile.tokens == 1) {
+    vpermi2ps(factor, vec(productAt), vec(productAt + 1));
+  } else {
+    vmovups(low, ptr[laneFactor(t)]);
+    vpermi2ps(factor, low, ptr[laneFactor(t) + 64]);
+  }
+  vfmadd231ps(vec(sumAt + t), dot, factor);
+}
+
+// S * d of token t to the frame (or, of the only one, to registers), and offsets += M * s.
+void MatrixKernel::emitLaneFactors(const Tile &tile, int t, int blocks) {
+  const LaneDecoder &decoder = *tile.weights.lanes;
+  const Vec d = vec(quantAt), s = vec(dotAt), index = vec(dotAt + 1), sum = vec(subScaleAt);
+  if (blocks == spanBlocks) {
+    vbroadcastf32x8(Zmm(d.getIdx()), ptr[scales(tile, t)]);
+  } else {
+    loadPartial(d, scales(tile, t), blocks);
+    vshuff32x4(d, d, d, 0b01000100);
+  }
+  for (int pair : {0, 1}) {
+    const Vec product = vec(tile.tokens == 1 ? productAt + pair : subScaleAt);
+    vmulps(product, d, vec(scaleAt + pair));
+    if (tile.tokens > 1)
+      vmovups(ptr[laneFactor(t) + size_t(pair) * 64], product);
+  }
+  loadPartial(s, sums(tile, t), 2 * blocks);
+  vpermilps(index, s, 0b10110001);
+  vaddps(s, s, index);
+  vmovups(index, table(std::array<uint32_t, 16>{0, 2, 4, 6, 8, 10, 12, 14, 0, 2, 4, 6, 8, 10, 12, 14}));
+  vpermps(s, index, s);
+  for (int pair : {0, 1}) {
+    const Xbyak::RegExp at = laneOffset(t) + size_t(pair) * 64;
+    vmovups(sum, ptr[at]);
+    vfmadd231ps(sum, s, vec((decoder.hasOffset() ? offsetAt : scaleAt) + pair));
+    vmovups(ptr[at], sum);
+  }
+}
+
+// ---- Results
+// ---------------------------------------------------------------------------------------------------------
+
+// float[4 rows] of token t at frame slot `results`.
+void MatrixKernel::emitLaneResults(const Tile &tile, int t, size_t results) {
+  if (!tile.weights.takesQ8k)
+    vmovups(ptr[laneSum(t)], vec(sumAt + t));
+  for (int row = 0; row < 4; ++row)
+    vmovups(Xmm(row), ptr[laneSum(t) + size_t(row) * 16]);
+  emitTransposedSums(0);
+  if (!tile.weights.takesQ8k) {
+    const LaneDecoder &decoder = *tile.weights.lanes;
+    for (int row = 0; row < 4; ++row) {
+      vmovups(Xmm(4 + row), ptr[laneOffset(t) + size_t(row) * 32]);
+      vaddps(Xmm(4 + row), Xmm(4 + row), ptr[laneOffset(t) + (size_t(row) * 32 + 16)]);
+    }
+    emitTransposedSums(4);
+    vmovups(xmm5, splat(decoder.hasOffset() ? 1.0f : decoder.multiple()));
+    vfmadd231ps(xmm0, xmm4, xmm5);
+  }
+  vmovups(ptr[frame(results + size_t(t) * 16)], xmm0);
+}
+
+} // namespace ktc::x64
