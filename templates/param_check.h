@@ -25,7 +25,6 @@ constexpr int64_t maxDimension = int64_t(1) << 30;
 // offsets within four rows, and strides, in 32-bit immediates.
 constexpr int64_t maxRowElements = int64_t(1) << 22;
 constexpr int64_t maxTokensPerReplay = int64_t(1) << 20;
-constexpr int64_t maxPrefetch = int64_t(1) << 28; // bytes
 constexpr int64_t maxExperts = int64_t(1) << 16, maxBatch = int64_t(1) << 16;
 
 // Returns integer params[name], which must be present and lie in [low, high].

@@ -33,6 +33,7 @@ void addSchedulePasses(OpPassManager &passes, const ScheduleOptions &options) {
   lowering.headRows = options.headRows;
   lowering.context = options.context;
   lowering.kvType = options.kvType;
+  lowering.prefetch = options.prefetch;
   passes.addPass(createSchedLowerEntries(lowering));
   // Fusions first: they remove commands and buffers that barriers and memory would otherwise be planned for.
   passes.addPass(createSchedFuseNormQuantize());

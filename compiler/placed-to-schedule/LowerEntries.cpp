@@ -88,6 +88,7 @@ LogicalResult LowerEntries::prepare() {
   headRows = std::min(headRows, chunk); // the head reads rows of the hidden states that a chunk leaves
   settings.context = context;
   settings.kvType = kvType;
+  settings.prefetch = prefetch;
   width = cast<RankedTensorType>(body.getResultTypes()[0]).getDimSize(1);
   vocab = cast<RankedTensorType>(head.getResultTypes()[0]).getDimSize(1);
   return success();

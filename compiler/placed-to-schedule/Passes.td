@@ -17,6 +17,7 @@ def SchedLowerEntries : Pass<"sched-lower-entries", "::mlir::ModuleOp"> {
     Option<"headRows", "head-rows", "int64_t", "16", "Largest number of rows of the head entry">,
     Option<"context", "context", "int64_t", "4096", "Positions of the KV cache">,
     Option<"kvType", "kv-type", "std::string", "\"bf16\"", "Element type of the KV cache: bf16, f16, f32 or q8_0">,
+    Option<"prefetch", "prefetch", "bool", "true", "Let matrix kernels prefetch the weights that a thread reads next">,
   ];
   let dependentDialects = ["::ktc::sched::SchedDialect"];
 }

@@ -61,7 +61,7 @@ static KernelFn bindGateUp(const Params &params) {
   needWholeBlocks(*gate, k);
   needWholeBlocks(*up, k);
   needInt(params, "m", 1, maxTokensPerReplay);
-  optionalInt(params, "prefetch", 0, 0, maxPrefetch);
+  flag(params, "prefetch");
   const bool dense = flag(params, "dense");
   const int64_t experts = dense ? 1 : needInt(params, "experts", 1, maxExperts),
                 topK = dense ? 1 : needInt(params, "top_k", 1, experts);
@@ -100,7 +100,7 @@ static KernelFn bindDown(const Params &params) {
   const int64_t n = needInt(params, "n"), k = needInt(params, "k", 1, maxRowElements);
   needWholeBlocks(*format, k);
   needInt(params, "m", 1, maxTokensPerReplay);
-  optionalInt(params, "prefetch", 0, 0, maxPrefetch);
+  flag(params, "prefetch");
   const bool dense = flag(params, "dense"), accumulate = flag(params, "accumulate"),
              bias = flag(params, "bias");
   const int64_t experts = dense ? 1 : needInt(params, "experts", 1, maxExperts),

@@ -12,7 +12,7 @@ static KernelFn bindLinear(const Params &params) {
   const int64_t n = needInt(params, "n"), k = needInt(params, "k", 1, maxRowElements);
   needWholeBlocks(format, k);
   needInt(params, "m", 1, maxTokensPerReplay);
-  optionalInt(params, "prefetch", 0, 0, maxPrefetch);
+  flag(params, "prefetch");
   const int64_t batch = optionalInt(params, "batch", 1, 1, maxBatch),
                 batchRows = optionalInt(params, "w_batch_rows", n);
   const int64_t xStride = optionalInt(params, "x_stride", batch * k);

@@ -101,6 +101,17 @@ void LinearKernel::emitUnitAddresses() {
   imul(address, address, immediate(weights.rowBytes, "a weight row"));
   add(address, ptr[frame(W)]);
   mov(ptr[frame(WUnit)], address);
+  if (prefetches()) {
+    // The unit after this one; the last one of this call prefetches what it has.
+    const Reg64 ahead = address, none = rcx;
+    mov(ahead.cvt32(), dword[frame(Unit)]);
+    inc(ahead.cvt32());
+    cmp(ahead.cvt32(), dword[frame(UnitEnd)]);
+    mov(ahead.cvt32(), static_cast<uint32_t>(immediate(rowsPerUnit * weights.rowBytes, "a unit")));
+    mov(none.cvt32(), 0);
+    cmovae(ahead, none);
+    mov(ptr[frame(aheadBytes)], ahead);
+  }
 
   mov(rcx, rowGroup);
   shl(rcx, 4); // bytes of four floats

@@ -38,6 +38,7 @@ void addCommon(KernelCase &test, const Shape &shape) {
   test.params["dynamic"] = int64_t(1);
   test.params["dense"] = int64_t(shape.dense);
   test.params["bias"] = int64_t(shape.bias);
+  test.params["prefetch"] = shape.tokens % 2; // has no effect that a test could see, and must do no harm
   if (!shape.dense) {
     test.params["experts"] = experts;
     test.params["top_k"] = topK;

@@ -35,7 +35,8 @@ KernelCase linearCase(const std::string &name, int64_t n, int64_t k, int64_t tok
   const KtTypeInfo &format = formatInfo(name);
   KernelCase result;
   result.family = "linear";
-  result.params = {{"format", name}, {"n", n}, {"k", k}, {"m", tokens}, {"dynamic", int64_t(1)}};
+  result.params = {{"format", name},        {"n", n}, {"k", k}, {"m", tokens}, {"dynamic", int64_t(1)},
+                   {"prefetch", tokens % 2}}; // has no effect that a test could see, and must do no harm
   result.operands = {activationRows(format, tokens, k, 1), weightRows(format, n, k, 2, hostile),
                      toBytes(std::vector<float>(tokens * n, -7.0f))};
   result.outputs = {2};

@@ -163,7 +163,8 @@ void emitMatMul(const MatMul &mm, EntryBuilder &entry, StringRef path) {
                                {"batch", entry.integer(mm.batch)},
                                {"y_stride", entry.integer(mm.yStride)},
                                {"y_batch_stride", entry.integer(mm.yBatchStride)},
-                               {"bias", entry.integer(mm.bias ? 1 : 0)}};
+                               {"bias", entry.integer(mm.bias ? 1 : 0)},
+                               {"prefetch", entry.integer(entry.getSettings().prefetch)}};
   if (rowKind(mm.element) == RowKind::F32) {
     params.push_back({"x_stride", entry.integer(mm.xStride)});
     params.push_back({"x_batch_stride", entry.integer(mm.xBatchStride)});

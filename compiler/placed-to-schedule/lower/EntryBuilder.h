@@ -22,6 +22,7 @@ struct EntryShape {
 
 // What the schedule's persistent memory looks like, shared by all entries.
 struct Settings {
+  bool prefetch = true; // matrix kernels prefetch the weights that a thread reads next
   int64_t context = 4096;
   std::string kvType = "bf16";
   // Bytes of `elements` elements of the cache, and how many elements must lie together.

@@ -93,7 +93,8 @@ static Value emitGateUp(const FeedForward &ff, Value none, EntryBuilder &entry) 
                                {"act", entry.text(ff.act)},
                                {"x_stride", entry.integer(ff.width)},
                                {"gate_expert_rows", entry.integer(ff.gateExpertRows)},
-                               {"up_expert_rows", entry.integer(ff.upExpertRows)}};
+                               {"up_expert_rows", entry.integer(ff.upExpertRows)},
+                               {"prefetch", entry.integer(entry.getSettings().prefetch)}};
   SmallVector<Value> operands = {f32, q8, ff.gate, ff.up, h, lists, q8k};
   int64_t bytes = rowsBytes(ff.gateType, ff.ffn) + rowsBytes(ff.upType, ff.ffn);
   if (ff.gateBias) {
@@ -123,7 +124,8 @@ static Value emitDown(const FeedForward &ff, Value h, Value none, EntryBuilder &
                                {"top_k", entry.integer(ff.topK)},
                                {"dense", entry.integer(dense)},
                                {"accumulate", entry.integer(0)},
-                               {"y_stride", entry.integer(ff.width)}};
+                               {"y_stride", entry.integer(ff.width)},
+                               {"prefetch", entry.integer(entry.getSettings().prefetch)}};
   SmallVector<Value> operands = {downF32 ? h : none,       quantized, ff.down, y, dense ? none : ff.lists,
                                  dense ? none : ff.weights};
   int64_t bytes = rowsBytes(ff.downType, ff.width);

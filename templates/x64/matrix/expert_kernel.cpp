@@ -116,6 +116,10 @@ void ExpertKernel::emitUnits(const std::function<void(int, int)> &tile) {
   mov(rax, qword[frame(Unit)]);
   cmp(eax, dword[frame(UnitEnd)]);
   jae(done);
+  if (prefetches()) {
+    emitNextUnit();
+    mov(eax, dword[frame(Unit)]);
+  }
   if (lastRows < rowsPerUnit) {
     cmp(eax, static_cast<uint32_t>(units - 1));
     je(partial);
@@ -130,6 +134,35 @@ void ExpertKernel::emitUnits(const std::function<void(int, int)> &tile) {
     jmp(next);
   }
   L(done);
+}
+
+// The next unit of this thread: of the same expert, else the first one of the next active expert, else the
+// same.
+void ExpertKernel::emitNextUnit() {
+  const Reg64 ahead = rax, lists = rdx;
+  Label known;
+  mov(qword[frame(AheadExperts)], 0);
+  mov(eax, dword[frame(Unit)]);
+  inc(eax);
+  cmp(eax, dword[frame(UnitEnd)]);
+  mov(eax, rowsPerUnit);
+  jb(known);
+  mov(eax, 0);
+  if (!dense) {
+    mov(lists, ptr[frame(Lists)]);
+    mov(rcx, qword[frame(Active)]);
+    inc(rcx);
+    cmp(ecx, dword[lists]);
+    jge(known);
+    mov(ecx, dword[lists + rcx * 4 + 4 * ktExpertListIds()]);
+    sub(rcx, qword[frame(Expert)]);
+    mov(ptr[frame(AheadExperts)], rcx);
+    mov(eax, dword[frame(UnitBegin)]);
+    sub(rax, qword[frame(Unit)]);
+    imul(rax, rax, rowsPerUnit);
+  }
+  L(known);
+  mov(ptr[frame(AheadRows)], ahead);
 }
 
 void ExpertKernel::emitSlotTiles(int rows, const std::function<void(int, int)> &tile) {
@@ -149,6 +182,12 @@ void ExpertKernel::emitSlotTiles(int rows, const std::function<void(int, int)> &
 
 void ExpertKernel::emitWeightAddress(const Reg64 &dst, size_t base, const MatrixWeights &weights,
                                      int64_t expertRows) {
+  if (prefetches()) {
+    imul(rax, ptr[frame(AheadExperts)], immediate(expertRows, "rows of an expert"));
+    add(rax, ptr[frame(AheadRows)]);
+    imul(rax, rax, immediate(weights.rowBytes, "a weight row"));
+    mov(ptr[frame(aheadBytes)], rax);
+  }
   imul(dst, ptr[frame(Expert)], immediate(expertRows, "rows of an expert"));
   mov(rax, qword[frame(Unit)]);
   lea(dst, ptr[dst + rax * rowsPerUnit]);

@@ -22,7 +22,9 @@ protected:
     Expert = Active + 8,   // its id
     SlotList = Expert + 8, // address of its slots, and how many they are
     SlotCount = SlotList + 8,
-    ExpertSlots = SlotCount + 8 // first slot of the families
+    AheadRows = SlotCount + 8, // from this unit to the next one: rows, and experts besides
+    AheadExperts = AheadRows + 8,
+    ExpertSlots = AheadExperts + 8 // first slot of the families
   };
 
   // Loads token count, units and (with lists) operand `listsOperand` into the frame. `args` must be intact.
@@ -38,7 +40,8 @@ protected:
   void emitQuotient(int64_t divisor);
   // The scratch that panels need: 0 without them.
   size_t scratchFor(bool panels, int64_t k, size_t matrices) const;
-  // dst = base operand (frame slot) + (expert id * expertRows + first row of the unit) * bytes of a row.
+  // dst = base operand (frame slot) + (expert id * expertRows + first row of the unit) * bytes of a row. Also
+  // fills aheadBytes.
   void emitWeightAddress(const Reg64 &dst, size_t base, const MatrixWeights &weights, int64_t expertRows);
   // token(t) = base (frame slot) + row of slot t * rowBytes, the row being slot / divisor.
   void emitActivations(size_t base, int tokens, int64_t bytes, int64_t divisor);
@@ -50,6 +53,7 @@ protected:
 
 private:
   void emitExpert(const std::function<void(int, int)> &tile, const PanelPass *panels);
+  void emitNextUnit();
   void emitUnits(const std::function<void(int, int)> &tile);
   void emitSlotTiles(int rows, const std::function<void(int, int)> &tile);
 };

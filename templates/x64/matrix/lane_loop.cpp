@@ -40,11 +40,12 @@ Xbyak::Address wordIndex(Emitter &e, int word, bool high) {
 } // namespace
 
 void MatrixKernel::emitPrefetch(const LaneRows &rows, int64_t bytes) {
-  if (prefetchDistance == 0)
+  if (!prefetchesNext)
     return;
+  mov(rax, ptr[frame(aheadBytes)]);
   for (int row = 0; row < rows.rows; ++row)
     for (int64_t line = 0; line < bytes; line += 64)
-      prefetcht0(ptr[rows.at(row, static_cast<size_t>(prefetchDistance + line))]);
+      prefetcht0(ptr[rows.at(row, static_cast<size_t>(line)) + rax]);
 }
 
 void MatrixKernel::emitLanes(const Tile &tile, size_t results) {

@@ -28,9 +28,7 @@ MatrixWeights MatrixKernel::makeWeights(const KtTypeInfo &format, int64_t k) {
   return weights;
 }
 
-void MatrixKernel::readPrefetch(const Params &params) {
-  prefetchDistance = optionalInt(params, "prefetch", 0, 0, maxPrefetch);
-}
+void MatrixKernel::readPrefetch(const Params &params) { prefetchesNext = flag(params, "prefetch"); }
 
 std::vector<int> MatrixKernel::tileSizes(int64_t m, bool exact) const {
   std::vector<int> sizes;

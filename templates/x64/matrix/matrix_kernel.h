@@ -60,7 +60,9 @@ protected:
   static constexpr size_t laneSums = blockSums;
   static constexpr size_t laneOffsets = laneSums + maxTile * 64;
   static constexpr size_t laneFactors = laneOffsets + maxTile * 128;
-  static constexpr size_t ownSlots = laneFactors + maxTile * 128;
+  // int64: bytes from a row of the current unit to the same row of the unit that this thread multiplies next.
+  static constexpr size_t aheadBytes = laneFactors + maxTile * 128;
+  static constexpr size_t ownSlots = aheadBytes + 8;
 
   // ---- Registers
   // -------------------------------------------------------------------------------------------------- rax and
@@ -69,9 +71,9 @@ protected:
   const Reg64 scaleIndex = rdx;                     // K-quants
   Reg64 token(int t) const { return Reg64(8 + t); } // activations of token t of the tile
 
-  // Reads `prefetch`: how many bytes ahead of their own place the tile loops prefetch weights; 0 for not at
-  // all.
+  // Reads `prefetch`: whether the tile loops prefetch the weights of the next unit (frame slot aheadBytes).
   void readPrefetch(const Params &params);
+  bool prefetches() const { return prefetchesNext; }
   // Checks `k` against the format and prepares a decoder.
   MatrixWeights makeWeights(const KtTypeInfo &format, int64_t k);
   // Token counts of the tiles for at most `m` tokens, largest first. `exact`: only those a count of m needs.
@@ -102,7 +104,7 @@ private:
     int tokens, rows;
   };
 
-  int64_t prefetchDistance = 0;
+  bool prefetchesNext = false;
 
   int rowsPerPass(const MatrixWeights &weights, int tokens, int rows) const;
   Vec accumulator(const Tile &tile, int row, int t) const;
@@ -125,7 +127,8 @@ private:
   Xbyak::RegExp blockSixteenths(const Tile &tile, int t) const {
     return token(t) + spanIndex + ktQ8kSumOffset(tile.weights.k);
   }
-  // Prefetches the place `prefetchDistance` behind the next `bytes` of each row; nothing without a distance.
+  // Prefetches what lies in the next unit where the next `bytes` of each row lie in this one, if asked to.
+  // Clobbers rax.
   void emitPrefetch(const LaneRows &rows, int64_t bytes);
   void emitTransposedSums(int first);
 
