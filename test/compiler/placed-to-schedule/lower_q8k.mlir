@@ -14,7 +14,7 @@ func.func @body(%tokens: tensor<?xi32>, %positions: tensor<?xi32>) -> tensor<?x2
   %x = model.embed %tokens {path = "embed", weight = @embd} : (tensor<?xi32>) -> tensor<?x256xf32>
   %q = model.linear %x {path = "first", weight = @q4k} : (tensor<?x256xf32>) -> tensor<?x256xf32>
   %y = model.ffn %x {path = "mlp", gate = @gate, up = @up, down = @down, act = "silu"} : (tensor<?x256xf32>) -> tensor<?x256xf32>
-  %z = model.add %q, %y {path = "sum"} : (tensor<?x256xf32>, tensor<?x256xf32>) -> tensor<?x256xf32>
+  %z = model.add %q, %y {path = "sum"} : tensor<?x256xf32>
   return %z : tensor<?x256xf32>
 }
 func.func @head(%x: tensor<?x256xf32>) -> tensor<?x64xf32> {
