@@ -20,9 +20,9 @@ struct Form {
 
 std::vector<Form> allForms() {
   std::vector<Form> forms;
-  for (int64_t m : {1, 2, 4, 8, 16})
+  for (int64_t m : {1, 2, 3, 4, 5, 6, 7, 8, 9, 16})
     forms.push_back({m, false, m});
-  for (int64_t m : {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 33})
+  for (int64_t m : {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 33})
     forms.push_back({m, true, m});
   for (int64_t tokens : {5, 7, 8, 19})
     forms.push_back({mostTokens, true, tokens});
@@ -105,6 +105,22 @@ TEST_P(LinearFormats, linearUnitsDoNotInfluenceEachOther) {
     const std::vector<Bytes> whole = runGenerated(test, isa, 1);
     for (uint32_t parts : {2, 3, 7})
       EXPECT_EQ(whole, runGenerated(test, isa, parts)) << parts << " parts";
+  }
+}
+
+// Prefetching changes no result, and addresses behind the weights do no harm.
+TEST_P(LinearFormats, linearPrefetch) {
+  const int64_t k = testLengths(formatInfo(GetParam())).back();
+  for (int64_t tokens : {1, 3}) {
+    KernelCase test = linearCase(GetParam(), 23, k, tokens);
+    for (Isa isa : runnableIsas()) {
+      const std::vector<Bytes> want = runGenerated(test, isa);
+      for (int64_t distance : {1, 4096, 1 << 28}) {
+        KernelCase ahead = test;
+        ahead.params["prefetch"] = distance;
+        EXPECT_EQ(want, runGenerated(ahead, isa)) << isaName(isa) << " distance " << distance;
+      }
+    }
   }
 }
 

@@ -26,6 +26,9 @@ void MatrixKernel::emitFloatStep(const Tile &tile, int count) {
   constexpr int firstWeights = 8;
   const Vec x = vec(12);
   const int bytes = static_cast<int>(tile.weights.format->blockBytes);
+  for (int row = 0; prefetchDistance > 0 && row < tile.rows; ++row)
+    prefetcht0(
+        ptr[weightRow + spanIndex * bytes + (size_t(row) * tile.weights.rowBytes + size_t(prefetchDistance))]);
   for (int row = 0; row < tile.rows; ++row)
     emitFloatWeights(vec(firstWeights + row), tile.weights,
                      weightRow + spanIndex * bytes + size_t(row) * tile.weights.rowBytes, count);

@@ -54,13 +54,12 @@ int64_t MatrixKernel::denseActivationBytes(const MatrixWeights &weights) {
 int MatrixKernel::rowsPerPass(const MatrixWeights &weights, int tokens, int rows) const {
   if (rows < rowsPerUnit)
     return 1;
-  const int sums = (wide() ? 8 : 4) * (weights.takesF32 ? 2 : 1);
+  const int sums = wide() ? 16 : weights.takesF32 ? 8 : 4;
   const int fitting = std::clamp(sums / tokens, 1, rowsPerUnit);
   return fitting == 3 ? 2 : fitting;
 }
 
-// Quantised formats. Wide: sums 16-23, scale products 24-31, everything else below 16. Narrow: sums 0-3.
-// Float formats. Wide: sums 16-31. Narrow: sums 0-7.
+// Quantised formats (narrow only): sums 0-3. Float formats: sums 16-31 when wide, else 0-7.
 MatrixKernel::Vec MatrixKernel::accumulator(const Tile &tile, int row, int t) const {
   return vec((wide() ? 16 : 0) + row * tile.tokens + t);
 }

@@ -1,4 +1,4 @@
-// The matrix loop of the quantised formats: q8 activations, integer dot products, float32 scales.
+// The matrix loop of the 32-blocks without AVX-512: q8 activations, integer dot products, float32 scales.
 //
 // Per span, row and token: sum += M * s, then for each group sum += float(u . q) * (S * d).
 #include "templates/x64/matrix/matrix_kernel.h"
@@ -9,11 +9,10 @@ namespace ktc::x64 {
 
 namespace {
 
-// Vector registers by role. Wide: 10-13 select the scales of a group, 14 doubles scales. Narrow: sums are 0-3.
-constexpr int wideSelect = 10, wideDouble = 14, wideDot = 7, wideScale = 8;
-constexpr int narrowOnes = 13, narrowDot = 14, narrowScale = 15;
+// Vector registers by role; sums are 0-3.
+constexpr int ones = 13, dotProduct = 14, groupScale = 15;
 
-Xbyak::Address narrowDoubleIndex(Emitter &e, int part) {
+Xbyak::Address doubleIndex(Emitter &e, int part) {
   uint32_t f = 4 * part;
   return e.table(std::array<uint32_t, 8>{f, f, f + 1, f + 1, f + 2, f + 2, f + 3, f + 3});
 }
@@ -36,17 +35,8 @@ Xbyak::RegExp MatrixKernel::sums(const Tile &tile, int t) const {
 
 // spanIndex advances by 32 per span: the bytes of d; q has 8 times, s twice as many.
 void MatrixKernel::emitSpans(const Tile &tile) {
-  if (wide()) {
-    for (uint32_t group = 0; group < 4; ++group) {
-      std::array<uint32_t, 16> lanes;
-      for (uint32_t lane = 0; lane < 16; ++lane)
-        lanes[lane] = 4 * group + lane / 4;
-      vmovups(vec(wideSelect + group), table(lanes));
-    }
-    vmovups(vec(wideDouble), doublingIndex(*this));
-  } else if (!hasVnni()) {
-    vmovdqu(vec(narrowOnes), splat<uint16_t>(1));
-  }
+  if (!hasVnni())
+    vmovdqu(vec(ones), splat<uint16_t>(1));
   const int spans = static_cast<int>(tile.weights.k / (spanBlocks * 32));
   const int tail = static_cast<int>(tile.weights.k % (spanBlocks * 32) / 32);
   xor_(spanIndex.cvt32(), spanIndex.cvt32());
@@ -69,13 +59,12 @@ void MatrixKernel::emitSpan(const Tile &tile, int blocks) {
   BlockDecoder &decoder = *tile.weights.decoder;
   emitPrefetch({weightRow, tile.rows, tile.weights.rowBytes},
                int64_t(blocks) * tile.weights.format->blockBytes);
-  const int groups = wide() ? (blocks + 1) / 2 : blocks;
   for (int row = 0; row < tile.rows; ++row) {
     const Xbyak::RegExp start = weightRow + size_t(row) * tile.weights.rowBytes;
     decoder.emitScales(regs, start, blocks);
     emitOffsets(tile, row, blocks);
     emitScaleProducts(tile, blocks);
-    for (int group = 0; group < groups; ++group) {
+    for (int group = 0; group < blocks; ++group) {
       decoder.emitWeights(regs, start, group, blocks);
       emitGroup(tile, row, group);
     }
@@ -89,20 +78,15 @@ void MatrixKernel::emitOffsets(const Tile &tile, int row, int blocks) {
   const BlockDecoder &decoder = *tile.weights.decoder;
   if (decoder.offset() == Offset::None)
     return;
-  // Narrow scales come per 32 or per 16 weights, s always per 16.
-  const int parts = wide() ? 1 : 2;
-  const int given = decoder.scalePerSixteen() ? parts : 1;
+  // Scales come per 32 weights, s per 16.
   if (decoder.offset() == Offset::Multiple)
-    for (int part = 0; part < given; ++part)
-      vmulps(regs.offset[part], regs.scale[part], splat(decoder.offsetMultiple()));
-  if (given < parts) {
-    for (int part : {1, 0}) {
-      vmovups(regs.temps[0], narrowDoubleIndex(*this, part));
-      vpermps(regs.offset[part], regs.temps[0], regs.offset[0]);
-    }
+    vmulps(regs.offset[0], regs.scale[0], splat(decoder.offsetMultiple()));
+  for (int part : {1, 0}) {
+    vmovups(regs.temps[0], doubleIndex(*this, part));
+    vpermps(regs.offset[part], regs.temps[0], regs.offset[0]);
   }
   for (int t = 0; t < tile.tokens; ++t) {
-    for (int part = 0; part < parts; ++part) {
+    for (int part = 0; part < 2; ++part) {
       const int count = std::min(2 * blocks - part * lanes(), lanes());
       if (count <= 0)
         continue;
@@ -119,38 +103,19 @@ void MatrixKernel::emitOffsets(const Tile &tile, int row, int blocks) {
   }
 }
 
-// S * d of every token: wide in registers 24-31 (16 lanes), narrow in the frame (8 or 16 floats).
+// S * d of every token to the frame, eight floats.
 void MatrixKernel::emitScaleProducts(const Tile &tile, int blocks) {
   const DecodeRegisters regs = decodeRegisters();
   const Vec &tmp = regs.temps[0];
-  const bool whole = blocks == spanBlocks;
   for (int t = 0; t < tile.tokens; ++t) {
     const Xbyak::RegExp d = scales(tile, t);
-    if (wide()) {
-      // The 16-lane load reads 8 floats too far: they lie in the s part of the row.
-      if (whole) {
-        vpermps(tmp, vec(wideDouble), ptr[d]);
-      } else {
-        loadPartial(tmp, d, blocks);
-        vpermps(tmp, vec(wideDouble), tmp);
-      }
-      vmulps(vec(24 + t), tmp, regs.scale[0]);
-    } else if (tile.weights.decoder->scalePerSixteen()) {
-      for (int part = 0; part < 2; ++part) {
-        vmovups(tmp, narrowDoubleIndex(*this, part));
-        vpermps(tmp, tmp, ptr[d]);
-        vmulps(tmp, tmp, regs.scale[part]);
-        vmovups(ptr[frame(scaleSlots + size_t(t) * 64 + size_t(part) * 32)], tmp);
-      }
+    if (blocks == spanBlocks) {
+      vmulps(tmp, regs.scale[0], ptr[d]);
     } else {
-      if (whole) {
-        vmulps(tmp, regs.scale[0], ptr[d]);
-      } else {
-        loadPartial(tmp, d, blocks);
-        vmulps(tmp, tmp, regs.scale[0]);
-      }
-      vmovups(ptr[frame(scaleSlots + size_t(t) * 64)], tmp);
+      loadPartial(tmp, d, blocks);
+      vmulps(tmp, tmp, regs.scale[0]);
     }
+    vmovups(ptr[frame(scaleSlots + size_t(t) * 64)], tmp);
   }
 }
 
@@ -163,15 +128,8 @@ void MatrixKernel::emitGroup(const Tile &tile, int row, int group) {
   for (int t = 0; t < tile.tokens; ++t) {
     const Vec dot = emitDot(t, group, regs, decoder);
     vcvtdq2ps(dot, dot);
-    const Vec scale = vec(wide() ? wideScale : narrowScale);
-    if (wide()) {
-      vpermps(scale, vec(wideSelect + group), vec(24 + t));
-    } else if (decoder.scalePerSixteen()) {
-      vbroadcastsd(scale, ptr[frame(scaleSlots + size_t(t) * 64 + size_t(group) * 8)]);
-      vpermilps(scale, scale, table(std::array<uint32_t, 8>{0, 0, 0, 0, 1, 1, 1, 1}));
-    } else {
-      vbroadcastss(scale, ptr[frame(scaleSlots + size_t(t) * 64 + size_t(group) * 4)]);
-    }
+    const Vec scale = vec(groupScale);
+    vbroadcastss(scale, ptr[frame(scaleSlots + size_t(t) * 64 + size_t(group) * 4)]);
     vfmadd231ps(accumulator(tile, row, t), dot, scale);
   }
 }
@@ -179,20 +137,20 @@ void MatrixKernel::emitGroup(const Tile &tile, int row, int group) {
 // Integer products of the decoded weights with token t, four bytes to a lane.
 MatrixKernel::Vec MatrixKernel::emitDot(int t, int group, const DecodeRegisters &regs,
                                         const BlockDecoder &decoder) {
-  const Vec dot = vec(wide() ? wideDot : narrowDot);
-  const Address q = ptr[quants(t) + size_t(group) * (wide() ? 64 : 32)];
+  const Vec dot = vec(dotProduct);
+  const Address q = ptr[quants(t) + size_t(group) * 32];
   if (decoder.signedWeights()) {
     // |w| . (q with the sign of w): at most 128 * 127 twice, which fits 16 bits.
     vmovdqu(dot, q);
     vpsignb(dot, dot, regs.weights);
     vpmaddubsw(dot, regs.temps[0], dot);
-    vpmaddwd(dot, dot, vec(narrowOnes));
+    vpmaddwd(dot, dot, vec(ones));
   } else if (hasVnni()) {
     zero(dot);
     dotBytes(dot, regs.weights, q);
   } else {
     vpmaddubsw(dot, regs.weights, q);
-    vpmaddwd(dot, dot, vec(narrowOnes));
+    vpmaddwd(dot, dot, vec(ones));
   }
   return dot;
 }
