@@ -7,7 +7,8 @@ both, --dump shows the first activation that differs.
 
     gguf_numpy.py MODEL.gguf --tokens "1 2 3" [--out LOGITS.f32] [--dump] [--dump-npz FILE.npz] [--float32]
 
-Arithmetic is float64 unless --float32 is given. Architectures: deepseek2 (both MLA layouts), qwen3moe, qwen2moe, llama.
+Arithmetic is float64 unless --float32 is given. Architectures: deepseek2 (both MLA layouts), qwen3moe, qwen2moe, llama,
+glm4moe, gpt-oss.
 """
 import argparse
 import math
@@ -18,7 +19,9 @@ from gguf_read import GgufFile
 
 # Architectures whose rotary pairs are (2i, 2i+1); the others pair (i, i + n/2).
 NORM_ROPE = {"deepseek2", "llama"}
-SOFTMAX, SIGMOID = 1, 2
+SOFTMAX, SIGMOID, TOPK_SOFTMAX = 1, 2, 3
+# The router's gating where the file does not name it; softmax for all others.
+DEFAULT_GATING = {"glm4moe": SIGMOID, "gpt-oss": TOPK_SOFTMAX}
 # Lower limit of the sum that normalises router weights, as in llama.cpp (smallest normal float16).
 MIN_WEIGHT_SUM = 6.103515625e-5
 
@@ -29,6 +32,12 @@ def silu(x):
 
 def sigmoid(x):
     return 1 / (1 + np.exp(-x))
+
+
+def swiglu_oai(gate, up):
+    """The activation of gpt-oss: both inputs limited, and up moved by one."""
+    gate = np.minimum(gate, 7)
+    return gate * sigmoid(1.702 * gate) * (np.clip(up, -7, 7) + 1)
 
 
 def softmax(x):
@@ -61,7 +70,10 @@ class Rope:
         def pair_of(rotations):  # the (fractional) pair that turns `rotations` times within the trained context
             return self.dims * math.log(context / (rotations * 2 * math.pi)) / (2 * math.log(base))
 
-        low, high = max(0, math.floor(pair_of(fast))), min(self.dims - 1, math.ceil(pair_of(slow)))
+        low, high = pair_of(fast), pair_of(slow)
+        if gguf.metadata["general.architecture"] != "gpt-oss":  # trained with a range that is not rounded
+            low, high = math.floor(low), math.ceil(high)
+        low, high = max(0, low), min(self.dims - 1, high)
         ramp = np.clip((np.arange(self.dims // 2) - low) / max(0.001, high - low), 0, 1)
         self.freq = self.freq / factor * ramp + self.freq * (1 - ramp)
         # With a log multiplier (DeepSeek) the magnitude correction moves into the attention scale.
@@ -86,7 +98,8 @@ class Model:
         self.gguf, self.dtype = GgufFile(path), dtype
         self.arch = self.gguf.metadata["general.architecture"]
         self.eps = self.get("attention.layer_norm_rms_epsilon")
-        self.n_layer, self.n_head = self.get("block_count"), self.get("attention.head_count")
+        self.n_layer = self.get("block_count") - self.get("nextn_predict_layers", 0)
+        self.n_head = self.get("attention.head_count")
         self.n_kv = self.get("attention.head_count_kv", self.n_head)
         width = self.get("embedding_length")
         if self.arch == "deepseek2":
@@ -116,17 +129,27 @@ class Model:
         scale = np.sqrt((x * x).mean(axis=-1, keepdims=True) + self.eps)
         return x / scale * self.weight(name + ".weight")
 
-    def attend(self, q, k, v, scale):
+    def attend(self, q, k, v, scale, window=0, sinks=None):
         """Causal attention: q (tokens, heads, a), k (tokens, kv heads, a), v (tokens, kv heads, b) to
-        (tokens, heads, b)."""
+        (tokens, heads, b). A window limits it to the last positions; sinks (heads) are scores without a value."""
         group = q.shape[1] // k.shape[1]
         k, v = np.repeat(k, group, axis=1), np.repeat(v, group, axis=1)
         scores = np.einsum("qhd,khd->hqk", q, k) * scale
-        scores = np.where(np.tri(len(q), dtype=bool), scores, -np.inf)
+        seen = np.tri(len(q), dtype=bool)
+        if window:
+            seen &= ~np.tri(len(q), k=-window, dtype=bool)
+        scores = np.where(seen, scores, -np.inf)
+        if sinks is not None:
+            column = np.broadcast_to(sinks[:, None, None], scores.shape[:2] + (1,))
+            return np.einsum("hqk,khd->qhd", softmax(np.concatenate([scores, column], axis=-1))[..., :-1], v)
         return np.einsum("hqk,khd->qhd", softmax(scores), v)
 
+    def window(self, layer):
+        """Positions that a layer sees, 0 for all: of every two layers of gpt-oss the first has a window."""
+        return self.get("attention.sliding_window", 0) if self.arch == "gpt-oss" and layer % 2 == 0 else 0
+
     def gqa(self, x, b):
-        """Attention with separate q, k, v: the llama and qwen families."""
+        """Attention with separate q, k, v: all families but DeepSeek's."""
         n, d = len(x), self.head_dim
         q = self.linear(x, b + "attn_q").reshape(n, self.n_head, d)
         k = self.linear(x, b + "attn_k").reshape(n, self.n_kv, d)
@@ -134,7 +157,8 @@ class Model:
         if b + "attn_q_norm.weight" in self.gguf:
             q, k = self.norm(q, b + "attn_q_norm"), self.norm(k, b + "attn_k_norm")
         q, k = self.record(b + "q_rope", self.rope(q)), self.record(b + "k_rope", self.rope(k))
-        out = self.attend(q, k, v, 1 / math.sqrt(d)).reshape(n, -1)
+        sinks = self.weight(b + "attn_sinks.weight") if b + "attn_sinks.weight" in self.gguf else None
+        out = self.attend(q, k, v, 1 / math.sqrt(d), self.window(int(b.split(".")[1])), sinks).reshape(n, -1)
         return self.linear(self.record(b + "attn_heads", out), b + "attn_output")
 
     def mla(self, x, b):
@@ -178,7 +202,7 @@ class Model:
     def route(self, x, b):
         """Chosen experts (tokens, k), best first, and their weights."""
         logits = self.record(b + "router_logits", self.linear(x, b + "ffn_gate_inp"))
-        gating = self.get("expert_gating_func", SOFTMAX)
+        gating = self.get("expert_gating_func", DEFAULT_GATING.get(self.arch, SOFTMAX))
         probs = sigmoid(logits) if gating == SIGMOID else softmax(logits)
         select = probs + self.weight(b + "exp_probs_b.bias") if b + "exp_probs_b.bias" in self.gguf else probs
         groups, k = self.get("expert_group_count", 1), self.get("expert_used_count")
@@ -192,7 +216,9 @@ class Model:
         self._note_margin(select, k)
         chosen = self.record(b + "experts", np.argsort(-select, axis=-1, kind="stable")[:, :k])
         weights = np.take_along_axis(probs, chosen, axis=-1)
-        renorm = {"deepseek2": self.get("expert_weights_norm", False), "qwen2moe": False}.get(self.arch, True)
+        # Softmax over the chosen logits is the same as probabilities divided by their sum.
+        renorm = {"deepseek2": self.get("expert_weights_norm", False), "qwen2moe": False,
+                  "glm4moe": self.get("expert_weights_norm", False)}.get(self.arch, True)
         if renorm:
             weights = weights / np.maximum(weights.sum(axis=-1, keepdims=True), MIN_WEIGHT_SUM)
         scale = self.get("expert_weights_scale", 0.0)
@@ -205,10 +231,13 @@ class Model:
         else:
             gate, up = self.weight(b + "ffn_gate_exps.weight"), self.weight(b + "ffn_up_exps.weight")
         down, y = self.weight(b + "ffn_down_exps.weight"), np.zeros_like(x)
+        bias = {part: self.weight(f"{b}ffn_{part}_exps.bias") if f"{b}ffn_{part}_exps.bias" in self.gguf else
+                np.zeros(len(gate)) for part in ("gate", "up", "down")}
         for expert in np.unique(chosen):
             token, slot = np.nonzero(chosen == expert)
-            h = silu(x[token] @ gate[expert].T) * (x[token] @ up[expert].T)
-            y[token] += weights[token, slot, None] * (h @ down[expert].T)
+            g, u = x[token] @ gate[expert].T + bias["gate"][expert], x[token] @ up[expert].T + bias["up"][expert]
+            h = swiglu_oai(g, u) if self.arch == "gpt-oss" else silu(g) * u
+            y[token] += weights[token, slot, None] * (h @ down[expert].T + bias["down"][expert])
         self.record(b + "routed_out", y)
         if b + "ffn_gate_shexp.weight" in self.gguf:
             shared = self.ffn(x, b, "_shexp")
@@ -226,7 +255,8 @@ class Model:
             attention = self.mla if self.arch == "deepseek2" else self.gqa
             h = self.record(b + "attn_norm", self.norm(x, b + "attn_norm"))
             x = x + self.record(b + "attn_out", attention(h, b))
-            h = self.record(b + "ffn_norm", self.norm(x, b + "ffn_norm"))
+            norm = "ffn_norm" if b + "ffn_norm.weight" in self.gguf else "post_attention_norm"
+            h = self.record(b + "ffn_norm", self.norm(x, b + norm))
             block = self.moe if b + "ffn_gate_inp.weight" in self.gguf else self.ffn
             x = self.record(b + "out", x + self.record(b + "ffn_out", block(h, b)))
         x = self.record("output_norm", self.norm(x, "output_norm"))

@@ -121,11 +121,18 @@ def _iq4_nl(b):
     return _half(b[:, :2]) * _IQ4_VALUES[_nibbles(b[:, 2:]).astype(np.uint8)]
 
 
+_MXFP4_VALUES = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6], np.float32)
+
+
+def _mxfp4(b):
+    return np.ldexp(_MXFP4_VALUES[_nibbles(b[:, 1:]).astype(np.uint8)], b[:, :1].astype(np.int32) - 127)
+
+
 # Block formats: type id -> (values per block, bytes per block, decoder from (n, bytes) uint8 to (n, values) float32).
 BLOCK_TYPES = {
     2: (32, 18, _q4_0), 3: (32, 20, _q4_1), 6: (32, 22, _q5_0), 7: (32, 24, _q5_1), 8: (32, 34, _q8_0),
     10: (256, 84, _q2_k), 11: (256, 110, _q3_k), 12: (256, 144, _q4_k), 13: (256, 176, _q5_k), 14: (256, 210, _q6_k),
-    20: (32, 18, _iq4_nl),
+    20: (32, 18, _iq4_nl), 39: (32, 17, _mxfp4),
 }
 # Plain formats: type id -> numpy dtype. BF16 is read as u16 and widened by hand.
 PLAIN_TYPES = {0: "<f4", 1: "<f2", 26: "<i4", 30: "<u2"}

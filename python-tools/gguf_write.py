@@ -13,6 +13,7 @@ Example:
     w.write("model.gguf")
     w.write_splits("model", max_tensors=4)            # model-00001-of-00003.gguf, ...
 """
+import math
 import os
 import struct
 
@@ -28,7 +29,9 @@ VALUE_TYPES = {
 # Tensor types: name -> (id, values per block, bytes per block).
 TENSOR_TYPES = {
     "f32": (0, 1, 4), "f16": (1, 1, 2), "q4_0": (2, 32, 18), "q4_1": (3, 32, 20), "q5_0": (6, 32, 22),
-    "q5_1": (7, 32, 24), "q8_0": (8, 32, 34), "bf16": (30, 1, 2), "i32": (26, 1, 4),
+    "q5_1": (7, 32, 24), "q8_0": (8, 32, 34), "bf16": (30, 1, 2), "i32": (26, 1, 4), "mxfp4": (39, 32, 17),
+    # No quantiser here: their bytes come from elsewhere (add_stream).
+    "q4_k": (12, 256, 144), "q5_k": (13, 256, 176), "q6_k": (14, 256, 210),
 }
 
 
@@ -95,8 +98,18 @@ def _quantize_q5_1(x):
     return np.hstack([_half_bytes(d), _half_bytes(low), _high_bits(q), _pack_nibbles(q & 15)])
 
 
+def _quantize_mxfp4(x):
+    """A power of two per block, chosen so that the largest magnitude is in 4..8, and the nearest of eight magnitudes."""
+    magnitudes = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6], np.float32)
+    largest = np.abs(x).max(axis=1, keepdims=True)
+    exponent = np.clip(np.frexp(largest)[1] - 3, -127, 127)
+    steps = np.searchsorted((magnitudes[1:] + magnitudes[:-1]) / 2, np.ldexp(np.abs(x), -exponent))
+    q = np.where(np.signbit(x), steps + 8, steps).astype(np.uint8)
+    return np.hstack([(exponent + 127).astype(np.uint8), _pack_nibbles(q)])
+
+
 _QUANTIZERS = {"q8_0": _quantize_q8_0, "q4_0": _quantize_q4_0, "q4_1": _quantize_q4_1, "q5_0": _quantize_q5_0,
-               "q5_1": _quantize_q5_1}
+               "q5_1": _quantize_q5_1, "mxfp4": _quantize_mxfp4}
 
 
 def encode_tensor(array, type_name):
@@ -161,7 +174,16 @@ class GgufWriter:
         """Append a tensor. The array is encoded at once, so the caller may reuse it. Dimensions are those of the
         array in reverse order: the last one is contiguous in memory and is ne[0] in the file."""
         array = np.asarray(array)
-        self.tensors.append((name, array.shape[::-1], TENSOR_TYPES[type_name][0], encode_tensor(array, type_name)))
+        data = encode_tensor(array, type_name)
+        self.tensors.append((name, array.shape[::-1], TENSOR_TYPES[type_name][0], len(data), lambda: [data]))
+
+    def add_stream(self, name, shape, type_name, chunks):
+        """Append a tensor whose bytes are made while the file is written: `chunks()` gives them in pieces, in all
+        exactly what `shape` (contiguous dimension last) takes. So a file may be larger than the memory."""
+        type_id, block, size = TENSOR_TYPES[type_name]
+        if shape[-1] % block:
+            raise ValueError(f"a row of {shape[-1]} values cannot be stored as {type_name} (blocks of {block})")
+        self.tensors.append((name, tuple(shape)[::-1], type_id, math.prod(shape) // block * size, chunks))
 
     def write(self, path):
         """Write everything into one file; an existing file is replaced only when the new one is complete."""
@@ -193,12 +215,17 @@ class GgufWriter:
         head = b"GGUF" + struct.pack("<IQQ", self.version, len(tensors), len(metadata))
         head += b"".join(encode_metadata(*entry) for entry in metadata)
         offset = 0
-        for name, dims, type_id, data in tensors:
+        for name, dims, type_id, size, _ in tensors:
             head += _encode_string(name) + struct.pack(f"<I{len(dims)}QIQ", len(dims), *dims, type_id, offset)
-            offset += len(data) + len(self._padding(len(data)))
+            offset += size + len(self._padding(size))
         partial = f"{path}.part"
         with open(partial, "wb") as out:
             out.write(head + self._padding(len(head)))
-            for _, _, _, data in tensors:
-                out.write(data + self._padding(len(data)))
+            for name, _, _, size, chunks in tensors:
+                start = out.tell()
+                for chunk in chunks():
+                    out.write(chunk)
+                if out.tell() - start != size:
+                    raise ValueError(f"tensor '{name}': expected {size} bytes, got {out.tell() - start}")
+                out.write(self._padding(size))
         os.replace(partial, path)

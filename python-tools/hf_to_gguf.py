@@ -10,13 +10,16 @@ import math
 import numpy as np
 
 # Tensors that stay float32 whatever the file's type: everything one-dimensional, and the router.
-ALWAYS_F32 = ("norm.weight", "layernorm.weight", ".bias", "mlp.gate.weight", "shared_expert_gate.weight",
-              "e_score_correction_bias")
+ALWAYS_F32 = ("norm.weight", "layernorm.weight", "bias", "mlp.gate.weight", "shared_expert_gate.weight",
+              "mlp.router.weight", "sinks")
 
 
 def storage_type(hf_name, default):
-    """The GGUF type in which the converter stores the tensor, given the type chosen for the large matrices."""
-    return "f32" if hf_name.endswith(ALWAYS_F32) else default
+    """The GGUF type in which the converter stores the tensor, given the type chosen for the large matrices. With MXFP4
+    only the experts have that type, as in the files that exist."""
+    if hf_name.endswith(ALWAYS_F32):
+        return "f32"
+    return "f16" if default == "mxfp4" and ".experts." not in hf_name else default
 
 
 class Converter:
@@ -28,6 +31,11 @@ class Converter:
 
     def key(self, name, type_name, value):
         self.writer.add(f"{self.arch}.{name}", type_name, value)
+
+    def set_key(self, name, value):
+        """Replace the value of a key that is already there."""
+        full = f"{self.arch}.{name}"
+        self.writer.metadata = [(k, t, value if k == full else v) for k, t, v in self.writer.metadata]
 
     def put(self, gguf_name, hf_name, change=lambda x: x):
         """Write a tensor under its GGUF name, after `change` of its layout."""
@@ -51,9 +59,9 @@ class Converter:
         if "lm_head.weight" in self.weights and not self.config.tie_word_embeddings:
             self.put("output.weight", "lm_head.weight")
 
-    def layer_norms(self, p, b):
+    def layer_norms(self, p, b, second="ffn_norm"):
         self.put(b + "attn_norm.weight", p + "input_layernorm.weight")
-        self.put(b + "ffn_norm.weight", p + "post_attention_layernorm.weight")
+        self.put(f"{b}{second}.weight", p + "post_attention_layernorm.weight")
 
     def dense_ffn(self, p, b, suffix=""):
         for part in ("gate", "up", "down"):
@@ -235,5 +243,86 @@ def convert_deepseek(converter, options):
         k.dense_ffn(p + "mlp.shared_experts.", b, "_shexp")
 
 
+def _glm_prediction_block(k, number):
+    """A block for multi-token prediction as files have it after the layers; nothing that runs reads it."""
+    width, b = k.config.hidden_size, f"blk.{number}."
+    for name, shape in (("attn_norm", (width,)), ("post_attention_norm", (width,)), ("nextn.enorm", (width,)),
+                        ("nextn.hnorm", (width,)), ("nextn.eh_proj", (width, 2 * width))):
+        k.writer.add_tensor(f"{b}{name}.weight", np.ones(shape), "f32")
+    k.writer.add_tensor(b + "attn_q.bias", np.ones(width), "f32")
+
+
+def convert_glm4moe(converter, options):
+    """GLM-4.5 and GLM-4.5-Air. options: mtp (append a block for multi-token prediction)."""
+    k, c = converter, converter.config
+    k.common_keys()
+    mtp = 1 if options.get("mtp") else 0
+    k.set_key("block_count", c.num_hidden_layers + mtp)
+    for name, value in (("attention.head_count_kv", c.num_key_value_heads), ("attention.key_length", c.head_dim),
+                        ("attention.value_length", c.head_dim), ("rope.dimension_count", c.head_dim // 2),
+                        ("expert_used_count", c.num_experts_per_tok), ("expert_count", c.n_routed_experts),
+                        ("expert_feed_forward_length", c.moe_intermediate_size),
+                        ("expert_shared_count", c.n_shared_experts),
+                        ("leading_dense_block_count", c.first_k_dense_replace), ("expert_gating_func", 2),
+                        ("expert_group_count", c.n_group), ("expert_group_used_count", c.topk_group),
+                        ("nextn_predict_layers", mtp)):
+        k.key(name, "u32", value)
+    k.key("expert_weights_scale", "f32", c.routed_scaling_factor)
+    k.key("expert_weights_norm", "bool", c.norm_topk_prob)
+    k.global_tensors()
+    for i in range(c.num_hidden_layers):
+        p, b = f"model.layers.{i}.", f"blk.{i}."
+        k.layer_norms(p, b, "post_attention_norm")
+        for part in "qkv":
+            k.put(f"{b}attn_{part}.weight", f"{p}self_attn.{part}_proj.weight")
+            k.put(f"{b}attn_{part}.bias", f"{p}self_attn.{part}_proj.bias")
+        k.put(b + "attn_output.weight", p + "self_attn.o_proj.weight")
+        if c.use_qk_norm:
+            k.put(b + "attn_q_norm.weight", p + "self_attn.q_norm.weight")
+            k.put(b + "attn_k_norm.weight", p + "self_attn.k_norm.weight")
+        if i < c.first_k_dense_replace:
+            k.dense_ffn(p + "mlp.", b)
+            continue
+        k.experts(p + "mlp.", b)
+        k.put(b + "exp_probs_b.bias", p + "mlp.gate.e_score_correction_bias")
+        k.dense_ffn(p + "mlp.shared_experts.", b, "_shexp")
+    if mtp:
+        _glm_prediction_block(k, c.num_hidden_layers)
+
+
+def _gpt_oss_experts(k, p, b):
+    """Gate and up alternate in the columns of one transposed matrix; files have them apart, with rows as elsewhere."""
+    for part, first in (("gate", 0), ("up", 1)):
+        k.put(f"{b}ffn_{part}_exps.weight", p + "gate_up_proj", lambda w, f=first: w.swapaxes(1, 2)[:, f::2])
+        k.put(f"{b}ffn_{part}_exps.bias", p + "gate_up_proj_bias", lambda w, f=first: w[:, f::2])
+    k.put(b + "ffn_down_exps.weight", p + "down_proj", lambda w: w.swapaxes(1, 2))
+    k.put(b + "ffn_down_exps.bias", p + "down_proj_bias")
+
+
+def convert_gpt_oss(converter, options):
+    """gpt-oss."""
+    k, c = converter, converter.config
+    k.common_keys()
+    for name, value in (("attention.head_count_kv", c.num_key_value_heads), ("attention.key_length", c.head_dim),
+                        ("attention.value_length", c.head_dim), ("attention.sliding_window", c.sliding_window),
+                        ("expert_feed_forward_length", c.intermediate_size), ("expert_count", c.num_local_experts),
+                        ("expert_used_count", c.num_experts_per_tok)):
+        k.key(name, "u32", value)
+    k.key("rope.scaling.type", "str", "yarn")
+    k.key("rope.scaling.factor", "f32", c.rope_parameters["factor"])
+    k.key("rope.scaling.original_context_length", "u32", c.rope_parameters["original_max_position_embeddings"])
+    k.global_tensors()
+    for i in range(c.num_hidden_layers):
+        p, b = f"model.layers.{i}.", f"blk.{i}."
+        k.layer_norms(p, b, "post_attention_norm")
+        for part, name in (("q", "attn_q"), ("k", "attn_k"), ("v", "attn_v"), ("o", "attn_output")):
+            k.put(f"{b}{name}.weight", f"{p}self_attn.{part}_proj.weight")
+            k.put(f"{b}{name}.bias", f"{p}self_attn.{part}_proj.bias")
+        k.put(b + "attn_sinks.weight", p + "self_attn.sinks")
+        k.put(b + "ffn_gate_inp.weight", p + "mlp.router.weight")
+        k.put(b + "ffn_gate_inp.bias", p + "mlp.router.bias")
+        _gpt_oss_experts(k, p + "mlp.experts.", b)
+
+
 CONVERTERS = {"llama": convert_llama, "qwen2moe": convert_qwen_moe, "qwen3moe": convert_qwen_moe,
-              "deepseek2": convert_deepseek}
+              "deepseek2": convert_deepseek, "glm4moe": convert_glm4moe, "gpt-oss": convert_gpt_oss}

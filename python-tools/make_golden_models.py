@@ -26,7 +26,7 @@ from gguf_write import TENSOR_TYPES, GgufWriter, encode_tensor
 from hf_to_gguf import CONVERTERS, Converter, storage_type
 
 TOKENS = 48
-FILE_TYPES = {"f32": 0, "f16": 1, "q4_0": 2, "q8_0": 7, "bf16": 32}
+FILE_TYPES = {"f32": 0, "f16": 1, "q4_0": 2, "q8_0": 7, "bf16": 32, "mxfp4": 38}
 TEXT = "The tiny model says: 12345 + 678, then the end of it.\n\tna\u00efve caf\u00e9 \u4f60\u597d!"
 
 
@@ -78,8 +78,26 @@ MIXTRAL = dict(
     num_key_value_heads=2, num_local_experts=4, num_experts_per_tok=2, max_position_embeddings=4096,
     rope_parameters={"rope_type": "default", "rope_theta": 1e6})
 
+GLM4_MOE = dict(
+    vocab_size=96, hidden_size=48, intermediate_size=64, num_hidden_layers=3, num_attention_heads=4,
+    num_key_value_heads=2, head_dim=16, moe_intermediate_size=16, n_routed_experts=12, num_experts_per_tok=3,
+    n_shared_experts=1, first_k_dense_replace=1, n_group=1, topk_group=1, norm_topk_prob=True,
+    routed_scaling_factor=1.5, attention_bias=True, use_qk_norm=True, num_mtp_layers=0, max_position_embeddings=4096,
+    rope_parameters={"rope_type": "default", "rope_theta": 1e6, "partial_rotary_factor": 0.5})
+# Air: no norms of the heads. Two groups, which no released model has, but the configuration allows.
+GLM4_MOE_AIR = dict(GLM4_MOE, num_hidden_layers=2, use_qk_norm=False, n_group=4, topk_group=2, n_shared_experts=2)
+# The window is shorter than the test's tokens, and the trained context short enough for YaRN's ramp to matter.
+GPT_OSS = dict(
+    vocab_size=96, hidden_size=48, intermediate_size=24, num_hidden_layers=3, num_attention_heads=4,
+    num_key_value_heads=2, head_dim=32, num_local_experts=6, num_experts_per_tok=2, sliding_window=16,
+    max_position_embeddings=16384, rope_parameters={
+        "rope_type": "yarn", "rope_theta": 15e4, "factor": 32.0, "beta_fast": 32.0, "beta_slow": 1.0,
+        "truncate": False, "original_max_position_embeddings": 512})
+# Rows of whole 32-blocks, and few experts: 8-bit activations need a wide routing margin.
+GPT_OSS_32 = dict(GPT_OSS, hidden_size=64, intermediate_size=32, num_hidden_layers=2, num_local_experts=4)
+
 # name: (transformers class prefix, configuration, GGUF architecture, type of the matrices, seed, options).
-# options: logits_of (the case with the same weights), legacy/fused/old_router_keys (see hf_to_gguf), vocabulary
+# options: logits_of (the case with the same weights), legacy/fused/old_router_keys/mtp (see hf_to_gguf), vocabulary
 # (a byte-level BPE instead of no vocabulary), splits (tensors per file), version (of GGUF), alignment.
 CASES = {
     "deepseek2-v3": ("DeepseekV3", DEEPSEEK_V3, "deepseek2", "f16", 201, {}),
@@ -98,6 +116,10 @@ CASES = {
     "llama-q4_0-split": ("Llama", LLAMA, "llama", "q4_0", 1,
                          {"logits_of": "llama-q4_0", "splits": 8, "alignment": 64}),
     "mixtral": ("Mixtral", MIXTRAL, "llama", "f16", 216, {}),
+    "glm4moe": ("Glm4Moe", GLM4_MOE, "glm4moe", "f16", 212, {"mtp": True}),
+    "glm4moe-air": ("Glm4Moe", GLM4_MOE_AIR, "glm4moe", "f16", 216, {}),
+    "gpt-oss": ("GptOss", GPT_OSS, "gpt-oss", "f16", 23, {}),
+    "gpt-oss-mxfp4": ("GptOss", GPT_OSS_32, "gpt-oss", "mxfp4", 101, {}),
 }
 
 
@@ -109,11 +131,15 @@ def random_weight(name, shape, seed, tied):
         return 1 + 0.2 * values
     if name.endswith("e_score_correction_bias"):
         return 0.1 * values
-    if name.endswith(".bias"):
+    if name.endswith("gate_up_proj_bias"):
+        return 4 * values  # reaches the limits of gpt-oss's activation
+    if name.endswith("bias"):
         return 0.3 * values
+    if name.endswith("sinks"):
+        return values
     if name == "model.embed_tokens.weight":
         return values * (0.3 if tied else 1.0)
-    gain = 2.0 if name.endswith(("mlp.gate.weight", "lm_head.weight", "down_proj")) else 1.3
+    gain = 2.0 if name.endswith(("mlp.gate.weight", "router.weight", "lm_head.weight", "down_proj")) else 1.3
     return values * gain / np.float32(np.sqrt(shape[-1]))
 
 
@@ -123,10 +149,14 @@ def make_weights(model, tied, seed, matrix_type):
     for name, tensor in model.state_dict().items():
         if tied and name == "lm_head.weight":
             continue
-        value = random_weight(name, tuple(tensor.shape), seed, tied)
+        # gpt-oss keeps the matrices of its experts transposed; blocks are along the rows of the file.
+        swap = name.endswith(("gate_up_proj", "down_proj")) and model.config.model_type == "gpt_oss"
+        shape = tuple(tensor.shape)
+        value = random_weight(name, (shape[0], shape[2], shape[1]) if swap else shape, seed, tied)
         kind = storage_type(name, matrix_type)
         raw = np.frombuffer(encode_tensor(value, kind), np.uint8)
-        weights[name] = decode_tensor(raw, TENSOR_TYPES[kind][0], value.size).reshape(value.shape)
+        value = decode_tensor(raw, TENSOR_TYPES[kind][0], value.size).reshape(value.shape)
+        weights[name] = value.swapaxes(1, 2) if swap else value
     return weights
 
 

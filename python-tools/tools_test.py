@@ -86,7 +86,7 @@ class BlockFormats(unittest.TestCase):
         x = np.random.default_rng(0).standard_normal((8, 64)).astype(np.float32)
         x[0, :32] = 0
         limits = {"f32": 0, "f16": 1e-7, "bf16": 1e-5, "q8_0": 5e-5, "q5_0": 3e-3, "q5_1": 2e-3, "q4_0": 1e-2,
-                  "q4_1": 8e-3}
+                  "q4_1": 8e-3, "mxfp4": 2e-2}
         for kind, limit in limits.items():
             raw = np.frombuffer(encode_tensor(x, kind), np.uint8)
             type_id, block, size = TENSOR_TYPES[kind]
@@ -97,7 +97,7 @@ class BlockFormats(unittest.TestCase):
 
     def test_stored_values_survive_a_second_round(self):
         x = np.random.default_rng(1).standard_normal((4, 32)).astype(np.float32)
-        for kind in ("q8_0", "q4_0", "q5_0", "bf16"):
+        for kind in ("q8_0", "q4_0", "q5_0", "bf16", "mxfp4"):
             once = encode_tensor(x, kind)
             y = decode_tensor(np.frombuffer(once, np.uint8), TENSOR_TYPES[kind][0], x.size).reshape(x.shape)
             self.assertEqual(encode_tensor(y, kind), once, kind)
@@ -149,7 +149,7 @@ class GoldenModels(unittest.TestCase):
             self.skipTest("no directory of golden models given")
         names = [f[:-len(".gguf")] for f in sorted(os.listdir(GOLDEN)) if f.endswith(".gguf")]
         names = [n for n in names if "-of-" not in n or "-00001-of-" in n]
-        self.assertGreaterEqual(len(names), 14)
+        self.assertGreaterEqual(len(names), 18)
         for name in names:
             base = os.path.join(GOLDEN, SHARED.get(name, name))
             with open(base + ".tokens", encoding="ascii") as f:

@@ -1,6 +1,7 @@
 // Parameter checks of the families in specs.h: a few shared readers, then one short function per family.
 #include "templates/specs.h"
 
+#include "runtime/abi/kt_abi.h"
 #include "templates/param_check.h"
 
 #include <algorithm>
@@ -63,11 +64,22 @@ void checkTokens(const Params &params) {
   flag(params, "dynamic");
 }
 
+// Elements that share a scale of a quantised row.
+int64_t readGroup(const Params &params) {
+  int64_t group = optionalInt(params, "group", 32);
+  if (group != 32 && group != 256)
+    reject("group", "32 or 256", group);
+  return group;
+}
+
 } // namespace
+
+size_t quantizedRowBytes(int64_t k, int64_t group) { return group == 32 ? ktQ8RowBytes(k) : ktQ8kRowBytes(k); }
 
 QuantizeSpec readQuantize(const Params &params) {
   QuantizeSpec spec;
-  spec.k = needMultiple(params, "k", 32, 32, maxElements);
+  spec.group = readGroup(params);
+  spec.k = needMultiple(params, "k", spec.group, spec.group, maxElements);
   spec.x = readLayout(params, "x", spec.k);
   checkTokens(params);
   return spec;
@@ -75,7 +87,9 @@ QuantizeSpec readQuantize(const Params &params) {
 
 RmsNormSpec readRmsNorm(const Params &params) {
   RmsNormSpec spec;
-  spec.k = needInt(params, "k", 1, maxElements);
+  spec.group = readGroup(params);
+  spec.k = spec.group == 32 ? needInt(params, "k", 1, maxElements)
+                            : needMultiple(params, "k", spec.group, spec.group, maxElements);
   spec.eps = static_cast<float>(needReal(params, "eps"));
   if (!(spec.eps >= 0 && spec.eps <= 1))
     throw ParamError("parameter 'eps' must be in 0..1, found " + std::to_string(spec.eps));

@@ -20,13 +20,15 @@ struct RowLayout {
 };
 
 struct QuantizeSpec {
-  int64_t k = 0; // multiple of 32
+  int64_t k = 0;      // multiple of `group`
+  int64_t group = 32; // elements with one scale: 32 gives q8 rows, 256 q8k rows
   RowLayout x;
 };
 
 struct RmsNormSpec {
   int64_t k = 0;
   float eps = 0;
+  int64_t group = 32; // of the quantised output, see QuantizeSpec
   RowLayout x, y;
   bool useRowOffset = false; // tokens start at step->rowOffset in x
 };
@@ -81,6 +83,9 @@ struct AddSpec {
   int64_t k = 0, xStride = 0, yStride = 0;
   bool sigmoidGate = false;
 };
+
+// Bytes of a quantised row of k elements in groups of 32 (q8) or 256 (q8k).
+size_t quantizedRowBytes(int64_t k, int64_t group);
 
 // Each returns the family's parameters with defaults filled in, or throws ParamError (param_check.h).
 QuantizeSpec readQuantize(const Params &params);

@@ -7,7 +7,7 @@ using namespace mlir;
 
 namespace ktc {
 
-GqaParameters readGqa(ModelBuilder &model, StringRef ropeStyle, bool headNorm) {
+GqaParameters readGqa(ModelBuilder &model, StringRef ropeStyle, HeadNorm headNorm, bool wholePairs) {
   ModelKeys &keys = model.keys;
   int64_t layers = model.common.layers;
   GqaParameters gqa;
@@ -24,9 +24,9 @@ GqaParameters readGqa(ModelBuilder &model, StringRef ropeStyle, bool headNorm) {
   int64_t derived = std::max<int64_t>(model.common.width / gqa.heads[0], 1);
   gqa.headDim = keys.integerOr("attention.key_length", derived, 1, limit::headDim);
   gqa.vDim = keys.integerOr("attention.value_length", derived, 1, limit::headDim);
-  gqa.rope =
-      readRope(model, ropeStyle,
-               keys.integerOr("rope.dimension_count", gqa.headDim, 2, std::max<int64_t>(gqa.headDim, 2)));
+  gqa.rope = readRope(model, ropeStyle,
+                      keys.integerOr("rope.dimension_count", gqa.headDim, 2, std::max<int64_t>(gqa.headDim, 2)),
+                      wholePairs);
   return gqa;
 }
 
@@ -37,11 +37,14 @@ Value gqaAttention(ModelBuilder &model, const GqaParameters &gqa, int64_t layer,
   Value q = model.linear(path("self_attn.q_proj"), x, tensor("attn_q"), heads * gqa.headDim);
   Value k = model.linear(path("self_attn.k_proj"), x, tensor("attn_k"), kvHeads * gqa.headDim);
   Value v = model.linear(path("self_attn.v_proj"), x, tensor("attn_v"), kvHeads * gqa.vDim);
-  FlatSymbolRefAttr qNorm, kNorm;
-  if (gqa.headNorm) {
+  FlatSymbolRefAttr qNorm, kNorm, sinks;
+  bool hasNorm = model.hasTensor(tensor("attn_q_norm.weight")) || model.hasTensor(tensor("attn_k_norm.weight"));
+  if (gqa.headNorm == HeadNorm::Always || (gqa.headNorm == HeadNorm::IfPresent && hasNorm)) {
     qNorm = model.f32Weight(tensor("attn_q_norm.weight"), {gqa.headDim});
     kNorm = model.f32Weight(tensor("attn_k_norm.weight"), {gqa.headDim});
   }
+  if (gqa.sinks)
+    sinks = model.f32Weight(tensor("attn_sinks.weight"), {heads});
   NamedAttribute attributes[] = {model.integer("layer", layer),
                                  model.integer("heads", heads),
                                  model.integer("kv_heads", kvHeads),
@@ -53,7 +56,8 @@ Value gqaAttention(ModelBuilder &model, const GqaParameters &gqa, int64_t layer,
                                  model.named("q_norm", qNorm),
                                  model.named("k_norm", kNorm),
                                  model.real("norm_eps", model.common.eps),
-                                 model.integer("window", 0)};
+                                 model.named("sinks", sinks),
+                                 model.integer("window", gqa.window.empty() ? 0 : gqa.window[size_t(layer)])};
   Value y = model.create<model::GqaAttentionOp>(path("self_attn"), {q, k, v, model.positions()},
                                                 heads * gqa.vDim, attributes);
   return model.linear(path("self_attn.o_proj"), y, tensor("attn_output"), model.common.width);

@@ -5,16 +5,23 @@
 
 namespace ktc {
 
+// RMS norm of each head of q and k, before rope. IfPresent: in layers whose tensors are there.
+enum class HeadNorm { None, Always, IfPresent };
+
 // Grouped-query attention. Heads are per layer; a layer's key/value heads divide its heads.
 struct GqaParameters {
   std::vector<int64_t> heads, kvHeads;
   int64_t headDim = 0, vDim = 0;
-  bool headNorm = false; // RMS norm of each head of q and k, before rope
+  HeadNorm headNorm = HeadNorm::None;
+  std::vector<int64_t> window; // last positions that a layer sees, 0: all; empty: all in every layer
+  bool sinks = false;          // a score without a value for every head, in tensor `attn_sinks`
   RopeParameters rope;
 };
 
-// Reads the attention keys. `ropeStyle` is "norm" or "neox"; head sizes default to width / heads.
-GqaParameters readGqa(ModelBuilder &model, llvm::StringRef ropeStyle, bool headNorm);
+// Reads the attention keys. `ropeStyle` is "norm" or "neox"; head sizes default to width / heads. `wholePairs`
+// as in readRope.
+GqaParameters readGqa(ModelBuilder &model, llvm::StringRef ropeStyle, HeadNorm headNorm,
+                      bool wholePairs = true);
 
 // Projections q, k, v (with biases where the file has them), attention, output projection.
 mlir::Value gqaAttention(ModelBuilder &model, const GqaParameters &gqa, int64_t layer, mlir::Value x);

@@ -61,6 +61,12 @@ static void readGroups(ModelBuilder &model, MoeParameters &moe) {
               std::to_string(size));
 }
 
+std::string readGating(ModelBuilder &model, const std::string &fallback) {
+  static const char *const names[] = {"", "softmax", "sigmoid", "topk_softmax"};
+  int64_t id = model.keys.integerOr("expert_gating_func", 0, 0, 3);
+  return id ? names[id] : fallback;
+}
+
 MoeParameters readMoe(ModelBuilder &model, MoeOptions options) {
   ModelKeys &keys = model.keys;
   MoeParameters moe;
@@ -84,33 +90,49 @@ static void rejectExpertPerTensor(ModelBuilder &model, int64_t layer) {
         "model again");
 }
 
-static Value routedExperts(ModelBuilder &model, const MoeParameters &moe, int64_t layer, Value x) {
+// The weights of a layer's routed experts, as attributes of model.experts.
+static SmallVector<NamedAttribute> expertWeights(ModelBuilder &model, const MoeParameters &moe, int64_t layer) {
   int64_t width = model.common.width, ffn = moe.ffn[static_cast<size_t>(layer)];
-  int64_t used = moe.used[static_cast<size_t>(layer)];
-  auto path = [&](const char *name) { return ModelBuilder::modulePath(layer, moe.options.module + name); };
+  auto tensor = [&](const char *name) { return ModelBuilder::tensorName(layer, name); };
+  SmallVector<NamedAttribute> attributes;
+  auto add = [&](StringRef role, FlatSymbolRefAttr weight) { attributes.push_back(model.named(role, weight)); };
+  if (model.hasTensor(tensor("ffn_gate_up_exps.weight"))) {
+    add("gate_up", model.weight(tensor("ffn_gate_up_exps.weight"), {moe.experts, 2 * ffn, width}));
+  } else {
+    add("gate", model.weight(tensor("ffn_gate_exps.weight"), {moe.experts, ffn, width}));
+    add("up", model.weight(tensor("ffn_up_exps.weight"), {moe.experts, ffn, width}));
+  }
+  add("down", model.weight(tensor("ffn_down_exps.weight"), {moe.experts, width, ffn}));
+  if (moe.options.biases) {
+    add("gate_bias", model.f32Weight(tensor("ffn_gate_exps.bias"), {moe.experts, ffn}));
+    add("up_bias", model.f32Weight(tensor("ffn_up_exps.bias"), {moe.experts, ffn}));
+    add("down_bias", model.f32Weight(tensor("ffn_down_exps.bias"), {moe.experts, width}));
+  }
+  attributes.push_back(model.text("act", moe.options.act));
+  return attributes;
+}
+
+static Value routedExperts(ModelBuilder &model, const MoeParameters &moe, int64_t layer, Value x) {
+  int64_t width = model.common.width, used = moe.used[static_cast<size_t>(layer)];
+  auto path = [&](const std::string &name) {
+    return ModelBuilder::modulePath(layer, moe.options.module + "." + name);
+  };
   auto tensor = [&](const char *name) { return ModelBuilder::tensorName(layer, name); };
   rejectExpertPerTensor(model, layer);
-  FlatSymbolRefAttr router = model.weight(tensor("ffn_gate_inp.weight"), {moe.experts, width});
+  FlatSymbolRefAttr router = model.weight(tensor("ffn_gate_inp.weight"), {moe.experts, width}), logitBias;
+  if (moe.options.biases)
+    logitBias = model.f32Weight(tensor("ffn_gate_inp.bias"), {moe.experts});
   FlatSymbolRefAttr bias = model.optionalF32Weight(tensor("exp_probs_b.bias"), {moe.experts});
   auto idsType = RankedTensorType::get({ShapedType::kDynamic, used}, model.builder.getI32Type());
   auto choice = model.createAny<model::RouterOp>(
-      path(".gate"), x, {idsType, model.activation(used)},
-      {model.named("weight", router), model.named("bias", bias), model.integer("experts", moe.experts),
-       model.integer("top_k", used), model.text("gating", moe.options.gating),
-       model.integer("groups", moe.groups), model.integer("groups_used", moe.groupsUsed),
-       model.flag("norm", moe.options.norm), model.real("scale", moe.scale)});
-  FlatSymbolRefAttr gate, up, gateUp;
-  if (model.hasTensor(tensor("ffn_gate_up_exps.weight"))) {
-    gateUp = model.weight(tensor("ffn_gate_up_exps.weight"), {moe.experts, 2 * ffn, width});
-  } else {
-    gate = model.weight(tensor("ffn_gate_exps.weight"), {moe.experts, ffn, width});
-    up = model.weight(tensor("ffn_up_exps.weight"), {moe.experts, ffn, width});
-  }
-  FlatSymbolRefAttr down = model.weight(tensor("ffn_down_exps.weight"), {moe.experts, width, ffn});
-  return model.create<model::ExpertsOp>(path(".experts"), {x, choice.getIds(), choice.getWeights()}, width,
-                                        {model.named("gate", gate), model.named("up", up),
-                                         model.named("gate_up", gateUp), model.named("down", down),
-                                         model.text("act", "silu")});
+      path(moe.options.router), x, {idsType, model.activation(used)},
+      {model.named("weight", router), model.named("logit_bias", logitBias), model.named("bias", bias),
+       model.integer("experts", moe.experts), model.integer("top_k", used),
+       model.text("gating", moe.options.gating), model.integer("groups", moe.groups),
+       model.integer("groups_used", moe.groupsUsed), model.flag("norm", moe.options.norm),
+       model.real("scale", moe.scale)});
+  return model.create<model::ExpertsOp>(path("experts"), {x, choice.getIds(), choice.getWeights()}, width,
+                                        expertWeights(model, moe, layer));
 }
 
 Value moe(ModelBuilder &model, const MoeParameters &moe, int64_t layer, Value x) {

@@ -13,12 +13,18 @@ mlir::Value denseFfn(ModelBuilder &model, const std::vector<int64_t> &ffn, int64
 
 // What differs between architectures and is not in the file, or only in newer files.
 struct MoeOptions {
-  std::string module = "mlp";     // Hugging Face name of the block
+  std::string module = "mlp"; // Hugging Face names of the block and of the router in it
+  std::string router = "gate";
   std::string gating = "softmax"; // softmax, sigmoid, topk_softmax
   bool norm = false;              // weights divided by their sum
   std::string sharedModule;       // of shared experts; empty: there are none
+  std::string act = "silu";       // see model.experts
+  bool biases = false;            // the router and every expert's matrices have biases
   bool sharedGate = false;        // the shared expert's result is gated by sigmoid(w · x)
 };
+
+// The router's gating by the file's key; `fallback` if the key is missing or 0.
+std::string readGating(ModelBuilder &model, const std::string &fallback);
 
 struct MoeParameters {
   MoeOptions options;

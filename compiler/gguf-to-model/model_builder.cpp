@@ -87,14 +87,14 @@ void ModelBuilder::finish(func::FuncOp function, Value result) {
   builder.create<func::ReturnOp>(function.getLoc(), result);
 }
 
-void ModelBuilder::buildDecoder(Layer attention, Layer feedForward) {
+void ModelBuilder::buildDecoder(Layer attention, Layer feedForward, const std::string &feedForwardNorm) {
   FlatSymbolRefAttr embedding = weight("token_embd.weight", {common.vocab, common.width});
   Value x = create<model::EmbedOp>("model.embed_tokens", body.getArgument(0), common.width,
                                    named("weight", embedding));
   for (int64_t layer = 0; layer < common.layers && !keys.failed(); ++layer) {
     Value h = rmsNorm(modulePath(layer, "input_layernorm"), x, tensorName(layer, "attn_norm"));
     x = add(modulePath(layer), x, attention(layer, h));
-    h = rmsNorm(modulePath(layer, "post_attention_layernorm"), x, tensorName(layer, "ffn_norm"));
+    h = rmsNorm(modulePath(layer, "post_attention_layernorm"), x, tensorName(layer, feedForwardNorm));
     x = add(modulePath(layer), x, feedForward(layer, h));
   }
   finish(body, x);

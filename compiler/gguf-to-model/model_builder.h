@@ -35,8 +35,8 @@ public:
   void begin();
 
   // The usual decoder: embedding, then for each layer x += attention(norm(x)), x += feedForward(norm(x)); final
-  // norm and head. Fills both functions.
-  void buildDecoder(Layer attention, Layer feedForward);
+  // norm and head. Fills both functions. `feedForwardNorm` is the name of the second norm's tensor.
+  void buildDecoder(Layer attention, Layer feedForward, const std::string &feedForwardNorm = "ffn_norm");
 
   // Tensors of the file that no operation uses. Those that would change the result are an error instead.
   std::vector<std::string> checkUnusedTensors();

@@ -78,7 +78,7 @@ Scaling readScaling(ModelKeys &keys, int64_t context) {
 
 } // namespace
 
-RopeParameters readRope(ModelBuilder &model, StringRef style, int64_t dims) {
+RopeParameters readRope(ModelBuilder &model, StringRef style, int64_t dims, bool wholePairs) {
   ModelKeys &keys = model.keys;
   double base = keys.realOr("rope.freq_base", 1e4, true);
   Scaling scaling = readScaling(keys, model.common.context);
@@ -95,10 +95,10 @@ RopeParameters readRope(ModelBuilder &model, StringRef style, int64_t dims) {
   // null.
   auto emitError = [&] { return mlir::emitError(model.builder.getUnknownLoc()); };
   using model::Real;
-  rope.attribute = model::RopeAttr::getChecked(emitError, model.builder.getContext(), style, dims, Real(base),
-                                               StringRef(scaling.kind), Real(scaling.factor),
-                                               scaling.originalContext, Real(scaling.betaFast),
-                                               Real(scaling.betaSlow), Real(scaling.magnitude), factors);
+  rope.attribute = model::RopeAttr::getChecked(
+      emitError, model.builder.getContext(), style, dims, Real(base), StringRef(scaling.kind),
+      Real(scaling.factor), scaling.originalContext, Real(scaling.betaFast), Real(scaling.betaSlow),
+      Real(scaling.magnitude), wholePairs, factors);
   return rope;
 }
 

@@ -13,8 +13,9 @@ struct RopeParameters {
 };
 
 // Reads the scaling keys for `dims` rotated elements. `style` is "norm" or "neox". Uses the divisors in the
-// tensor `rope_freqs` (Llama 3) if the file has it. Errors: values out of range, kinds of scaling that are not
+// tensor `rope_freqs` (Llama 3) if the file has it. `wholePairs`: YaRN's correction range is widened to whole
+// pairs, as in most models; files do not say. Errors: values out of range, kinds of scaling that are not
 // supported.
-RopeParameters readRope(ModelBuilder &model, llvm::StringRef style, int64_t dims);
+RopeParameters readRope(ModelBuilder &model, llvm::StringRef style, int64_t dims, bool wholePairs = true);
 
 } // namespace ktc

@@ -11,7 +11,8 @@ using namespace mlir;
 namespace {
 
 // Attributes that name float32 vectors.
-constexpr StringLiteral vectorRoles[] = {"bias", "q_norm", "k_norm", "kv_norm"};
+constexpr StringLiteral vectorRoles[] = {"bias",   "logit_bias", "gate_bias", "up_bias", "down_bias",
+                                         "q_norm", "k_norm",     "kv_norm",   "sinks"};
 
 struct CheckTypes : impl::ModelCheckTypesBase<CheckTypes> {
   void runOnOperation() override {

@@ -39,6 +39,8 @@ void addSchedulePasses(OpPassManager &passes, const ScheduleOptions &options) {
   passes.addPass(createSchedFuseResidual());
   // Lifetimes are counted in barrier groups, so barriers come before memory.
   passes.addPass(createSchedInsertBarriers());
+  passes.addPass(createSchedPlanPrefetch());
+  passes.addPass(createSchedSplitNodes({options.memoryNodes}));
   passes.addPass(createSchedPlanMemory());
   passes.addPass(createSchedCheckMemory());
 }

@@ -17,6 +17,7 @@ struct ScheduleOptions {
   int64_t headRows = 16;                               // rows of the head entry
   std::vector<int64_t> decodeSizes = {1, 2, 4, 8, 16}; // token counts of decode entries
   std::string kvType = "bf16";                         // of the KV cache: bf16, f16, f32 or q8_0
+  int64_t memoryNodes = 1;                             // of the machine; weights are split over them
 };
 
 // Dialects of all stages, for contexts and for ktc-opt.

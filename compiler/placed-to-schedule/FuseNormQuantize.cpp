@@ -1,4 +1,4 @@
-// sched-fuse-norm-quantize: rms_norm writes q8 rows itself.
+// sched-fuse-norm-quantize: rms_norm writes q8 or q8k rows itself.
 #include "compiler/placed-to-schedule/KernelEdit.h"
 #include "compiler/placed-to-schedule/Passes.h"
 
@@ -73,6 +73,8 @@ struct FuseNormQuantize : impl::SchedFuseNormQuantizeBase<FuseNormQuantize> {
     else
       norm->setOperand(kNormF32, none);
     norm.setWrites(writes);
+    if (int64_t group = kernels.integer(quantize, "group"))
+      kernels.set(norm, "group", group);
     quantize.erase();
     if (!otherReaders)
       alloc.erase();

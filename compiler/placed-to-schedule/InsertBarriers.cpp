@@ -13,9 +13,21 @@ using namespace mlir;
 
 namespace {
 
-// What a lane has accessed since its last barrier, by memory identity.
+// What a lane has accessed since its last barrier, by memory identity: by anyone, and by others than the thread
+// that runs dispatches of one unit.
 struct LaneGroup {
-  llvm::DenseSet<const void *> read, written;
+  struct Memories {
+    llvm::DenseSet<const void *> byAny, byOthers;
+    bool conflicts(const void *memory, bool oneThread) const {
+      return (oneThread ? byOthers : byAny).contains(memory);
+    }
+    void add(const void *memory, bool oneThread) {
+      byAny.insert(memory);
+      if (!oneThread)
+        byOthers.insert(memory);
+    }
+  };
+  Memories read, written;
   bool any = false;
 };
 
@@ -37,18 +49,31 @@ struct InsertBarriers : impl::SchedInsertBarriersBase<InsertBarriers> {
     return nullptr;
   }
 
+  // True for a dispatch of exactly one unit: the split (kt_abi.h) gives it to the same thread every time.
+  static bool isOneUnit(Operation *op, sched::EntryOp entry) {
+    auto dispatch = dyn_cast<sched::DispatchOp>(op);
+    if (!dispatch)
+      return false;
+    const uint64_t perToken = dispatch.getUnitsPerToken();
+    if (perToken == 0)
+      return dispatch.getUnits() == 1;
+    return !entry.getDynamic() && entry.getCapacity() == 1 && dispatch.getUnits() + perToken == 1;
+  }
+
   static void runOnEntry(sched::EntryOp entry) {
     llvm::DenseMap<Attribute, LaneGroup> lanes;
     for (Operation &op : entry.getBody().front()) {
       if (!sched::isCommand(&op))
         continue;
       LaneGroup &group = lanes[op.getAttr("lane")];
-      sched::Accesses accesses = sched::accessesOf(&op);
+      const sched::Accesses accesses = sched::accessesOf(&op);
+      const bool oneThread = isOneUnit(&op, entry);
       bool conflict = isa<sched::SignalOp, sched::WaitOp>(op) && group.any;
       for (Value value : accesses.reads)
-        conflict |= group.written.contains(key(value));
+        conflict |= group.written.conflicts(key(value), oneThread);
       for (Value value : accesses.writes)
-        conflict |= group.written.contains(key(value)) || group.read.contains(key(value));
+        conflict |=
+            group.written.conflicts(key(value), oneThread) || group.read.conflicts(key(value), oneThread);
       op.removeAttr("barrier");
       if (conflict) {
         op.setAttr("barrier", UnitAttr::get(op.getContext()));
@@ -57,10 +82,10 @@ struct InsertBarriers : impl::SchedInsertBarriersBase<InsertBarriers> {
       group.any = true;
       for (Value value : accesses.reads)
         if (const void *memory = key(value))
-          group.read.insert(memory);
+          group.read.add(memory, oneThread);
       for (Value value : accesses.writes)
         if (const void *memory = key(value))
-          group.written.insert(memory);
+          group.written.add(memory, oneThread);
     }
   }
 };

@@ -24,6 +24,11 @@ int64_t KernelEditor::integer(sched::DispatchOp dispatch, StringRef name) {
   return value ? value.getInt() : 0;
 }
 
+StringRef KernelEditor::text(sched::DispatchOp dispatch, StringRef name) {
+  auto value = kernelOf(dispatch).getParams().getAs<StringAttr>(name);
+  return value ? value.getValue() : StringRef();
+}
+
 void KernelEditor::set(sched::DispatchOp dispatch, StringRef name, int64_t value) {
   sched::KernelOp from = kernelOf(dispatch);
   OpBuilder builder(from);

@@ -15,6 +15,8 @@ public:
   llvm::StringRef family(sched::DispatchOp dispatch);
   // An integer parameter, 0 if absent.
   int64_t integer(sched::DispatchOp dispatch, llvm::StringRef name);
+  // A text parameter, empty if absent.
+  llvm::StringRef text(sched::DispatchOp dispatch, llvm::StringRef name);
   // Points the dispatch to the same kernel with parameter `name` = `value`.
   void set(sched::DispatchOp dispatch, llvm::StringRef name, int64_t value);
   // Removes kernel symbols that no dispatch names.

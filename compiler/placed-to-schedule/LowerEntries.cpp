@@ -163,7 +163,7 @@ LogicalResult LowerEntries::lowerEntry(const EntryPlan &plan, OpBuilder &builder
   bool headOnly = !plan.body;
   if (headOnly)
     hidden = entry.fixed(lower::kIoArena, io.hidden, io.hiddenBytes, sched::names::kHidden);
-  entry.bind(head.getArgument(0), {hidden, width, {}, {}});
+  entry.bind(head.getArgument(0), {hidden, width, {}});
   for (Operation &inner : head.getBody().front())
     if (failed(lowerOp(&inner, entry, headOnly)))
       return failure();

@@ -22,7 +22,7 @@ def SchedLowerEntries : Pass<"sched-lower-entries", "::mlir::ModuleOp"> {
 }
 
 def SchedFuseNormQuantize : Pass<"sched-fuse-norm-quantize", "::mlir::ModuleOp"> {
-  let summary = "Let rms_norm write the q8 rows that a quantize dispatch would make of its result";
+  let summary = "Let rms_norm write the q8 or q8k rows that a quantize dispatch would make of its result";
   let description = [{
     Saves a pass over the row and a barrier. The float32 result is dropped when nothing else reads it.
   }];
@@ -41,8 +41,27 @@ def SchedInsertBarriers : Pass<"sched-insert-barriers", "::mlir::ModuleOp"> {
   let summary = "Mark the commands before which the threads of a lane must meet";
   let description = [{
     A command needs a barrier when it reads what an earlier command of the same lane has written since the last barrier, or
-    writes what one has read or written. Everything else runs on without meeting.
+    writes what one has read or written. Everything else runs on without meeting. Neighbours of one unit of work each run on the same
+    thread, in order, so they need none among themselves.
   }];
+}
+
+def SchedPlanPrefetch : Pass<"sched-plan-prefetch", "::mlir::ModuleOp"> {
+  let summary = "Say which weights a thread can prefetch while it waits for the others";
+  let description = [{
+    In entries for an exact number of tokens the share of each thread of a matrix is known beforehand: `linear` and dense `gate_up` and
+    `down` get `streams`. Which experts are needed is known too late for that. Has no effect on results.
+  }];
+}
+
+def SchedSplitNodes : Pass<"sched-split-nodes", "::mlir::ModuleOp"> {
+  let summary = "Say which weights can be split over memory nodes, and how";
+  let description = [{
+    On a machine with several memory nodes each thread should read weights from its own. Threads share the rows of `linear`, `gate_up`
+    and `down` in order, so the symbol of such a weight gets `sched.split_bytes`: the bytes of one matrix (one expert), whose parts
+    go to the nodes in order. Weights that are used in any other way, or in two ways that differ, stay whole. Does nothing for one node.
+  }];
+  let options = [Option<"nodes", "nodes", "int64_t", "1", "Memory nodes of the machine">];
 }
 
 def SchedPlanMemory : Pass<"sched-plan-memory", "::mlir::ModuleOp"> {

@@ -16,6 +16,7 @@ struct Family {
   std::string_view mlp;    // a feed-forward block
   std::string_view router; // Linear in families where the gate is an ordinary matrix
   std::vector<std::string_view> rotary;
+  std::string_view experts = "torch.nn.ModuleList";
 };
 
 std::vector<Family> familiesOf(std::string_view architecture, bool hasExperts) {
@@ -39,6 +40,10 @@ std::vector<Family> familiesOf(std::string_view architecture, bool hasExperts) {
              "Qwen3MoeMLP",
              "Linear",
              {"Qwen3MoeRotaryEmbedding", "Qwen2MoeRotaryEmbedding"}}};
+  if (architecture == "glm4moe")
+    return {{"Glm4Moe", "Glm4MoeMoE", "Glm4MoeMLP", "Glm4MoeTopkRouter", {"Glm4MoeRotaryEmbedding"}}};
+  if (architecture == "gpt-oss")
+    return {{"GptOss", "GptOssMLP", "", "GptOssTopKRouter", {"GptOssRotaryEmbedding"}, "GptOssExperts"}};
   if (architecture == "llama" && hasExperts)
     return {{"Mixtral",
              "MixtralSparseMoeBlock",
@@ -94,8 +99,6 @@ private:
       return {"torch.nn.Linear"};
     if (op == "embed")
       return {"torch.nn.Embedding"};
-    if (op == "experts")
-      return {"torch.nn.ModuleList"};
     if (op == "rms_norm")
       return named("RMSNorm");
     if (op == "mla_attention" || op == "gqa_attention")
@@ -105,6 +108,10 @@ private:
         names.emplace_back(family.router == "Linear" ? "torch.nn.Linear" : family.router);
       else if (op == "ffn")
         names.emplace_back(family.mlp);
+      else if (op == "experts" && (names.empty() || names.back() != family.experts))
+        names.emplace_back(family.experts);
+    if (op == "experts" && names.empty())
+      names = {"torch.nn.ModuleList"};
     return names;
   }
 

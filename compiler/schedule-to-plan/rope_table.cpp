@@ -17,8 +17,13 @@ static double pairOf(model::RopeAttr rope, double rotations) {
 // YaRN: pairs that turn often keep their frequency, pairs that turn less than once are interpolated, and a ramp
 // leads from one to the other.
 static void applyYarn(model::RopeAttr rope, std::vector<double> &frequencies) {
-  double low = std::max(0.0, std::floor(pairOf(rope, rope.getBetaFast())));
-  double high = std::min(static_cast<double>(rope.getDims() - 1), std::ceil(pairOf(rope, rope.getBetaSlow())));
+  double low = pairOf(rope, rope.getBetaFast()), high = pairOf(rope, rope.getBetaSlow());
+  if (rope.getWholePairs()) {
+    low = std::floor(low);
+    high = std::ceil(high);
+  }
+  low = std::max(0.0, low);
+  high = std::min(static_cast<double>(rope.getDims() - 1), high);
   for (size_t i = 0; i < frequencies.size(); ++i) {
     double ramp = std::clamp((static_cast<double>(i) - low) / std::max(0.001, high - low), 0.0, 1.0);
     frequencies[i] = frequencies[i] / rope.getFactor() * ramp + frequencies[i] * (1 - ramp);

@@ -43,6 +43,9 @@ kt::Result<uint32_t> WeightTable::index(StringRef symbol, uint32_t device) {
   weight->offset = bytes.offset;
   weight->bytes = bytes.bytes;
   weight->device = device;
+  if (Operation *op = symbols.lookup(symbol))
+    if (auto split = op->getAttrOfType<IntegerAttr>(sched::names::kSplitBytes))
+      weight->split_bytes = static_cast<uint64_t>(split.getInt());
   weights.push_back(std::move(weight));
   places.push_back(bytes.place);
   return known->second;

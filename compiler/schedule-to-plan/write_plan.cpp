@@ -39,6 +39,15 @@ kt::Status buildText(PlanTables &tables) {
   return {};
 }
 
+void buildWeightLayout(PlanTables &tables) {
+  const PlanOptions &options = tables.options;
+  if (options.memoryNodes <= 1 && !options.hugePages)
+    return;
+  tables.plan.weight_layout = std::make_unique<WeightLayoutT>();
+  tables.plan.weight_layout->nodes = options.memoryNodes;
+  tables.plan.weight_layout->huge_pages = options.hugePages;
+}
+
 void buildProvenance(PlanTables &tables) {
   const PlanOptions &options = tables.options;
   auto provenance = std::make_unique<ProvenanceT>();
@@ -72,6 +81,7 @@ kt::Status buildTables(PlanTables &tables) {
     return status;
   if (kt::Status status = buildText(tables); !status)
     return status;
+  buildWeightLayout(tables);
   buildProvenance(tables);
   return {};
 }

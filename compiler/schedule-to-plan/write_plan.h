@@ -25,6 +25,9 @@ struct PlanOptions {
   WeightStorage weights = WeightStorage::Auto;
   // Positions of the KV cache; 0: taken from the schedule's rope tables.
   uint64_t context = 0;
+  // How weights should lie in memory (`WeightLayout` of plan.fbs).
+  uint32_t memoryNodes = 1;
+  bool hugePages = false;
   // How the plan was made (`Provenance` of plan.fbs), stored as given.
   std::string compiler, options, policyName, policy, machine, placement;
   double predictedDecode = 0, predictedPrefill = 0; // tokens/s

@@ -122,6 +122,7 @@ PlanOptions describePlan(const Target &target, const CompileOptions &options,
                  : options.weights == "pack" ? WeightStorage::Pack
                                              : WeightStorage::Auto;
   plan.context = static_cast<uint64_t>(context);
+  plan.memoryNodes = static_cast<uint32_t>(target.machine.cpu.numaNodes);
   plan.compiler = "ktc " KT_VERSION " (" KT_COMMIT ")";
   plan.options = "--cpu " + options.cpu + " --ctx " + std::to_string(context) + " --weights " +
                  options.weights + " --chunk " + std::to_string(options.schedule.chunk) + " --kv-type " +
@@ -207,6 +208,7 @@ int compile(CompileOptions options) {
 
   int64_t context = chooseContext(*target.module, options.context);
   options.schedule.context = context;
+  options.schedule.memoryNodes = target.machine.cpu.numaNodes;
   PlanOptions plan = describePlan(target, options, *table, context);
   progress.phase("scheduling");
   kt::Status scheduled = runPasses(

@@ -27,7 +27,7 @@ void ModelDialect::initialize() {
 
 LogicalResult RopeAttr::verify(llvm::function_ref<InFlightDiagnostic()> emitError, StringRef style,
                                int64_t dims, Real base, StringRef scaling, Real factor, int64_t originalContext,
-                               Real betaFast, Real betaSlow, Real magnitude, FlatSymbolRefAttr) {
+                               Real betaFast, Real betaSlow, Real magnitude, bool, FlatSymbolRefAttr) {
   if (style != "norm" && style != "neox")
     return emitError() << "rope style must be \"norm\" or \"neox\", found \"" << style << "\"";
   if (dims <= 0 || dims % 2)

@@ -37,7 +37,8 @@ def Model_RopeAttr : Model_Attr<"Rope", "rope"> {
     `style`: `norm` pairs elements (2i, 2i+1), `neox` pairs (i, i + dims/2).
     `scaling`: `none`, `linear` (frequencies divided by `factor`) or `yarn` (interpolation by `factor` below the
     correction range given by `beta_fast`, `beta_slow` and `original_context`, extrapolation above it).
-    cos and sin are multiplied by `magnitude` (YaRN's attention factor).
+    cos and sin are multiplied by `magnitude` (YaRN's attention factor). The correction range of `yarn` is widened to
+    whole pairs if `whole_pairs` (the usual form; gpt-oss was trained without).
 
     Example: `#model.rope<style = "norm", dims = 64, base = 1.0e4, scaling = "yarn", factor = 40.0,
     original_context = 4096, beta_fast = 32.0, beta_slow = 1.0, magnitude = 1.0>`
@@ -52,6 +53,7 @@ def Model_RopeAttr : Model_Attr<"Rope", "rope"> {
     DefaultValuedParameter<"::ktc::model::Real", "::ktc::model::Real(32.0)">:$beta_fast,
     DefaultValuedParameter<"::ktc::model::Real", "::ktc::model::Real(1.0)">:$beta_slow,
     DefaultValuedParameter<"::ktc::model::Real", "::ktc::model::Real(1.0)">:$magnitude,
+    DefaultValuedParameter<"bool", "true">:$whole_pairs,
     OptionalParameter<"::mlir::FlatSymbolRefAttr">:$freq_factors
   );
   let assemblyFormat = "`<` struct(params) `>`";

@@ -124,7 +124,8 @@ LogicalResult GqaAttentionOp::verify() {
     return failure();
   if (getRope() && getRope()->getDims() > headDim)
     return emitOpError() << "rope dims " << getRope()->getDims() << " exceed head_dim " << headDim;
-  if (failed(checkOptionalWeight(*this, "q_norm", getQNormAttr(), {headDim})))
+  if (failed(checkOptionalWeight(*this, "q_norm", getQNormAttr(), {headDim})) ||
+      failed(checkOptionalWeight(*this, "sinks", getSinksAttr(), {heads})))
     return failure();
   return checkOptionalWeight(*this, "k_norm", getKNormAttr(), {headDim});
 }
@@ -167,9 +168,23 @@ LogicalResult RouterOp::verify() {
     return emitOpError() << "top_k " << topK << " does not fit " << used << " groups of " << experts / groups;
   if (cast<RankedTensorType>(getIds().getType()).getDimSize(1) != topK || features(getWeights()) != topK)
     return emitOpError() << "results must have top_k = " << topK << " columns";
-  if (failed(checkWeight(*this, "weight", getWeightAttr(), {experts, features(getX())})))
+  if (failed(checkWeight(*this, "weight", getWeightAttr(), {experts, features(getX())})) ||
+      failed(checkOptionalWeight(*this, "logit_bias", getLogitBiasAttr(), {experts})))
     return failure();
   return checkOptionalWeight(*this, "bias", getBiasAttr(), {experts});
+}
+
+static bool isGatedActivation(StringRef act) {
+  return act == "silu" || act == "gelu_tanh" || act == "swiglu_oai";
+}
+
+static LogicalResult checkExpertBiases(ExpertsOp op, int64_t experts, int64_t ffn) {
+  if (!op.getGateBias() != !op.getUpBias())
+    return op.emitOpError() << "needs gate_bias and up_bias, or neither";
+  if (failed(checkOptionalWeight(op, "gate_bias", op.getGateBiasAttr(), {experts, ffn})) ||
+      failed(checkOptionalWeight(op, "up_bias", op.getUpBiasAttr(), {experts, ffn})))
+    return failure();
+  return checkOptionalWeight(op, "down_bias", op.getDownBiasAttr(), {experts, features(op.getX())});
 }
 
 LogicalResult ExpertsOp::verify() {
@@ -177,12 +192,13 @@ LogicalResult ExpertsOp::verify() {
   if (!down || down.getRank() != 3)
     return emitOpError() << "down names no weight of rank 3: @" << getDown();
   int64_t experts = down.getDimSize(0), ffn = down.getDimSize(2), width = features(getX());
-  if (getAct() != "silu" && getAct() != "gelu_tanh")
+  if (!isGatedActivation(getAct()))
     return emitOpError() << "unknown activation \"" << getAct() << "\"";
   if (cast<RankedTensorType>(getIds().getType()).getDimSize(1) != features(getWeights()))
     return emitOpError() << "ids and weights differ in their number of columns";
   if (failed(checkFeatures(*this, "result", getResult(), width)) ||
-      failed(checkWeight(*this, "down", getDownAttr(), {experts, width, ffn})))
+      failed(checkWeight(*this, "down", getDownAttr(), {experts, width, ffn})) ||
+      failed(checkExpertBiases(*this, experts, ffn)))
     return failure();
   if (getGateUp())
     return getGate() || getUp() ? emitOpError() << "gate_up excludes gate and up"
@@ -199,7 +215,7 @@ LogicalResult FfnOp::verify() {
   if (!down || down.getRank() != 2)
     return emitOpError() << "down names no weight of rank 2: @" << getDown();
   int64_t ffn = down.getDimSize(1), width = features(getX());
-  if (getAct() != "silu" && getAct() != "gelu_tanh")
+  if (!isGatedActivation(getAct()))
     return emitOpError() << "unknown activation \"" << getAct() << "\"";
   if (failed(checkFeatures(*this, "result", getResult(), width)) ||
       failed(checkWeight(*this, "down", getDownAttr(), {width, ffn})) ||

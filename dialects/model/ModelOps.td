@@ -93,13 +93,15 @@ def Model_GqaAttentionOp : Model_NetworkOp<"gqa_attention",
          I64Attr:$layer, I64Attr:$heads, I64Attr:$kv_heads, I64Attr:$head_dim, I64Attr:$v_dim, F64Attr:$scale,
          OptionalAttr<Model_RopeAttr>:$rope, OptionalAttr<FlatSymbolRefAttr>:$q_norm,
          OptionalAttr<FlatSymbolRefAttr>:$k_norm, DefaultValuedAttr<F64Attr, "1e-6">:$norm_eps,
-         DefaultValuedAttr<I64Attr, "0">:$window)> {
+         DefaultValuedAttr<I64Attr, "0">:$window, OptionalAttr<FlatSymbolRefAttr>:$sinks)> {
   let summary = "Grouped-query attention over the KV cache of a layer";
   let description = [{
     q is [tokens, heads·head_dim], k [tokens, kv_heads·head_dim], v [tokens, kv_heads·v_dim]. In this order: RMS norm
     of every head of q and k if `q_norm`, `k_norm` are given; rope on the first `rope.dims` elements of every head;
     k and v are appended to the layer's cache at `positions`; y = softmax(scale · q kᵀ) v over cache positions
     ≤ the token's, the last `window` of them only if window > 0. Result [tokens, heads·v_dim].
+
+    `sinks` [heads] adds one score per head to the softmax that has no value: the weights then sum to less than 1.
 
     Example:
     ```mlir
@@ -142,15 +144,17 @@ def Model_MlaAttentionOp : Model_NetworkOp<"mla_attention",
 }
 
 def Model_RouterOp : Model_NetworkOp<"router",
-    (ins Model_Activation:$x, FlatSymbolRefAttr:$weight, OptionalAttr<FlatSymbolRefAttr>:$bias, I64Attr:$experts,
+    (ins Model_Activation:$x, FlatSymbolRefAttr:$weight, OptionalAttr<FlatSymbolRefAttr>:$logit_bias,
+         OptionalAttr<FlatSymbolRefAttr>:$bias, I64Attr:$experts,
          I64Attr:$top_k, StrAttr:$gating, DefaultValuedAttr<I64Attr, "1">:$groups,
          DefaultValuedAttr<I64Attr, "1">:$groups_used, DefaultValuedAttr<BoolAttr, "false">:$norm,
          DefaultValuedAttr<F64Attr, "1.0">:$scale), [Pure]> {
   let summary = "Choose experts for every token";
   let description = [{
-    p = softmax(W x) or sigmoid(W x) (`gating`: softmax, sigmoid, topk_softmax); choice = p + bias. With groups > 1
-    the score of a group is the sum of its two largest choices, and experts outside the best `groups_used` groups are
-    excluded. The `top_k` largest choices win; their weights are p, divided by max(sum, 6.1035e-5) if `norm`, times `scale`.
+    With logits l = W x (+ `logit_bias`): p = softmax(l) or sigmoid(l) (`gating`: softmax, sigmoid, topk_softmax); choice =
+    p + `bias`. With groups > 1 the score of a group is the sum of its two largest choices, and experts outside the best
+    `groups_used` groups are excluded. The `top_k` largest choices win; their weights are p, divided by max(sum, 6.1035e-5)
+    if `norm`, times `scale`. `topk_softmax` chooses by l and takes the softmax over the chosen.
 
     Example: `%ids, %w = model.router %x {path = "model.layers.1.mlp.gate", weight = @blk.1.ffn_gate_inp.weight, experts = 16, top_k = 4, gating = "sigmoid"} : (tensor<?x256xf32>) -> (tensor<?x4xi32>, tensor<?x4xf32>)`
   }];
@@ -161,11 +165,16 @@ def Model_RouterOp : Model_NetworkOp<"router",
 def Model_ExpertsOp : Model_NetworkOp<"experts",
     (ins Model_Activation:$x, Model_ChosenIds:$ids, Model_Activation:$weights, OptionalAttr<FlatSymbolRefAttr>:$gate,
          OptionalAttr<FlatSymbolRefAttr>:$up, OptionalAttr<FlatSymbolRefAttr>:$gate_up, FlatSymbolRefAttr:$down,
+         OptionalAttr<FlatSymbolRefAttr>:$gate_bias, OptionalAttr<FlatSymbolRefAttr>:$up_bias,
+         OptionalAttr<FlatSymbolRefAttr>:$down_bias,
          DefaultValuedStrAttr<StrAttr, "silu">:$act), [Pure]> {
   let summary = "Routed experts: y = Σ weight · down(act(gate x) · up x)";
   let description = [{
     `gate` and `up` are [experts, ffn, in], `down` is [experts, in, ffn]; they may have different types. Files with
     fused projections name `gate_up` [experts, 2·ffn, in] (gate rows first) instead.
+
+    `gate_bias` and `up_bias` [experts, ffn] are given both or neither; `down_bias` [experts, in] is added before the
+    weight is applied. `act`: silu, gelu_tanh, or swiglu_oai: g · sigmoid(1.702 g) · (u + 1), g at most 7, u in -7..7.
 
     Example:
     ```mlir

@@ -38,6 +38,8 @@ inline constexpr llvm::StringLiteral kTokens = "tokens";
 inline constexpr llvm::StringLiteral kPositions = "positions";
 inline constexpr llvm::StringLiteral kLogits = "logits";
 inline constexpr llvm::StringLiteral kHidden = "hidden";
+// Attribute of a weight's symbol: bytes of one matrix (sched-split-nodes).
+inline constexpr llvm::StringLiteral kSplitBytes = "sched.split_bytes";
 } // namespace names
 
 } // namespace ktc::sched

@@ -119,6 +119,22 @@ LogicalResult WeightOp::verify() {
 
 LogicalResult ViewOp::verify() { return checkNotNegative(*this, "offset", getOffset()); }
 
+// Two numbers per stream: a weight operand and its bytes per unit.
+static LogicalResult checkStreams(DispatchOp op) {
+  ArrayRef<int64_t> streams = op.getStreams().value_or(ArrayRef<int64_t>());
+  if (streams.size() % 2)
+    return op.emitOpError() << "streams has " << streams.size() << " numbers, expected pairs";
+  for (; !streams.empty(); streams = streams.drop_front(2)) {
+    if (streams[0] < 0 || streams[0] >= static_cast<int64_t>(op.getNumOperands()))
+      return op.emitOpError() << "streams names operand " << streams[0] << " of " << op.getNumOperands();
+    if (!isa_and_nonnull<WeightOp>(baseOf(op.getOperand(static_cast<unsigned>(streams[0]))).op))
+      return op.emitOpError() << "streams operand " << streams[0] << ", which is no weight";
+    if (streams[1] <= 0)
+      return op.emitOpError() << "streams " << streams[1] << " bytes per unit, expected more than 0";
+  }
+  return success();
+}
+
 LogicalResult DispatchOp::verify() {
   if (failed(checkSymbol<LaneOp>(*this, getLaneAttr(), "lane")) ||
       failed(checkSymbol<KernelOp>(*this, getKernelAttr(), "kernel")))
@@ -129,9 +145,10 @@ LogicalResult DispatchOp::verify() {
     if (failed(checkWritable(*this, "operand " + std::to_string(index), getOperand(index))))
       return failure();
   }
-  if (failed(checkNotNegative(*this, "units", getUnits())))
+  if (failed(checkNotNegative(*this, "units", getUnits())) ||
+      failed(checkNotNegative(*this, "units_per_token", getUnitsPerToken())))
     return failure();
-  return checkNotNegative(*this, "units_per_token", getUnitsPerToken());
+  return checkStreams(*this);
 }
 
 LogicalResult CopyOp::verify() {

@@ -166,12 +166,16 @@ class Sched_Command<string mnemonic, dag extraArguments> : Sched_Op<mnemonic> {
 
 def Sched_DispatchOp : Sched_Command<"dispatch",
     (ins FlatSymbolRefAttr:$kernel, Variadic<Sched_BufferType>:$operands_, DenseI32ArrayAttr:$writes, I64Attr:$units,
-         I64Attr:$units_per_token, StrAttr:$path, I64Attr:$bytes_read)> {
+         I64Attr:$units_per_token, StrAttr:$path, I64Attr:$bytes_read,
+         OptionalAttr<DenseI64ArrayAttr>:$streams)> {
   let summary = "Run a kernel on a lane";
   let description = [{
     `writes` lists the operands that the kernel writes (it may also read them); all others are read. The work is units +
     units_per_token · tokens units, split evenly over the lane's threads. `bytes_read` counts the weight bytes read in the
     typical case, for the cost model and reports.
+
+    `streams` says which weights a thread will read first, so that it can prefetch them while it waits: two numbers per weight
+    operand, the operand and its bytes per unit (unit u begins at u times that).
 
     Example: `sched.dispatch @k3 on @cpu.team (%x, %w, %y) writes [2] units 0 per_token 1 {path = "model.norm", bytes_read = 1024 : i64}`
   }];

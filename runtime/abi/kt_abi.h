@@ -16,14 +16,14 @@
 
 #include "kt_types.h"
 
-#define KT_ABI_VERSION 1u
+#define KT_ABI_VERSION 2u
 
 /* Rows of a weight matrix in one work unit of the linear, gate_up and down families. */
 #define KT_ROWS_PER_UNIT 4u
 
-/* All buffers, rows of q8 activations and weight segments start at multiples of this many bytes. Weights that
- * stay in the original GGUF file are only aligned to the file's own alignment, and rows inside a tensor to
- * nothing at all: kernels use unaligned loads for weights. */
+/* All buffers, rows of q8 and q8k activations and weight segments start at multiples of this many bytes.
+ * Weights that stay in the original GGUF file are only aligned to the file's own alignment, and rows inside a
+ * tensor to nothing at all: kernels use unaligned loads for weights. */
 #define KT_BUFFER_ALIGNMENT 64u
 
 /* Run-time scalars of one replay of an entry point. Everything else is fixed in the plan. */

@@ -78,7 +78,7 @@ static inline const KtTypeInfo *ktTypeInfo(uint32_t id) {
   return NULL;
 }
 
-/* True for types whose kernels multiply with float32 activations; all others take q8 rows (kt_abi.h). */
+/* True for types whose kernels multiply with float32 activations; all others take q8 or q8k rows. */
 static inline int ktTypeTakesF32Activations(uint32_t id) {
   return id == KT_TYPE_F32 || id == KT_TYPE_F16 || id == KT_TYPE_BF16;
 }

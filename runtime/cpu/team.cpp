@@ -4,6 +4,7 @@
 #include "runtime/cpu/topology.h"
 #include "runtime/plan/message.h"
 
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 #include <sched.h>
@@ -32,11 +33,7 @@ kt::Result<std::unique_ptr<Team>> Team::start(const Options &options) {
     micros = cpusAreShared(options.cpus) ? 0 : kDefaultSpinMicros;
   team->spinNanos = uint64_t(micros) * 1000;
 
-  uint32_t groupCount = (team->count + kGroup - 1) / kGroup;
-  team->groups = std::make_unique<Counter[]>(groupCount);
-  for (uint32_t i = 0; i < team->count; ++i)
-    ++team->groups[i / kGroup].members;
-  team->root.members = groupCount;
+  team->makeGroups(std::clamp(options.nodes, 1u, team->count));
 
   uint32_t first = options.callerWorks ? 1 : 0;
   team->workers.reserve(threads); // workers keep pointers into it
@@ -64,6 +61,22 @@ kt::Result<std::unique_ptr<Team>> Team::start(const Options &options) {
     pinThread(team->caller, options.cpus[0]);
   }
   return team;
+}
+
+// Numbers the groups: as many as needed for the threads of each node.
+void Team::makeGroups(uint32_t nodes) {
+  groupOf.resize(count);
+  uint32_t groupCount = 0;
+  for (uint32_t node = 0; node < nodes; ++node) {
+    uint32_t first = (count * node + nodes - 1) / nodes, last = (count * (node + 1) + nodes - 1) / nodes;
+    for (uint32_t thread = first; thread < last; ++thread)
+      groupOf[thread] = groupCount + (thread - first) / kGroup;
+    groupCount += (last - first + kGroup - 1) / kGroup;
+  }
+  groups = std::make_unique<Counter[]>(groupCount);
+  for (uint32_t group : groupOf)
+    ++groups[group].members;
+  root.members = groupCount;
 }
 
 // Remembers the affinity of the controlling thread, to be restored at the end.
@@ -125,7 +138,7 @@ void Team::finish() {
 // Counts this thread in; true for the last one. Counters are reset before the last thread reports, so they are
 // ready when anybody can arrive again.
 bool Team::arrive(uint32_t thread) {
-  Counter &group = groups[thread / kGroup];
+  Counter &group = groups[groupOf[thread]];
   if (group.arrived.fetch_add(1, std::memory_order_acq_rel) + 1 != group.members)
     return false;
   group.arrived.store(0, std::memory_order_relaxed);

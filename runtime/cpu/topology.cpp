@@ -4,6 +4,7 @@
 #include "runtime/plan/message.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -35,20 +36,41 @@ static std::vector<uint32_t> affinityMask() {
   return cpus;
 }
 
-// First CPU of a sysfs list such as "3,131" or "0-1" that is in `allowed`; `fallback` if there is none.
-static uint32_t firstAllowed(const std::string &list, const std::vector<uint32_t> &allowed, uint32_t fallback) {
+// CPUs of a sysfs list such as "0-3,8".
+static std::vector<uint32_t> parseList(const std::string &list) {
+  std::vector<uint32_t> cpus;
   const char *text = list.c_str();
   while (*text >= '0' && *text <= '9') {
     char *end;
     unsigned long first = strtoul(text, &end, 10), last = first;
     if (*end == '-')
       last = strtoul(end + 1, &end, 10);
-    auto found = std::lower_bound(allowed.begin(), allowed.end(), first);
-    if (found != allowed.end() && *found <= last)
-      return *found;
+    for (unsigned long cpu = first; cpu <= last && cpu < 65536; ++cpu)
+      cpus.push_back(uint32_t(cpu));
     text = *end == ',' ? end + 1 : end;
   }
+  return cpus;
+}
+
+// First CPU of a sysfs list that is in `allowed`; `fallback` if there is none.
+static uint32_t firstAllowed(const std::string &list, const std::vector<uint32_t> &allowed, uint32_t fallback) {
+  for (uint32_t cpu : parseList(list))
+    if (std::binary_search(allowed.begin(), allowed.end(), cpu))
+      return cpu;
   return fallback;
+}
+
+// CPUs of every memory node. Nodes without CPUs are left out; gaps in the numbers end the list.
+static std::vector<std::vector<uint32_t>> readNodes(const std::string &root) {
+  std::vector<std::vector<uint32_t>> nodes;
+  for (uint32_t node = 0;; ++node) {
+    std::string path = formatText("%s/sys/devices/system/node/node%u/cpulist", root.c_str(), node);
+    std::string list = readText(path);
+    if (list.empty())
+      return nodes;
+    if (std::vector<uint32_t> cpus = parseList(list); !cpus.empty())
+      nodes.push_back(std::move(cpus));
+  }
 }
 
 // Whole CPUs of a v2 "max period" pair; 0 if unlimited or unreadable.
@@ -102,11 +124,24 @@ CpuTopology readTopology(const std::string &root, const std::vector<uint32_t> &a
   }
   if (topology.cores.empty())
     topology.cores.push_back(0);
+  topology.nodes = readNodes(root);
   topology.quota = cgroupQuota(root);
   return topology;
 }
 
-std::vector<uint32_t> teamCpus(const CpuTopology &topology, uint32_t threads) {
+// CPUs of `part` of `nodes` equal parts of a team, cores first; empty if the machine has no such node.
+static std::vector<uint32_t> nodeOrder(const std::vector<uint32_t> &order, const CpuTopology &topology,
+                                       uint32_t part) {
+  std::vector<uint32_t> cpus;
+  if (part < topology.nodes.size())
+    for (uint32_t cpu : order)
+      if (std::find(topology.nodes[part].begin(), topology.nodes[part].end(), cpu) !=
+          topology.nodes[part].end())
+        cpus.push_back(cpu);
+  return cpus;
+}
+
+std::vector<uint32_t> teamCpus(const CpuTopology &topology, uint32_t threads, uint32_t nodes) {
   if (threads == 0) {
     threads = uint32_t(topology.cores.size());
     if (topology.quota != 0)
@@ -114,7 +149,18 @@ std::vector<uint32_t> teamCpus(const CpuTopology &topology, uint32_t threads) {
   }
   std::vector<uint32_t> order = topology.cores, cpus;
   order.insert(order.end(), topology.siblings.begin(), topology.siblings.end());
-  for (uint32_t i = 0; i < threads; ++i)
+  for (uint32_t part = 0; nodes > 1 && part < nodes; ++part) {
+    std::vector<uint32_t> own = nodeOrder(order, topology, part);
+    // The threads t with t * nodes / threads == part.
+    size_t first = (size_t(threads) * part + nodes - 1) / nodes;
+    size_t wanted = (size_t(threads) * (part + 1) + nodes - 1) / nodes - first;
+    if (own.size() < wanted) {
+      cpus.clear(); // not the machine of the plan: any CPU is as good as another
+      break;
+    }
+    cpus.insert(cpus.end(), own.begin(), own.begin() + ptrdiff_t(wanted));
+  }
+  for (size_t i = 0; cpus.size() < threads; ++i)
     cpus.push_back(order[i % order.size()]);
   return cpus;
 }

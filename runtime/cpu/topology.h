@@ -9,9 +9,10 @@ namespace ktrt {
 
 // What the process may use.
 struct CpuTopology {
-  std::vector<uint32_t> cores;    // one allowed logical CPU of each physical core, ascending
-  std::vector<uint32_t> siblings; // allowed logical CPUs that share a core with one of `cores`
-  uint32_t quota = 0;             // whole CPUs of the cgroup's time quota; 0 = unlimited
+  std::vector<uint32_t> cores;              // one allowed logical CPU of each physical core, ascending
+  std::vector<std::vector<uint32_t>> nodes; // logical CPUs of each memory node that has any; empty if unknown
+  std::vector<uint32_t> siblings;           // allowed logical CPUs that share a core with one of `cores`
+  uint32_t quota = 0;                       // whole CPUs of the cgroup's time quota; 0 = unlimited
 };
 
 // Reads affinity mask, sysfs topology and cgroup quota. `root` replaces "/" in front of sys and proc (for
@@ -22,8 +23,9 @@ CpuTopology readTopology(const std::string &root = "");
 CpuTopology readTopology(const std::string &root, const std::vector<uint32_t> &allowed);
 
 // Logical CPUs for a team of `threads` threads: cores first, then siblings, then from the start again. 0
-// threads means as many as there are cores, at most the quota.
-std::vector<uint32_t> teamCpus(const CpuTopology &topology, uint32_t threads);
+// threads means as many as there are cores, at most the quota. With `nodes` above 1 the i-th part of the
+// threads is on the i-th memory node, as far as the machine has that many nodes and enough CPUs on each.
+std::vector<uint32_t> teamCpus(const CpuTopology &topology, uint32_t threads, uint32_t nodes = 1);
 
 // True if a logical CPU appears twice: threads that spin there steal time from those they wait for.
 bool cpusAreShared(std::vector<uint32_t> cpus);

@@ -85,11 +85,14 @@ template <bool Profiling> void CpuLane::threadMain(void *lane, uint32_t thread) 
 template <bool Profiling> void CpuLane::replayProgram(uint32_t thread) {
   const ResolvedProgram &program = programs[entry];
   CommandTime *times = Profiling && thread == 0 ? measured[entry].data() : nullptr;
+  ReadAhead readAhead(program.streams, thread, team->threads());
   uint64_t start = 0;
   for (size_t i = 0; i < program.commands.size(); ++i) {
     const ResolvedCommand &command = program.commands[i];
-    if (command.barrierBefore)
-      team->barrier(thread);
+    if (command.barrierBefore) {
+      readAhead.aim(program.ahead[i]);
+      team->barrier(thread, [&] { return readAhead.step(); });
+    }
     if (Profiling && times) {
       uint64_t now = nowNanos();
       if (i != 0)

@@ -5,6 +5,7 @@
 #include "runtime/executor/addresses.h"
 #include "runtime/executor/kernels.h"
 #include "runtime/executor/lane.h"
+#include "runtime/executor/read_ahead.h"
 
 #include <memory>
 
@@ -31,6 +32,9 @@ static_assert(sizeof(ResolvedCommand) == 64);
 struct ResolvedProgram {
   std::vector<ResolvedCommand> commands;
   std::vector<void *> operands;
+  std::vector<WeightStream> streams;
+  std::vector<StreamTarget>
+      ahead; // by command: the first dispatch from there on whose weights can be prefetched
 };
 
 // Looks up everything in `program`. The plan is verified, so this cannot fail.

@@ -13,6 +13,14 @@ static void resolveDispatch(const plan::Dispatch &dispatch, const KernelSet &ker
   if (dispatch.operands())
     for (const plan::Operand *operand : *dispatch.operands())
       program.operands.push_back(addresses.resolve(operand));
+  if (!dispatch.streams() || dispatch.streams()->size() == 0)
+    return;
+  // Only entries for an exact number of tokens have streams, and their matrices a fixed number of units.
+  program.ahead.back() = {uint32_t(program.streams.size()), dispatch.streams()->size(), dispatch.units()};
+  for (const plan::Stream *stream : *dispatch.streams())
+    program.streams.push_back(
+        {static_cast<const uint8_t *>(program.operands[command.index + stream->operand()]),
+         stream->unit_bytes()});
 }
 
 static ResolvedCommand resolveCommand(const plan::Command &source, const KernelSet &kernels,
@@ -49,8 +57,13 @@ ResolvedProgram resolveProgram(const plan::LaneProgram &source, const KernelSet 
   if (!source.commands())
     return program;
   program.commands.reserve(source.commands()->size());
-  for (const plan::Command *command : *source.commands())
+  for (const plan::Command *command : *source.commands()) {
+    program.ahead.emplace_back();
     program.commands.push_back(resolveCommand(*command, kernels, addresses, program));
+  }
+  for (size_t i = program.ahead.size(); i-- > 1;)
+    if (program.ahead[i - 1].count == 0)
+      program.ahead[i - 1] = program.ahead[i];
   return program;
 }
 

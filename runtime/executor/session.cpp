@@ -42,6 +42,7 @@ kt::Status Session::Impl::load() {
   if (!loaded)
     return loaded.error();
   kernels = std::move(*loaded);
+  cpus = teamCpus(readTopology(), options.threads, memoryNodes());
   if (kt::Status status = loadMemory(); !status)
     return status;
   if (kt::Status status = startLanes(); !status)
@@ -63,6 +64,11 @@ kt::Status Session::Impl::refuseForeignDevices() const {
   return {};
 }
 
+uint32_t Session::Impl::memoryNodes() const {
+  const plan::WeightLayout *layout = file.plan().weight_layout();
+  return layout ? layout->nodes() : 1;
+}
+
 kt::Status Session::Impl::loadMemory() {
   std::vector<const uint8_t *> bases;
   std::vector<Prefetcher::Range> ranges;
@@ -79,9 +85,11 @@ kt::Status Session::Impl::loadMemory() {
   if (!weights)
     return weights.error();
   memory.weights = std::move(*weights);
+  if (kt::Status copied = memory.weights.copy(file.plan(), cpus); !copied)
+    return failure("%s: %s", file.path().c_str(), copied.error().message.c_str());
   for (const MappedFile &linked : memory.weights.linkedFiles())
     ranges.push_back({&linked, 0, linked.bytes()});
-  if (!options.populate)
+  if (!options.populate && memory.weights.copied().empty())
     prefetcher = Prefetcher::start(std::move(ranges));
   for (uint32_t i = 0; i < (file.plan().arenas() ? file.plan().arenas()->size() : 0); ++i) {
     const plan::Arena &arena = *file.plan().arenas()->Get(i);
@@ -99,7 +107,6 @@ kt::Status Session::Impl::loadMemory() {
 kt::Status Session::Impl::startLanes() {
   const plan::Plan &plan = file.plan();
   uint32_t count = plan.lanes()->size();
-  cpus = teamCpus(readTopology(), options.threads);
   uint32_t maxSignals = 0;
   for (const plan::Entry *entry : *plan.entries())
     maxSignals = std::max(maxSignals, entry->signals());
@@ -107,6 +114,7 @@ kt::Status Session::Impl::startLanes() {
   for (uint32_t i = 0; i < count; ++i) {
     Team::Options team;
     size_t begin = cpus.size() * i / count, end = std::max(begin + 1, cpus.size() * (i + 1) / count);
+    team.nodes = count == 1 ? memoryNodes() : 1;
     team.cpus.assign(cpus.begin() + ptrdiff_t(begin), cpus.begin() + ptrdiff_t(end));
     team.pin = options.pinThreads;
     team.pinCaller = options.pinCaller;

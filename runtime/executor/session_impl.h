@@ -30,6 +30,7 @@ struct Session::Impl {
 
   kt::Status load();
   kt::Status refuseForeignDevices() const;
+  uint32_t memoryNodes() const; // that the plan was compiled for
   kt::Status loadMemory();
   kt::Status startLanes();
   void indexEntries();

@@ -95,4 +95,12 @@ kt::Result<WeightMap> WeightMap::open(const plan::Plan &plan, const std::string 
   return map;
 }
 
+kt::Status WeightMap::copy(const plan::Plan &plan, const std::vector<uint32_t> &cpus) {
+  kt::Result<WeightCopies> made = WeightCopies::make(plan, addresses, cpus);
+  if (!made)
+    return made.error();
+  copies = std::move(*made);
+  return {};
+}
+
 } // namespace ktrt

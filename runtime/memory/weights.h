@@ -1,10 +1,11 @@
 // Addresses of a plan's weights: linked GGUF files are found, checked and mapped; packed weights are used
-// straight from the plan's own mapping. Nothing is copied.
+// straight from the plan's own mapping. Nothing is copied unless the plan asks for it.
 #pragma once
 
 #include "plan_generated.h"
 #include "runtime/abi/result.hpp"
 #include "runtime/memory/mapped_file.h"
+#include "runtime/memory/weight_copy.h"
 
 #include <cstdint>
 #include <string>
@@ -25,6 +26,10 @@ public:
   static kt::Result<WeightMap> open(const plan::Plan &plan, const std::string &planPath,
                                     const std::vector<const uint8_t *> &sectionBases, bool populate);
 
+  // Makes the copies that the plan's weight layout asks for (weight_copy.h); `cpus` of the team in node order.
+  kt::Status copy(const plan::Plan &plan, const std::vector<uint32_t> &cpus);
+  const WeightCopies &copied() const { return copies; }
+
   // First byte of weight `index` of the plan.
   const uint8_t *address(uint32_t index) const { return addresses[index]; }
   const std::vector<MappedFile> &linkedFiles() const { return files; }
@@ -32,6 +37,7 @@ public:
 private:
   std::vector<MappedFile> files;
   std::vector<const uint8_t *> addresses;
+  WeightCopies copies;
 };
 
 } // namespace ktrt

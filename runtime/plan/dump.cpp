@@ -117,7 +117,11 @@ private:
            ktTypeInfo(weight.type())->name, shape.c_str(), weight.file() >= 0 ? "file" : "section",
            weight.file() >= 0 ? weight.file() : weight.section(), weight.offset(), weight.bytes(),
            weight.device());
+      if (weight.split_bytes())
+        line("  split over nodes by %" PRIu64 " bytes", weight.split_bytes());
     }
+    if (const WeightLayout *layout = plan.weight_layout())
+      line("weight_layout nodes %u huge_pages %d", layout->nodes(), layout->huge_pages());
   }
 
   void dumpKernels() {
@@ -153,6 +157,9 @@ private:
         body += (i ? ", " : "") + operandText(dispatch->operands()->Get(i));
       body += formatText(") units %u + %u/token reads %" PRIu64 " path '%s'", dispatch->units(),
                          dispatch->units_per_token(), dispatch->bytes_read(), text(dispatch->path()));
+      for (uint32_t i = 0; i < sizeOf(dispatch->streams()); ++i)
+        body += formatText(" streams %u by %" PRIu64, dispatch->streams()->Get(i)->operand(),
+                           dispatch->streams()->Get(i)->unit_bytes());
     } else if (const Copy *copy = command.body_as_Copy()) {
       body =
           formatText("copy %s -> %s bytes %" PRIu64 " + %" PRIu64 "/token", operandText(copy->source()).c_str(),

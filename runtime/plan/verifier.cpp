@@ -8,6 +8,8 @@
 
 namespace ktrt::plan {
 
+static constexpr uint32_t kMaxNodes = 1024; // memory nodes, as many as threads
+
 // More than any plan needs; keeps sums and products of the checks far from overflow.
 static constexpr uint64_t kMaxScratch = uint64_t(1) << 32;
 static constexpr uint32_t kMaxDimensions = 8;
@@ -18,7 +20,8 @@ kt::Status verifyPlan(const Plan &plan, std::span<const PlanSection> sections) {
     return failure("kernel ABI version %u, this runtime has %u: compile the plan again", plan.abi_version(),
                    KT_ABI_VERSION);
   bool good = state.checkDevices() && state.checkFiles() && state.checkWeights() && state.checkKernels() &&
-              state.checkModel() && state.checkTokenizer() && state.checkSampling() && state.checkEntries();
+              state.checkModel() && state.checkTokenizer() && state.checkSampling() &&
+              state.checkWeightLayout() && state.checkEntries();
   if (!good)
     return kt::Error{std::move(state.message)};
   return {};
@@ -112,6 +115,9 @@ bool VerifierState::checkWeight(uint32_t index) {
   }
   if (weight.bytes() == 0)
     return fail("%s is empty", where.c_str());
+  if (weight.split_bytes() > weight.bytes())
+    return fail("%s: split_bytes is %" PRIu64 ", expected at most %" PRIu64, where.c_str(),
+                weight.split_bytes(), weight.bytes());
   return rangeFits(where, weight.offset(), weight.bytes(), limit) && checkShape(index);
 }
 
@@ -224,6 +230,13 @@ bool VerifierState::checkTokenizer() {
       return fail("tokenizer.%s is %d, expected -1 or less than %u", special.name, special.id,
                   plan.model()->vocab());
   return true;
+}
+
+bool VerifierState::checkWeightLayout() {
+  const WeightLayout *layout = plan.weight_layout();
+  if (!layout || (layout->nodes() >= 1 && layout->nodes() <= kMaxNodes))
+    return true;
+  return fail("weight_layout.nodes is %u, expected 1 to %u", layout->nodes(), kMaxNodes);
 }
 
 bool VerifierState::checkSampling() {

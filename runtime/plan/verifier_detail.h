@@ -26,6 +26,7 @@ public:
   bool checkDevices();
   bool checkFiles();
   bool checkWeights();
+  bool checkWeightLayout();
   bool checkKernels();
   bool checkModel();
   bool checkTokenizer();

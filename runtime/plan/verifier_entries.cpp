@@ -189,6 +189,14 @@ bool VerifierState::checkDispatch(const std::string &where, const Entry &entry, 
       return fail("%s: on device '%s', which lane '%s' cannot reach", place.c_str(),
                   textOf(plan.devices()->Get(device)->name()), textOf(lane.name()));
   }
+  for (uint32_t i = 0; i < sizeOf(dispatch.streams()); ++i) {
+    uint32_t operand = dispatch.streams()->Get(i)->operand();
+    std::string place = where + formatText(".streams[%u].operand", i);
+    if (!inRange(place, operand, operands))
+      return false;
+    if (dispatch.operands()->Get(operand)->kind() != OperandKind::Weight)
+      return fail("%s: operand %u is no weight", place.c_str(), operand);
+  }
   uint64_t units = dispatch.units() + uint64_t(dispatch.units_per_token()) * entry.capacity();
   if (units > UINT32_MAX)
     return fail("%s: %" PRIu64 " units, expected at most %u", where.c_str(), units, UINT32_MAX);

@@ -31,10 +31,17 @@ std::vector<ActiveExpert> activeExperts(const int32_t *lists, int64_t experts, u
   return active;
 }
 
-double activation(size_t kind, double x) {
+// The gated activation of index `kind` in `gatedKinds`.
+constexpr std::string_view gatedKinds[] = {"silu", "gelu_tanh", "swiglu_oai"};
+
+double gated(size_t kind, double gate, double up) {
   if (kind == 0)
-    return x / (1 + std::exp(-x));
-  return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+    return gate / (1 + std::exp(-gate)) * up;
+  if (kind == 1)
+    return 0.5 * gate * (1 + std::tanh(std::sqrt(2 / M_PI) * (gate + 0.044715 * gate * gate * gate))) * up;
+  gate = std::min(gate, 7.0);
+  up = std::clamp(up, -7.0, 7.0);
+  return gate / (1 + std::exp(-1.702 * gate)) * (up + 1);
 }
 
 struct Range {
@@ -60,8 +67,8 @@ static KernelFn bindGateUp(const Params &params) {
   const int64_t xStride = optionalInt(params, "x_stride", k);
   const int64_t gateRows = optionalInt(params, "gate_expert_rows", n);
   const int64_t upRows = optionalInt(params, "up_expert_rows", n);
-  static constexpr std::string_view kinds[] = {"silu", "gelu_tanh"};
-  const size_t kind = needChoice(params, "act", kinds);
+  const size_t kind = needChoice(params, "act", gatedKinds);
+  const bool bias = flag(params, "bias");
   return [=](const KtKernelArgs *args) {
     float *h = static_cast<float *>(args->operands[4]);
     const int32_t *lists = dense ? nullptr : static_cast<const int32_t *>(args->operands[5]);
@@ -71,15 +78,19 @@ static KernelFn bindGateUp(const Params &params) {
       std::vector<float> weights = dequantizedRow({format, k}, args->operands[operand], row);
       if (ktTypeTakesF32Activations(format->id))
         return dot(weights, static_cast<const float *>(args->operands[0]) + token * xStride);
-      return dot(weights, q8Values(args->operands[1], k, token).data());
+      const void *rows = args->operands[ktTypeTakesQ8k(format->id) ? 6 : 1];
+      return dot(weights, activationValues(*format, rows, k, token).data());
+    };
+    auto biasOf = [&](int operand, int64_t expert, int64_t row) {
+      return bias ? static_cast<const float *>(args->operands[operand])[expert * n + row] : 0.0f;
     };
     const Range rows = rowsOf(args, n);
     for (const ActiveExpert &expert : active)
       for (int64_t slot : expert.slots)
         for (int64_t row = rows.begin; row < rows.end; ++row)
-          h[slot * n + row] =
-              static_cast<float>(activation(kind, product(gate, 2, expert.id * gateRows + row, slot / topK)) *
-                                 product(up, 3, expert.id * upRows + row, slot / topK));
+          h[slot * n + row] = static_cast<float>(
+              gated(kind, product(gate, 2, expert.id * gateRows + row, slot / topK) + biasOf(7, expert.id, row),
+                    product(up, 3, expert.id * upRows + row, slot / topK) + biasOf(8, expert.id, row)));
   };
 }
 
@@ -88,7 +99,8 @@ static KernelFn bindDown(const Params &params) {
   const int64_t n = needInt(params, "n"), k = needInt(params, "k", 1, maxRowElements);
   needWholeBlocks(*format, k);
   needInt(params, "m", 1, maxTokensPerReplay);
-  const bool dense = flag(params, "dense"), accumulate = flag(params, "accumulate");
+  const bool dense = flag(params, "dense"), accumulate = flag(params, "accumulate"),
+             bias = flag(params, "bias");
   const int64_t experts = dense ? 1 : needInt(params, "experts", 1, maxExperts),
                 topK = dense ? 1 : needInt(params, "top_k", 1, experts);
   const int64_t yStride = optionalInt(params, "y_stride", n),
@@ -110,7 +122,9 @@ static KernelFn bindDown(const Params &params) {
               dequantizedRow({format, k}, args->operands[2], expert.id * expertRows + row);
           double value = ktTypeTakesF32Activations(format->id)
                              ? dot(weights, static_cast<const float *>(args->operands[0]) + slot * k)
-                             : dot(weights, q8Values(args->operands[1], k, slot).data());
+                             : dot(weights, activationValues(*format, args->operands[1], k, slot).data());
+          if (bias)
+            value += static_cast<const float *>(args->operands[6])[expert.id * n + row];
           float &out = y[slot / topK * yStride + row];
           out = static_cast<float>(out + (slotWeights ? slotWeights[slot] : 1.0f) * value);
         }

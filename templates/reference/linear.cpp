@@ -33,7 +33,7 @@ static KernelFn bindLinear(const Params &params) {
             value =
                 dot(weights, static_cast<const float *>(args->operands[0]) + t * xStride + b * xBatchStride);
           else
-            value = dot(weights, q8Values(args->operands[0], k, t * batch + b).data());
+            value = dot(weights, activationValues(*format, args->operands[0], k, t * batch + b).data());
           float &out = y[t * yStride + b * yBatchStride + row];
           out = static_cast<float>(value + (biases ? biases[b * n + row] : 0) + (accumulate ? out : 0));
         }

@@ -12,13 +12,15 @@ std::vector<float> dequantizedRow(const Matrix &matrix, const void *base, int64_
   return values;
 }
 
-std::vector<float> q8Values(const void *base, int64_t k, int64_t row) {
-  const char *start = static_cast<const char *>(base) + row * ktQ8RowBytes(k);
+std::vector<float> activationValues(const KtTypeInfo &format, const void *base, int64_t k, int64_t row) {
+  const bool isQ8k = ktTypeTakesQ8k(format.id);
+  const size_t group = isQ8k ? 256 : 32;
+  const char *start = static_cast<const char *>(base) + row * (isQ8k ? ktQ8kRowBytes(k) : ktQ8RowBytes(k));
   const int8_t *q = reinterpret_cast<const int8_t *>(start);
-  const float *d = reinterpret_cast<const float *>(start + ktQ8ScaleOffset(k));
+  const float *d = reinterpret_cast<const float *>(start + (isQ8k ? ktQ8kScaleOffset(k) : ktQ8ScaleOffset(k)));
   std::vector<float> values(k);
   for (int64_t i = 0; i < k; ++i)
-    values[i] = d[i / 32] * static_cast<float>(q[i]);
+    values[i] = d[i / group] * static_cast<float>(q[i]);
   return values;
 }
 

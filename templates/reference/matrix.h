@@ -17,8 +17,8 @@ struct Matrix {
 
 // Float32 values of row `row` of `matrix` stored at `base`.
 std::vector<float> dequantizedRow(const Matrix &matrix, const void *base, int64_t row);
-// Float32 values of q8 row `row` of `k` elements.
-std::vector<float> q8Values(const void *base, int64_t k, int64_t row);
+// Float32 values of row `row` of `k` quantised activations, q8 or q8k as a matrix of `format` takes them.
+std::vector<float> activationValues(const KtTypeInfo &format, const void *base, int64_t k, int64_t row);
 // Dot product in double precision.
 double dot(const std::vector<float> &weights, const float *x);
 

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cfloat>
 #include <cmath>
+#include <numeric>
 #include <vector>
 
 namespace ktc::reference {
@@ -22,27 +23,32 @@ int8_t roundToInt8(float value) {
   return static_cast<int8_t>(std::clamp(std::nearbyint(value), -128.0f, 127.0f));
 }
 
-// Quantises k floats (a multiple of 32) into the q8 row at `row`.
-void quantizeRow(const float *x, size_t k, uint8_t *row) {
+// Quantises `count` floats to q with one scale; returns the scale.
+float quantizeGroup(const float *x, size_t count, int8_t *q) {
+  float largest = 0;
+  for (size_t i = 0; i < count; ++i)
+    largest = std::max(largest, std::fabs(x[i]));
+  // Finite even when the division overflows (tiny or zero blocks), so that 0 * inverse stays 0.
+  float inverse = std::min(127.0f / largest, FLT_MAX);
+  for (size_t i = 0; i < count; ++i)
+    q[i] = roundToInt8(x[i] * inverse);
+  return largest / 127.0f;
+}
+
+// Quantises k floats (whole groups) into the q8 or q8k row at `row`.
+void quantizeRow(const float *x, size_t k, size_t group, uint8_t *row) {
   int8_t *q = reinterpret_cast<int8_t *>(row);
-  float *scales = reinterpret_cast<float *>(row + ktQ8ScaleOffset(k));
-  float *sums = reinterpret_cast<float *>(row + ktQ8SumOffset(k));
-  for (size_t block = 0; block < k; block += 32) {
-    float largest = 0;
-    for (size_t i = 0; i < 32; ++i)
-      largest = std::max(largest, std::fabs(x[block + i]));
-    float d = largest / 127.0f;
-    // Finite even when the division overflows (tiny or zero blocks), so that 0 * inverse stays 0.
-    float inverse = std::min(127.0f / largest, FLT_MAX);
-    scales[block / 32] = d;
-    for (size_t half = 0; half < 32; half += 16) {
-      int32_t sum = 0;
-      for (size_t i = block + half; i < block + half + 16; ++i) {
-        q[i] = roundToInt8(x[i] * inverse);
-        sum += q[i];
-      }
-      sums[(block + half) / 16] = d * static_cast<float>(sum);
-    }
+  float *scales = reinterpret_cast<float *>(row + (group == 32 ? ktQ8ScaleOffset(k) : ktQ8kScaleOffset(k)));
+  float *floatSums = reinterpret_cast<float *>(row + ktQ8SumOffset(k));
+  int16_t *sums = reinterpret_cast<int16_t *>(row + ktQ8kSumOffset(k));
+  for (size_t i = 0; i < k; i += group)
+    scales[i / group] = quantizeGroup(x + i, group, q + i);
+  for (size_t i = 0; i < k / 16; ++i) {
+    const int32_t sum = std::accumulate(q + 16 * i, q + 16 * i + 16, int32_t(0));
+    if (group == 32)
+      floatSums[i] = scales[i / 2] * static_cast<float>(sum);
+    else
+      sums[i] = static_cast<int16_t>(sum);
   }
 }
 
@@ -53,8 +59,8 @@ static KernelFn makeQuantize(const Params &params) {
     const float *x = static_cast<const float *>(args->operands[0]);
     uint8_t *y = static_cast<uint8_t *>(args->operands[1]);
     forEachUnit(args, spec.x.rows, [&](int64_t token, int64_t row) {
-      quantizeRow(x + token * spec.x.stride + row * spec.x.rowStride, spec.k,
-                  y + (token * spec.x.rows + row) * ktQ8RowBytes(spec.k));
+      quantizeRow(x + token * spec.x.stride + row * spec.x.rowStride, spec.k, spec.group,
+                  y + (token * spec.x.rows + row) * quantizedRowBytes(spec.k, spec.group));
     });
   };
 }
@@ -78,8 +84,9 @@ static KernelFn makeRmsNorm(const Params &params) {
         result[i] = from[i] * factor * (w ? w[i] : 1.0f);
       if (y)
         std::copy(result.begin(), result.end(), y + token * spec.y.stride + row * spec.y.rowStride);
-      if (q && spec.k % 32 == 0) // other rows have no q8 form
-        quantizeRow(result.data(), spec.k, q + (token * spec.x.rows + row) * ktQ8RowBytes(spec.k));
+      if (q && spec.k % 32 == 0) // other rows have no quantised form
+        quantizeRow(result.data(), spec.k, spec.group,
+                    q + (token * spec.x.rows + row) * quantizedRowBytes(spec.k, spec.group));
     });
   };
 }

@@ -1,4 +1,5 @@
-// Family `down`: y[t][n] (+)= sum over the slots of t of w[slot] * (Wd[expert] . h[slot]), experts ascending.
+// Family `down`: y[t][n] (+)= sum over the slots of t of w[slot] * (Wd[expert] . h[slot] + b[expert]), experts
+// ascending.
 #include "templates/x64/matrix/expert_kernel.h"
 
 namespace ktc::x64 {
@@ -17,7 +18,8 @@ private:
     W = HQ8 + 8,
     Y = W + 8,
     SlotWeights = Y + 8,
-    FrameEnd = SlotWeights + 8
+    Bias = SlotWeights + 8,
+    FrameEnd = Bias + 8
   };
 
   void emitClear();
@@ -26,7 +28,7 @@ private:
 
   MatrixWeights weights;
   int64_t expertRows, yStep;
-  bool accumulate;
+  bool accumulate, bias;
 };
 
 DownKernel::DownKernel(const Params &params, const Target &target) : ExpertKernel(params, target) {
@@ -34,6 +36,7 @@ DownKernel::DownKernel(const Params &params, const Target &target) : ExpertKerne
   expertRows = optionalInt(params, "expert_rows", n);
   yStep = 4 * optionalInt(params, "y_stride", n);
   accumulate = flag(params, "accumulate");
+  bias = flag(params, "bias");
 }
 
 // y = 0 in the rows of this thread, for every token: experts then only add.
@@ -70,8 +73,15 @@ void DownKernel::emitTile(int tokens, int rows) {
   emitActivations(weights.takesF32 ? HFloat : HQ8, tokens, denseActivationBytes(weights), 1);
   emitWeightAddress(weightRow, W, weights, expertRows);
   emitProducts(weights, tokens, rows, resultSlots);
-  const Xmm value(0), factor(1), sum(2), mask(3);
+  const Xmm value(0), factor(1), sum(2), mask(3), biases(4);
   const Reg64 unitOffset = r8, slotWeights = r9, slot = r10;
+  if (bias) {
+    imul(rax, qword[frame(Expert)], immediate(n, "rows of an expert"));
+    mov(rdx, qword[frame(Unit)]);
+    lea(rax, ptr[rax + rdx * rowsPerUnit]);
+    mov(rdx, ptr[frame(Bias)]);
+    loadRows(biases, rdx + rax * 4, rows);
+  }
   mov(unitOffset, qword[frame(Unit)]);
   shl(unitOffset, 4);
   add(unitOffset, ptr[frame(Y)]);
@@ -88,6 +98,8 @@ void DownKernel::emitTile(int tokens, int rows) {
     imul(rax, rax, immediate(yStep, "y_stride"));
     add(rax, unitOffset);
     vmovups(value, ptr[frame(resultSlots + size_t(t) * 16)]);
+    if (bias)
+      vaddps(value, value, biases);
     loadRows(sum, rax, rows);
     vfmadd231ps(sum, value, factor);
     storeRows(rax, sum, rows, mask);
@@ -104,6 +116,14 @@ DownKernel::PanelPass DownKernel::panelPass() {
   };
   pass.store = [this] {
     Label unweighted;
+    vmovups(vec(2), ptr[r10]);
+    if (bias) {
+      imul(rax, ptr[frame(Expert)], immediate(n, "rows of an expert"));
+      add(rax, ptr[frame(Row)]);
+      mov(rdx, ptr[frame(Bias)]);
+      vmovups(vec(3) | k1 | T_z, ptr[rdx + rax * 4]);
+      vaddps(vec(2), vec(2), vec(3));
+    }
     emitSlotNumber(tokenCursor);
     vmovups(vec(1), splat(1.0f));
     mov(r8, ptr[frame(SlotWeights)]);
@@ -116,7 +136,7 @@ DownKernel::PanelPass DownKernel::panelPass() {
     add(rax, ptr[frame(Y)]);
     mov(rdx, ptr[frame(Row)]);
     vmovups(vec(0) | k1 | T_z, ptr[rax + rdx * 4]);
-    vfmadd231ps(vec(0), vec(1), ptr[r10]);
+    vfmadd231ps(vec(0), vec(1), vec(2));
     vmovups(ptr[rax + rdx * 4] | k1, vec(0));
   };
   return pass;
@@ -130,6 +150,10 @@ Kernel DownKernel::build() {
   for (auto [slot, operand] : operands) {
     loadOperand(rax, operand);
     mov(ptr[frame(slot)], rax);
+  }
+  if (bias) {
+    loadOperand(rax, 6);
+    mov(ptr[frame(Bias)], rax);
   }
   if (panels)
     emitPanelPrologue();

@@ -1,8 +1,10 @@
-// Family `gate_up`: h[slot][n] = act(Wg . x[t]) * (Wu . x[t]) for the experts of each token.
+// Family `gate_up`: h[slot][n] = act(Wg . x[t] + bg) * (Wu . x[t] + bu) for the experts of each token.
 //
 // Gate and up are computed for the same rows and tokens one after the other, so that h is written once.
 #include "templates/x64/blocks/exp.h"
 #include "templates/x64/matrix/expert_kernel.h"
+
+#include <span>
 
 namespace ktc::x64 {
 
@@ -20,19 +22,28 @@ private:
     WGate = XQ8 + 8,
     WUp = WGate + 8,
     H = WUp + 8,
-    FrameEnd = H + 8
+    XQ8k = H + 8,
+    GateBias = XQ8k + 8,
+    UpBias = GateBias + 8,
+    FrameEnd = UpBias + 8
   };
 
   void emitTile(int tokens, int rows);
   void emitMatrix(const MatrixWeights &weights, size_t base, int64_t expertRows, int tokens, int rows,
                   size_t results);
-  void emitActivation(int tokens);
+  void emitTileBias(const Vec &dst, size_t base, int rows);
+  void emitPanelBias(const Vec &dst, size_t base);
+  void emitGated(const std::function<Vec(int)> &v);
+  void emitActivation(int tokens, int rows);
   void emitStores(int tokens, int rows);
   PanelPass panelPass();
 
   MatrixWeights gate, up;
+  enum class Act { Silu, GeluTanh, SwigluOai };
+
   int64_t gateRows, upRows, xStep;
-  bool isSilu;
+  Act act;
+  bool bias;
 };
 
 GateUpKernel::GateUpKernel(const Params &params, const Target &target) : ExpertKernel(params, target) {
@@ -42,14 +53,17 @@ GateUpKernel::GateUpKernel(const Params &params, const Target &target) : ExpertK
   gateRows = optionalInt(params, "gate_expert_rows", n);
   upRows = optionalInt(params, "up_expert_rows", n);
   xStep = 4 * optionalInt(params, "x_stride", k);
-  static constexpr std::string_view kinds[] = {"silu", "gelu_tanh"};
-  isSilu = needChoice(params, "act", kinds) == 0;
+  static constexpr std::string_view kinds[] = {"silu", "gelu_tanh", "swiglu_oai"};
+  act = static_cast<Act>(needChoice(params, "act", kinds));
+  bias = flag(params, "bias");
 }
 
 void GateUpKernel::emitMatrix(const MatrixWeights &weights, size_t base, int64_t expertRows, int tokens,
                               int rows, size_t results) {
-  emitActivations(weights.takesF32 ? XFloat : XQ8, tokens,
-                  weights.takesF32 ? xStep : denseActivationBytes(weights), topK);
+  emitActivations(weights.takesF32   ? XFloat
+                  : weights.takesQ8k ? XQ8k
+                                     : XQ8,
+                  tokens, weights.takesF32 ? xStep : denseActivationBytes(weights), topK);
   emitWeightAddress(weightRow, base, weights, expertRows);
   emitProducts(weights, tokens, rows, results);
 }
@@ -57,21 +71,60 @@ void GateUpKernel::emitMatrix(const MatrixWeights &weights, size_t base, int64_t
 void GateUpKernel::emitTile(int tokens, int rows) {
   emitMatrix(gate, WGate, gateRows, tokens, rows, resultSlots);
   emitMatrix(up, WUp, upRows, tokens, rows, secondResults);
-  emitActivation(tokens);
+  emitActivation(tokens, rows);
   emitStores(tokens, rows);
+}
+
+// dst = the biases of the unit's rows, repeated in every four lanes.
+void GateUpKernel::emitTileBias(const Vec &dst, size_t base, int rows) {
+  imul(rax, qword[frame(Expert)], immediate(n, "rows of an expert"));
+  mov(rdx, qword[frame(Unit)]);
+  lea(rax, ptr[rax + rdx * rowsPerUnit]);
+  mov(rdx, ptr[frame(base)]);
+  loadRows(Xmm(dst.getIdx()), rdx + rax * 4, rows);
+  if (dst.isZMM())
+    vshuff32x4(dst, dst, dst, 0);
+  else
+    vinsertf128(dst, dst, Xmm(dst.getIdx()), 1);
+}
+
+// dst = the biases of the panel's rows.
+void GateUpKernel::emitPanelBias(const Vec &dst, size_t base) {
+  imul(rax, ptr[frame(Expert)], immediate(n, "rows of an expert"));
+  add(rax, ptr[frame(Row)]);
+  mov(rdx, ptr[frame(base)]);
+  vmovups(dst | k1 | T_z, ptr[rdx + rax * 4]);
+}
+
+// v(0) = act(v(0) + v(5)) * (v(4) + v(6)), the biases v(5) and v(6) only if there are any. Clobbers v(1)..v(4).
+void GateUpKernel::emitGated(const std::function<Vec(int)> &v) {
+  if (bias) {
+    vaddps(v(0), v(0), v(5));
+    vaddps(v(4), v(4), v(6));
+  }
+  if (act == Act::SwigluOai) {
+    emitSwigluOai(*this, v(0), v(4), v(1), v(2), v(3));
+    return;
+  }
+  act == Act::Silu ? emitSilu(*this, v(0), v(1), v(2), v(3)) : emitGeluTanh(*this, v(0), v(1), v(2), v(3));
+  vmulps(v(0), v(0), v(4));
 }
 
 // results = act(results) * second results, on whole vectors: lanes of absent rows hold anything and are not
 // stored.
-void GateUpKernel::emitActivation(int tokens) {
+void GateUpKernel::emitActivation(int tokens, int rows) {
   const bool useWide = wide() && tokens >= 4;
   auto v = [&](int index) { return useWide ? vec(index) : Vec(index); };
   const int tokensPerVector = useWide ? 4 : 2;
+  if (bias) {
+    emitTileBias(v(5), GateBias, rows);
+    emitTileBias(v(6), UpBias, rows);
+  }
   for (int t = 0; t < tokens; t += tokensPerVector) {
     const size_t offset = size_t(t) * 16;
     vmovups(v(0), ptr[frame(resultSlots + offset)]);
-    isSilu ? emitSilu(*this, v(0), v(1), v(2), v(3)) : emitGeluTanh(*this, v(0), v(1), v(2), v(3));
-    vmulps(v(0), v(0), ptr[frame(secondResults + offset)]);
+    vmovups(v(4), ptr[frame(secondResults + offset)]);
+    emitGated(v);
     vmovups(ptr[frame(resultSlots + offset)], v(0));
   }
 }
@@ -100,14 +153,17 @@ GateUpKernel::PanelPass GateUpKernel::panelPass() {
     add(rax, ptr[frame(XQ8)]);
   };
   pass.store = [this] {
+    if (bias) {
+      emitPanelBias(vec(5), GateBias);
+      emitPanelBias(vec(6), UpBias);
+    }
     emitSlotNumber(tokenCursor);
     imul(rax, rax, immediate(4 * n, "a row of h"));
     add(rax, ptr[frame(H)]);
     mov(rdx, ptr[frame(Row)]);
     vmovups(vec(0), ptr[r10]);
-    isSilu ? emitSilu(*this, vec(0), vec(1), vec(2), vec(3))
-           : emitGeluTanh(*this, vec(0), vec(1), vec(2), vec(3));
-    vmulps(vec(0), vec(0), ptr[r10 + resultBytes]);
+    vmovups(vec(4), ptr[r10 + resultBytes]);
+    emitGated([this](int index) { return vec(index); });
     vmovups(ptr[rax + rdx * 4] | k1, vec(0));
   };
   return pass;
@@ -117,10 +173,11 @@ Kernel GateUpKernel::build() {
   const bool panels = dynamic && usesPanels(m, {&gate, &up});
   const PanelPass pass = panelPass();
   prologue(FrameEnd);
-  const size_t slots[] = {XFloat, XQ8, WGate, WUp, H};
-  for (int i = 0; i < 5; ++i) {
-    loadOperand(rax, i);
-    mov(ptr[frame(slots[i])], rax);
+  const std::pair<size_t, int> operands[] = {{XFloat, 0}, {XQ8, 1},  {WGate, 2},    {WUp, 3},
+                                             {H, 4},      {XQ8k, 6}, {GateBias, 7}, {UpBias, 8}};
+  for (auto [slot, operand] : std::span(operands).first(bias ? 8 : 6)) {
+    loadOperand(rax, operand);
+    mov(ptr[frame(slot)], rax);
   }
   if (panels)
     emitPanelPrologue();

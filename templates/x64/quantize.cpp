@@ -1,4 +1,4 @@
-// quantize: float32 rows to q8 rows, one block of 32 at a time.
+// quantize: float32 rows to q8 or q8k rows, one block of 32 or 256 at a time.
 #include "templates/x64/blocks/quantize_block.h"
 #include "templates/x64/blocks/units.h"
 
@@ -18,16 +18,20 @@ public:
     loadOperand(rows, 1);
     units.begin();
     units.address(from, x, spec.x);
-    imul(to.q, units.unit, static_cast<int>(ktQ8RowBytes(spec.k)));
+    imul(to.q, units.unit, static_cast<int>(quantizedRowBytes(spec.k, spec.group)));
     add(to.q, rows);
-    emitQ8Parts(*this, spec.k, to);
-    mov(blocks, static_cast<uint32_t>(spec.k / 32));
+    emitQ8Parts(*this, spec.k, spec.group, to);
+    mov(blocks, static_cast<uint32_t>(spec.k / spec.group));
     Label block;
     L(block);
-    for (int i = 0; i < 32 / lanes(); ++i)
-      vmovups(vec(i), ptr[from + i * lanes() * 4]);
-    emitQuantizeBlock(*this, 0, 4, to);
-    add(from, 128);
+    if (spec.group == 32) {
+      for (int i = 0; i < 32 / lanes(); ++i)
+        vmovups(vec(i), ptr[from + i * lanes() * 4]);
+      emitQuantizeBlock(*this, 0, 4, to);
+      add(from, 128);
+    } else {
+      emitQuantizeGroup(*this, from, edi, to);
+    }
     dec(blocks);
     jnz(block);
     units.end();

@@ -1,7 +1,8 @@
-// rms_norm: a row divided by its root mean square, as float32, as a q8 row, or both in the same pass.
+// rms_norm: a row divided by its root mean square, as float32, as a q8 or q8k row, or both in the same pass.
 //
 // The row is read twice, for the sum of squares and for the result; it is in the L1 cache the second time.
-// Which operands are absent is known only at the call, and costs a predictable branch per 32 elements.
+// Which operands are absent is known only at the call, and costs a predictable branch per 32 elements. For q8k
+// rows the elements pass through the frame until the 256 that share a scale are there.
 #include "templates/x64/blocks/quantize_block.h"
 #include "templates/x64/blocks/units.h"
 
@@ -18,7 +19,7 @@ public:
 
   Kernel emit() {
     UnitLoop units(*this, spec.x.rows);
-    prologue(16);
+    prologue(spec.group == 32 ? 16 : Elements + 1024);
     loadOperand(x, 0);
     loadOperand(w, 1);
     loadOperand(rax, 2);
@@ -92,9 +93,11 @@ private:
     mov(to.q, ptr[rows]);
     test(to.q, to.q);
     jz(noQ8);
-    imul(rax, units.unit, static_cast<int>(ktQ8RowBytes(spec.k)));
+    imul(rax, units.unit, static_cast<int>(quantizedRowBytes(spec.k, spec.group)));
     add(to.q, rax);
-    emitQ8Parts(*this, spec.k, to);
+    emitQ8Parts(*this, spec.k, spec.group, to);
+    if (spec.group == 256)
+      lea(fill, ptr[frame(Elements)]);
     L(noQ8);
   }
 
@@ -132,12 +135,27 @@ private:
     if (spec.k % 32 == 0) {
       test(to.q, to.q);
       jz(noQ8);
-      emitQuantizeBlock(*this, 0, 4, to);
+      spec.group == 32 ? emitQuantizeBlock(*this, 0, 4, to) : emitCollect();
       L(noQ8);
     }
     add(from, 128);
     dec(count);
     jnz(block);
+  }
+
+  // Appends the 32 elements in registers to those in the frame; quantises them when they are 256.
+  void emitCollect() {
+    Label more;
+    for (int i = 0; i < 32 / lanes(); ++i)
+      vmovups(ptr[fill + i * lanes() * 4], vec(i));
+    add(fill, 128);
+    lea(rax, ptr[frame(Elements + 1024)]);
+    cmp(fill, rax);
+    jb(more);
+    lea(fill, ptr[frame(Elements)]);
+    emitQuantizeGroup(*this, fill, eax, to);
+    lea(fill, ptr[frame(Elements)]);
+    L(more);
   }
 
   void emitTail() {
@@ -152,6 +170,8 @@ private:
   const Reg64 x = rbx, w = rbp, from = rsi, weight = r15, at = weight;
   const Reg64 result = rdi; // the arguments are not needed any more
   const Xbyak::RegExp y = frame(0), rows = frame(8);
+  static constexpr size_t Elements = 64;
+  const Reg64 fill = rdx; // where the next 32 elements go
   const Reg32 count = ecx;
   const Q8Output to = {r12, r13, r14};
   const Vec factor = vec(8);

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -105,6 +106,24 @@ TEST(Activation, geluTanh) {
   checkActivation(
       [](Emitter &e, auto &v, auto &a, auto &b, auto &c) { emitGeluTanh(e, v, a, b, c); },
       [](double x) { return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x))); });
+}
+
+// With the same value as gate and as up, so that both reach their limits.
+const Function swigluOfItself = [](Emitter &e, auto &v, auto &a, auto &b, auto &c) {
+  e.vmovaps(e.vec(4), v);
+  emitSwigluOai(e, v, e.vec(4), a, b, c);
+};
+
+TEST(Activation, swigluOai) {
+  checkActivation(swigluOfItself, [](double x) {
+    double gate = std::min(x, 7.0);
+    return gate / (1 + std::exp(-1.702 * gate)) * (std::clamp(x, -7.0, 7.0) + 1);
+  });
+}
+
+TEST(Activation, swigluOaiKeepsNan) {
+  for (Isa isa : runnableIsas())
+    EXPECT_TRUE(std::isnan(apply(isa, swigluOfItself, {NAN})[0])) << isaName(isa);
 }
 
 TEST(Activation, sigmoid) {

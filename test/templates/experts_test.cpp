@@ -26,6 +26,7 @@ std::vector<int32_t> chosenExperts(int64_t tokens) {
 struct Shape {
   int64_t n, k, tokens;
   bool dense;
+  bool bias = false;
   int64_t slots() const { return dense ? tokens : tokens * topK; }
   int64_t matrices() const { return dense ? 1 : experts; }
 };
@@ -36,6 +37,7 @@ void addCommon(KernelCase &test, const Shape &shape) {
   test.params["m"] = shape.tokens;
   test.params["dynamic"] = int64_t(1);
   test.params["dense"] = int64_t(shape.dense);
+  test.params["bias"] = int64_t(shape.bias);
   if (!shape.dense) {
     test.params["experts"] = experts;
     test.params["top_k"] = topK;
@@ -48,6 +50,11 @@ Bytes listsFor(const Shape &shape) {
   return shape.dense ? Bytes() : expertLists(chosenExperts(shape.tokens), experts);
 }
 
+// Biases of every expert, large enough to reach the limits of swiglu_oai.
+Bytes biasesFor(const Shape &shape, uint32_t seed) {
+  return toBytes(randomFloats(seed, shape.matrices() * shape.n, 6.0f));
+}
+
 KernelCase gateUpCase(const std::string &gate, const std::string &up, const Shape &shape, const char *act) {
   const KtTypeInfo &gateFormat = formatInfo(gate), &upFormat = formatInfo(up);
   KernelCase test;
@@ -56,13 +63,18 @@ KernelCase gateUpCase(const std::string &gate, const std::string &up, const Shap
   addCommon(test, shape);
   std::vector<float> x = activationValues(shape.tokens, shape.k, 1);
   const bool anyF32 = ktTypeTakesF32Activations(gateFormat.id) || ktTypeTakesF32Activations(upFormat.id);
-  const bool anyQ8 = !ktTypeTakesF32Activations(gateFormat.id) || !ktTypeTakesF32Activations(upFormat.id);
+  const bool anyQ8k = ktTypeTakesQ8k(gateFormat.id) || ktTypeTakesQ8k(upFormat.id);
+  auto takesQ8 = [](const KtTypeInfo &f) { return !ktTypeTakesF32Activations(f.id) && !ktTypeTakesQ8k(f.id); };
+  const bool anyQ8 = takesQ8(gateFormat) || takesQ8(upFormat);
   test.operands = {anyF32 ? toBytes(x) : Bytes(),
                    anyQ8 ? activationRows(formatInfo("q8_0"), shape.tokens, shape.k, 1) : Bytes(),
                    weightRows(gateFormat, shape.matrices() * shape.n, shape.k, 2),
                    weightRows(upFormat, shape.matrices() * shape.n, shape.k, 3),
                    toBytes(std::vector<float>(shape.slots() * shape.n, 9.0f)),
-                   listsFor(shape)};
+                   listsFor(shape),
+                   anyQ8k ? activationRows(formatInfo("q4_k"), shape.tokens, shape.k, 1) : Bytes()};
+  if (shape.bias)
+    test.operands.insert(test.operands.end(), {biasesFor(shape, 7), biasesFor(shape, 8)});
   test.outputs = {4};
   return test;
 }
@@ -81,6 +93,8 @@ KernelCase downCase(const std::string &name, const Shape &shape, bool weighted, 
                    toBytes(std::vector<float>(shape.tokens * (shape.n + 1), 0.5f)),
                    listsFor(shape),
                    weighted ? toBytes(randomFloats(6, shape.slots())) : Bytes()};
+  if (shape.bias)
+    test.operands.push_back(biasesFor(shape, 9));
   test.outputs = {3};
   return test;
 }
@@ -93,8 +107,10 @@ class ExpertFormats : public testing::TestWithParam<std::string> {};
 
 TEST_P(ExpertFormats, gateUp) {
   for (bool dense : {false, true})
-    for (const char *act : {"silu", "gelu_tanh"}) {
-      const Shape shape = {10, lengthFor(formatInfo(GetParam())), mostTokens, dense};
+    for (const char *act : {"silu", "gelu_tanh", "swiglu_oai"}) {
+      // Every activation with and without biases.
+      const bool bias = dense == (std::string(act) == "silu");
+      const Shape shape = {10, lengthFor(formatInfo(GetParam())), mostTokens, dense, bias};
       KernelCase test = gateUpCase(GetParam(), GetParam(), shape, act);
       Bytes want = runReference(test)[4];
       for (Isa isa : runnableIsas()) {
@@ -107,7 +123,7 @@ TEST_P(ExpertFormats, gateUp) {
 TEST_P(ExpertFormats, down) {
   for (bool dense : {false, true})
     for (bool accumulate : {false, true}) {
-      const Shape shape = {10, lengthFor(formatInfo(GetParam())), mostTokens, dense};
+      const Shape shape = {10, lengthFor(formatInfo(GetParam())), mostTokens, dense, accumulate};
       KernelCase test = downCase(GetParam(), shape, accumulate != dense, accumulate);
       Bytes want = runReference(test)[3];
       for (Isa isa : runnableIsas()) {
@@ -172,11 +188,12 @@ TEST_P(ExpertFormats, tokensDoNotInfluenceEachOther) {
   for (Isa isa : runnableIsas())
     for (bool dense : {false, true})
       for (bool dynamic : {false, true}) {
-        const BothResults whole = runBoth(GetParam(), {n, k, mostTokens, dense}, isa, dynamic);
-        const BothResults tiles = runBoth(GetParam(), {n, k, mostTokens, dense}, isa, false);
+        // Biases take part in one half of the cases.
+        const BothResults whole = runBoth(GetParam(), {n, k, mostTokens, dense, dynamic}, isa, dynamic);
+        const BothResults tiles = runBoth(GetParam(), {n, k, mostTokens, dense, dynamic}, isa, false);
         for (int64_t m : {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17}) {
           SCOPED_TRACE(std::string(isaName(isa)) + " m " + std::to_string(m) + (dynamic ? " dynamic" : ""));
-          const BothResults part = runBoth(GetParam(), {n, k, m, dense}, isa, dynamic);
+          const BothResults part = runBoth(GetParam(), {n, k, m, dense, dynamic}, isa, dynamic);
           expectSameBits(part, whole);
           expectSameBits(part, tiles);
         }
@@ -186,7 +203,7 @@ TEST_P(ExpertFormats, tokensDoNotInfluenceEachOther) {
 // Any split of the units gives the same bits.
 TEST_P(ExpertFormats, unitsDoNotInfluenceEachOther) {
   for (int64_t tokens : {int64_t(3), mostTokens}) {
-    const Shape shape = {tokens == 3 ? 14 : 58, lengthFor(formatInfo(GetParam())), tokens, false};
+    const Shape shape = {tokens == 3 ? 14 : 58, lengthFor(formatInfo(GetParam())), tokens, false, true};
     for (Isa isa : runnableIsas())
       for (KernelCase test :
            {gateUpCase(GetParam(), GetParam(), shape, "silu"), downCase(GetParam(), shape, true, true)}) {

@@ -10,6 +10,21 @@ using namespace ktc::test;
 
 namespace {
 
+size_t rowBytesOf(int64_t k, int64_t group) { return group == 32 ? ktQ8RowBytes(k) : ktQ8kRowBytes(k); }
+
+// A q8k row taken apart.
+struct Q8kRow {
+  std::vector<int8_t> q;
+  std::vector<int16_t> s;
+  std::vector<float> d;
+
+  Q8kRow(const uint8_t *row, size_t k) : q(k), s(k / 16), d(k / 256) {
+    std::memcpy(q.data(), row, k);
+    std::memcpy(s.data(), row + ktQ8kSumOffset(k), k / 16 * 2);
+    std::memcpy(d.data(), row + ktQ8kScaleOffset(k), k / 256 * 4);
+  }
+};
+
 // A q8 row taken apart.
 struct Q8Row {
   std::vector<int8_t> q;
@@ -22,15 +37,16 @@ struct Q8Row {
   }
 };
 
-KernelCase quantizeCase(int64_t k, int64_t rows, int64_t tokens, int64_t gap, std::vector<float> x) {
+KernelCase quantizeCase(int64_t k, int64_t rows, int64_t tokens, int64_t gap, std::vector<float> x,
+                        int64_t group = 32) {
   KernelCase result;
   result.family = "quantize";
-  result.params = {{"k", k}, {"rows", rows}, {"m", tokens}};
+  result.params = {{"k", k}, {"rows", rows}, {"m", tokens}, {"group", group}};
   if (gap) {
     result.params["x_row_stride"] = k + gap;
     result.params["x_stride"] = rows * (k + gap) + gap;
   }
-  result.operands = {toBytes(x), Bytes(tokens * rows * ktQ8RowBytes(k))};
+  result.operands = {toBytes(x), Bytes(tokens * rows * rowBytesOf(k, group))};
   result.outputs = {1};
   result.units = static_cast<uint32_t>(rows * tokens);
   return result;
@@ -42,13 +58,16 @@ TEST(Quantize, SameBytesAsReference) {
       for (int64_t tokens : {1, 2, 5})
         for (int64_t gap : {0, 5}) {
           size_t count = ((tokens - 1) * (rows * (k + gap) + gap)) + (rows - 1) * (k + gap) + k;
-          checkKernel(quantizeCase(k, rows, tokens, gap, randomFloats(k + rows, count)), expectEqual);
+          for (int64_t group : {32, 256})
+            if (k % group == 0)
+              checkKernel(quantizeCase(k, rows, tokens, gap, randomFloats(k + rows, count), group),
+                          expectEqual);
         }
 }
 
 TEST(Quantize, ExtremeBlocks) {
   // Per block: zeros, negative zeros, denormals, the smallest scale, huge values, exact ties, a single spike.
-  std::vector<float> x(7 * 32, 0.0f);
+  std::vector<float> x(8 * 32, 0.0f);
   for (size_t i = 0; i < 32; ++i) {
     x[32 + i] = -0.0f;
     x[64 + i] = 1e-41f * static_cast<float>(i);
@@ -57,7 +76,15 @@ TEST(Quantize, ExtremeBlocks) {
     x[160 + i] = i == 0 ? 127.0f : static_cast<float>(i) + 0.5f;
   }
   x[192 + 17] = -3.0f;
-  checkKernel(quantizeCase(7 * 32, 1, 1, 0, x), expectEqual);
+  checkKernel(quantizeCase(8 * 32, 1, 1, 0, x), expectEqual);
+  // Each block as a group of its own, and all of them in one.
+  for (size_t block = 0; block < 8; ++block) {
+    std::vector<float> spread(512, 0.0f);
+    std::copy_n(x.begin() + static_cast<long>(block) * 32, 32,
+                spread.begin() + 224 + 32 * static_cast<long>(block % 2));
+    checkKernel(quantizeCase(512, 1, 1, 0, spread, 256), expectEqual);
+  }
+  checkKernel(quantizeCase(256, 1, 1, 0, x, 256), expectEqual);
 }
 
 TEST(Quantize, ReferenceFollowsTheDefinition) {
@@ -81,11 +108,32 @@ TEST(Quantize, ReferenceFollowsTheDefinition) {
   }
 }
 
+TEST(Quantize, ReferenceFollowsTheDefinitionOfQ8k) {
+  const size_t k = 768;
+  std::vector<float> x = randomFloats(7, k, 3.0f);
+  std::vector<Bytes> result = runReference(quantizeCase(k, 1, 1, 0, x, 256));
+  Q8kRow row(result[1].data(), k);
+  for (size_t block = 0; block < k / 256; ++block) {
+    float largest = 0;
+    for (size_t i = block * 256; i < block * 256 + 256; ++i)
+      largest = std::fmax(largest, std::fabs(x[i]));
+    EXPECT_FLOAT_EQ(row.d[block], largest / 127);
+    for (size_t part = block * 16; part < block * 16 + 16; ++part) {
+      int sum = 0;
+      for (size_t i = part * 16; i < part * 16 + 16; ++i) {
+        EXPECT_NEAR(row.q[i], double(x[i]) / row.d[block], 0.5 + 1e-4);
+        sum += row.q[i];
+      }
+      EXPECT_EQ(row.s[part], sum);
+    }
+  }
+}
+
 KernelCase normCase(int64_t k, int64_t rows, int64_t tokens, bool weight, bool toFloat, bool toQ8,
-                    int64_t gap = 0, uint32_t rowOffset = 0) {
+                    int64_t gap = 0, uint32_t rowOffset = 0, int64_t group = 32) {
   KernelCase result;
   result.family = "rms_norm";
-  result.params = {{"k", k}, {"eps", 1e-6}, {"rows", rows}, {"m", tokens}};
+  result.params = {{"k", k}, {"eps", 1e-6}, {"rows", rows}, {"m", tokens}, {"group", group}};
   int64_t xStride = rows * k, yStride = rows * k, rowStride = k;
   if (gap) {
     rowStride = k + gap;
@@ -108,7 +156,7 @@ KernelCase normCase(int64_t k, int64_t rows, int64_t tokens, bool weight, bool t
     result.outputs.push_back(2);
   }
   if (toQ8) {
-    result.operands[3] = Bytes(tokens * rows * ktQ8RowBytes(k));
+    result.operands[3] = Bytes(tokens * rows * rowBytesOf(k, group));
     result.outputs.push_back(3);
   }
   result.units = static_cast<uint32_t>(rows * tokens);
@@ -148,6 +196,31 @@ TEST(RmsNorm, QuantizedOutputEqualsQuantizingTheFloatOutput) {
         KernelCase quantize = quantizeCase(k, 2, 3, 0, fromBytes<float>(result[2]));
         expectEqual(1, result[3], runReference(quantize)[1]);
         KernelCase only = normCase(k, 2, 3, weight, false, true);
+        expectEqual(3, runGenerated(only, isa)[3], result[3]);
+      }
+    }
+}
+
+// Within the quantisation step; then, per ISA, exactly what quantising the float32 output gives.
+TEST(RmsNorm, Q8kOutputEqualsQuantizingTheFloatOutput) {
+  for (int64_t k : {256, 768, 2048})
+    for (bool weight : {false, true}) {
+      KernelCase both = normCase(k, 2, 3, weight, true, true, 0, 0, 256);
+      checkKernel(both, [&](size_t operand, const Bytes &got, const Bytes &want) {
+        if (operand == 2)
+          return expectClose(operand, got, want);
+        for (size_t at = 0; at < got.size(); at += ktQ8kRowBytes(k)) {
+          Q8kRow left(&got[at], k), right(&want[at], k);
+          for (size_t i = 0; i < size_t(k); ++i)
+            ASSERT_NEAR(left.q[i] * left.d[i / 256], right.q[i] * right.d[i / 256], right.d[i / 256] * 1.01)
+                << i;
+        }
+      });
+      for (Isa isa : hostIsas()) {
+        std::vector<Bytes> result = runGenerated(both, isa);
+        KernelCase quantize = quantizeCase(k, 2, 3, 0, fromBytes<float>(result[2]), 256);
+        expectEqual(1, result[3], runReference(quantize)[1]);
+        KernelCase only = normCase(k, 2, 3, weight, false, true, 0, 0, 256);
         expectEqual(3, runGenerated(only, isa)[3], result[3]);
       }
     }
@@ -220,6 +293,9 @@ TEST(NormFamilies, RefuseBadParameters) {
   expectRefused("quantize", {{"k", -32}}, "'k'");
   expectRefused("quantize", {{"k", "32"}}, "must be an integer");
   expectRefused("quantize", {{"k", 32}, {"rows", 0}}, "'rows'");
+  expectRefused("quantize", {{"k", 288}, {"group", 256}}, "'k'");
+  expectRefused("quantize", {{"k", 256}, {"group", 64}}, "'group'");
+  expectRefused("rms_norm", {{"k", 288}, {"eps", 1e-6}, {"group", 256}}, "'k'");
   expectRefused("quantize", {{"k", 32}, {"x_stride", int64_t(1) << 40}}, "'x_stride'");
   expectRefused("rms_norm", {{"k", 0}, {"eps", 1e-6}}, "'k'");
   expectRefused("rms_norm", {{"k", 8}}, "'eps'");

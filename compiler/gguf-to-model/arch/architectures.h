@@ -17,15 +17,15 @@ struct Architecture {
 };
 
 void buildDeepSeek2(ModelBuilder &model);
+void buildGlm4Moe(ModelBuilder &model);
+void buildGptOss(ModelBuilder &model);
 void buildLlama(ModelBuilder &model);
 void buildQwen2Moe(ModelBuilder &model);
 void buildQwen3Moe(ModelBuilder &model);
 
 inline constexpr Architecture supportedArchitectures[] = {
-    {"deepseek2", buildDeepSeek2},
-    {"llama", buildLlama},
-    {"qwen2moe", buildQwen2Moe},
-    {"qwen3moe", buildQwen3Moe},
+    {"deepseek2", buildDeepSeek2}, {"glm4moe", buildGlm4Moe},   {"gpt-oss", buildGptOss},
+    {"llama", buildLlama},         {"qwen2moe", buildQwen2Moe}, {"qwen3moe", buildQwen3Moe},
 };
 
 } // namespace ktc

@@ -10,18 +10,12 @@ namespace ktc {
 
 namespace {
 
-// Gating by the file's key. Files from before the key mean softmax, except those of one model family with a
-// sigmoid router, known by its vocabulary.
-std::string readGating(ModelBuilder &model) {
-  constexpr int64_t sigmoidVocab = 154880;
-  static const char *const names[] = {"", "softmax", "sigmoid", "topk_softmax"};
-  int64_t id = model.keys.integerOr("expert_gating_func", 0, 0, 3);
-  return id ? names[id] : model.common.vocab == sigmoidVocab ? "sigmoid" : "softmax";
-}
-
 MoeParameters readExperts(ModelBuilder &model) {
+  // Files from before the key mean softmax, except those of one model family with a sigmoid router, known by
+  // its vocabulary.
+  constexpr int64_t sigmoidVocab = 154880;
   MoeOptions options;
-  options.gating = readGating(model);
+  options.gating = readGating(model, model.common.vocab == sigmoidVocab ? "sigmoid" : "softmax");
   options.norm = model.keys.flagOr("expert_weights_norm", false);
   options.sharedModule = "shared_experts";
   MoeParameters experts = readMoe(model, options);

@@ -9,7 +9,7 @@ using namespace mlir;
 namespace ktc {
 
 void buildLlama(ModelBuilder &model) {
-  GqaParameters gqa = readGqa(model, "norm", /*headNorm=*/false);
+  GqaParameters gqa = readGqa(model, "norm", HeadNorm::None);
   auto attention = [&](int64_t layer, Value x) { return gqaAttention(model, gqa, layer, x); };
   if (model.keys.integerOr("expert_count", 0, 0, limit::experts) == 0) {
     std::vector<int64_t> ffn = readDenseFfn(model);

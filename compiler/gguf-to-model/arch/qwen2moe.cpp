@@ -8,7 +8,7 @@ using namespace mlir;
 namespace ktc {
 
 void buildQwen2Moe(ModelBuilder &model) {
-  GqaParameters gqa = readGqa(model, "neox", /*headNorm=*/false);
+  GqaParameters gqa = readGqa(model, "neox", HeadNorm::None);
   MoeOptions options;
   options.sharedModule = "shared_expert";
   options.sharedGate = true;

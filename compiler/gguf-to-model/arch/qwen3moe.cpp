@@ -8,7 +8,7 @@ using namespace mlir;
 namespace ktc {
 
 void buildQwen3Moe(ModelBuilder &model) {
-  GqaParameters gqa = readGqa(model, "neox", /*headNorm=*/true);
+  GqaParameters gqa = readGqa(model, "neox", HeadNorm::Always);
   MoeOptions options;
   options.norm = true;
   MoeParameters experts = readMoe(model, options);

@@ -82,18 +82,22 @@ LogicalResult lowerGqaAttention(model::GqaAttentionOp op, EntryBuilder &entry, V
   appendToCache(k, kvHeads * headDim, kvHeads * headDim, keys, kvHeads * headDim, positions, entry, path);
   appendToCache(v, kvHeads * vDim, kvHeads * vDim, values, kvHeads * vDim, positions, entry, path);
   Value y = entry.alloc(heads * vDim * 4, "attention");
-  entry.dispatch("attention_gqa",
-                 {{"heads", entry.integer(heads)},
-                  {"kv_heads", entry.integer(kvHeads)},
-                  {"head_dim", entry.integer(headDim)},
-                  {"v_dim", entry.integer(vDim)},
-                  {"scale", entry.real(op.getScale().convertToDouble())},
-                  {"kv_type", entry.text(entry.getSettings().kvType)},
-                  {"q_stride", entry.integer(heads * headDim)},
-                  {"y_stride", entry.integer(heads * vDim)},
-                  {"window", entry.integer(op.getWindow())}},
-                 {q, keys, values, y, positions}, {3}, {0, entry.getShape().dynamic ? kvHeads : heads}, path);
-  entry.bind(op.getResult(), {y, heads * vDim, {}, {}});
+  SmallVector<Param> params = {{"heads", entry.integer(heads)},
+                               {"kv_heads", entry.integer(kvHeads)},
+                               {"head_dim", entry.integer(headDim)},
+                               {"v_dim", entry.integer(vDim)},
+                               {"scale", entry.real(op.getScale().convertToDouble())},
+                               {"kv_type", entry.text(entry.getSettings().kvType)},
+                               {"q_stride", entry.integer(heads * headDim)},
+                               {"y_stride", entry.integer(heads * vDim)},
+                               {"window", entry.integer(op.getWindow())}};
+  SmallVector<Value> operands = {q, keys, values, y, positions};
+  if (auto sinks = op.getSinksAttr()) {
+    params.push_back({"sinks", entry.integer(1)});
+    operands.push_back(entry.weight(sinks));
+  }
+  entry.dispatch("attention_gqa", params, operands, {3}, {0, entry.getShape().dynamic ? kvHeads : heads}, path);
+  entry.bind(op.getResult(), {y, heads * vDim, {}});
   return success();
 }
 
@@ -106,7 +110,8 @@ static Value perHead(Operation *op, FlatSymbolRefAttr weight, Value x, int64_t x
   mm.batch = type.getDimSize(0);
   mm.n = type.getDimSize(1);
   mm.k = type.getDimSize(2);
-  mm.x = takesF32(mm.element) ? x : entry.quantize(x, mm.batch, mm.k, xStride, xRowStride, path);
+  RowKind kind = rowKind(mm.element);
+  mm.x = kind == RowKind::F32 ? x : entry.quantize(x, kind, mm.batch, mm.k, xStride, xRowStride, path);
   mm.xStride = xStride;
   mm.xBatchStride = xRowStride;
   mm.w = entry.weight(weight);
@@ -161,7 +166,7 @@ LogicalResult lowerMlaAttention(model::MlaAttentionOp op, EntryBuilder &entry, V
                  {absorbed, qRope, cache, mixed, positions}, {3}, {0, entry.getShape().dynamic ? 1 : heads},
                  path);
   Value y = perHead(op, op.getVBAttr(), mixed, heads * latent, latent, entry, path, "attention");
-  entry.bind(op.getResult(), {y, heads * vDim, {}, {}});
+  entry.bind(op.getResult(), {y, heads * vDim, {}});
   return success();
 }
 

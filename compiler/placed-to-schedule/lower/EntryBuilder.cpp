@@ -25,7 +25,10 @@ int64_t Settings::kvBytes(int64_t elements) const {
 
 int64_t Settings::kvBlock() const { return kvTypeInfo(kvType).blockElements; }
 
-bool takesF32(Type element) { return ktTypeTakesF32Activations(quant::typeIdOf(element)); }
+RowKind rowKind(Type element) {
+  uint32_t id = quant::typeIdOf(element);
+  return ktTypeTakesF32Activations(id) ? RowKind::F32 : ktTypeTakesQ8k(id) ? RowKind::Q8k : RowKind::Q8;
+}
 
 StringRef formatName(Type element) { return ktTypeInfo(quant::typeIdOf(element))->name; }
 
@@ -91,26 +94,32 @@ void EntryBuilder::dispatch(StringRef family, ArrayRef<Param> params, ValueRange
   named.push_back(builder.getNamedAttr("dynamic", integer(shape.dynamic)));
   sched::KernelOp op = kernel(family, builder.getDictionaryAttr(named));
   builder.create<sched::DispatchOp>(module.getLoc(), lane, op.getSymName(), operands, writes, units.fixed,
-                                    units.perToken, path, bytesRead, false);
+                                    units.perToken, path, bytesRead, DenseI64ArrayAttr(), false);
 }
 
-Value EntryBuilder::quantize(Value rows, int64_t rowsPerToken, int64_t k, int64_t tokenStride,
+Value EntryBuilder::quantize(Value rows, RowKind kind, int64_t rowsPerToken, int64_t k, int64_t tokenStride,
                              int64_t rowStride, StringRef path) {
-  Value q8 = alloc(rowsPerToken * static_cast<int64_t>(ktQ8RowBytes(k)), "q8");
-  dispatch("quantize",
-           {{"k", integer(k)},
-            {"rows", integer(rowsPerToken)},
-            {"x_stride", integer(tokenStride)},
-            {"x_row_stride", integer(rowStride)}},
-           {rows, q8}, {1}, {0, rowsPerToken}, path);
-  return q8;
+  bool isQ8k = kind == RowKind::Q8k;
+  int64_t bytes = static_cast<int64_t>(isQ8k ? ktQ8kRowBytes(k) : ktQ8RowBytes(k));
+  Value quantized = alloc(rowsPerToken * bytes, isQ8k ? "q8k" : "q8");
+  SmallVector<Param> params = {{"k", integer(k)},
+                               {"rows", integer(rowsPerToken)},
+                               {"x_stride", integer(tokenStride)},
+                               {"x_row_stride", integer(rowStride)}};
+  if (isQ8k)
+    params.push_back({"group", integer(256)});
+  dispatch("quantize", params, {rows, quantized}, {1}, {0, rowsPerToken}, path);
+  return quantized;
 }
 
-Value EntryBuilder::quantized(Value value, StringRef path) {
+Value EntryBuilder::rows(Value value, RowKind kind, StringRef path) {
   Activation &act = activation(value);
-  if (!act.q8)
-    act.q8 = quantize(act.rows, 1, act.features, act.features, act.features, path);
-  return act.q8;
+  if (kind == RowKind::F32)
+    return act.rows;
+  Value &quantized = kind == RowKind::Q8k ? act.q8k : act.q8;
+  if (!quantized)
+    quantized = quantize(act.rows, kind, 1, act.features, act.features, act.features, path);
+  return quantized;
 }
 
 std::string EntryBuilder::ropeTable(model::RopeAttr rope) {
@@ -155,7 +164,7 @@ void emitMatMul(const MatMul &mm, EntryBuilder &entry, StringRef path) {
                                {"y_stride", entry.integer(mm.yStride)},
                                {"y_batch_stride", entry.integer(mm.yBatchStride)},
                                {"bias", entry.integer(mm.bias ? 1 : 0)}};
-  if (takesF32(mm.element)) {
+  if (rowKind(mm.element) == RowKind::F32) {
     params.push_back({"x_stride", entry.integer(mm.xStride)});
     params.push_back({"x_batch_stride", entry.integer(mm.xBatchStride)});
   }

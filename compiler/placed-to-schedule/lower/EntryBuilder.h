@@ -1,7 +1,7 @@
 // EntryBuilder: what the lowering of every model operation uses to write one schedule entry.
 //
 // It owns the insertion point inside the entry, the map from model values to buffers, and the kernel symbols.
-// The q8 form of an activation is made once, on first demand, and shared by all its readers.
+// Each quantised form of an activation (q8, q8k) is made once, on first demand, and shared by all its readers.
 #pragma once
 
 #include "dialects/schedule/Schedule.h"
@@ -29,12 +29,15 @@ struct Settings {
   int64_t kvBlock() const;
 };
 
-// An activation: float32 rows, one per token, and lazily its q8 rows.
+// The form that a weight's kernels want their activations in (kt_abi.h).
+enum class RowKind { F32, Q8, Q8k };
+
+// An activation: float32 rows, one per token, and lazily its quantised rows.
 struct Activation {
-  mlir::Value rows;     // float32
-  int64_t features = 0; // per token
-  mlir::Value q8;       // null until asked for
-  mlir::Value gate;     // float32 [tokens]: multiply by sigmoid(gate) when added; null = none
+  mlir::Value rows;              // float32
+  int64_t features = 0;          // per token
+  mlir::Value gate;              // float32 [tokens]: multiply by sigmoid(gate) when added; null = none
+  mlir::Value q8 = {}, q8k = {}; // null until asked for
 };
 
 // A kernel parameter.
@@ -78,10 +81,11 @@ public:
   // Model values.
   void bind(mlir::Value value, Activation activation) { activations[value] = activation; }
   Activation &activation(mlir::Value value) { return activations.find(value)->second; }
-  // The q8 rows of a model value; emits the quantize dispatch on first use.
-  mlir::Value quantized(mlir::Value value, llvm::StringRef path);
-  // Makes q8 rows of `rowsPerToken` rows of `k` floats that start at `rows` with the given strides (elements).
-  mlir::Value quantize(mlir::Value rows, int64_t rowsPerToken, int64_t k, int64_t tokenStride,
+  // The rows of a model value in the form `kind`; emits the quantize dispatch on first use.
+  mlir::Value rows(mlir::Value value, RowKind kind, llvm::StringRef path);
+  // Makes q8 or q8k rows of `rowsPerToken` rows of `k` floats that start at `rows` with the given strides
+  // (elements).
+  mlir::Value quantize(mlir::Value rows, RowKind kind, int64_t rowsPerToken, int64_t k, int64_t tokenStride,
                        int64_t rowStride, llvm::StringRef path);
 
   // Name of the rope table for `rope`; declares it on first use.
@@ -122,7 +126,7 @@ mlir::LogicalResult lowerAdd(model::AddOp op, EntryBuilder &entry);
 
 // One matrix product y = W x per batch (templates/README.md, `linear`), shared by the lowerings above.
 struct MatMul {
-  mlir::Value x;        // float32 rows or q8 rows, as the weight's format asks
+  mlir::Value x;        // rows in the form that the weight's format asks for
   mlir::Value w;        // first row of the weight
   mlir::Value y;        // float32
   mlir::Value bias;     // may be null
@@ -134,8 +138,8 @@ struct MatMul {
 };
 void emitMatMul(const MatMul &matmul, EntryBuilder &entry, llvm::StringRef path);
 
-// True if kernels of this weight element type multiply with float32 activations.
-bool takesF32(mlir::Type element);
+// The form of activations that kernels of this weight element type multiply with.
+RowKind rowKind(mlir::Type element);
 // Lower-case format name of a weight element type ("q4_k", "f16", …).
 llvm::StringRef formatName(mlir::Type element);
 

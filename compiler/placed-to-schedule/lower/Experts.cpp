@@ -18,9 +18,10 @@ LogicalResult lowerRouter(model::RouterOp op, EntryBuilder &entry) {
   mm.element = type.getElementType();
   mm.n = experts;
   mm.k = type.getDimSize(1);
-  mm.x = takesF32(mm.element) ? entry.activation(op.getX()).rows : entry.quantized(op.getX(), path);
+  mm.x = entry.rows(op.getX(), rowKind(mm.element), path);
   mm.xStride = mm.k;
   mm.w = entry.weight(op.getWeightAttr());
+  mm.bias = op.getLogitBiasAttr() ? entry.weight(op.getLogitBiasAttr()) : Value();
   mm.y = entry.alloc(experts * 4, "router logits");
   mm.yStride = experts;
   emitMatMul(mm, entry, path);
@@ -41,8 +42,8 @@ LogicalResult lowerRouter(model::RouterOp op, EntryBuilder &entry) {
   Value lists = entry.allocBytes(static_cast<int64_t>(ktExpertListBytes(experts, slots)), "expert lists");
   entry.dispatch("expert_group", {{"experts", entry.integer(experts)}, {"top_k", entry.integer(topK)}},
                  {ids, lists}, {1}, {1, 0}, path);
-  entry.bind(op.getIds(), {lists, topK, {}, {}});
-  entry.bind(op.getWeights(), {weights, topK, {}, {}});
+  entry.bind(op.getIds(), {lists, topK, {}});
+  entry.bind(op.getWeights(), {weights, topK, {}});
   return success();
 }
 
@@ -56,7 +57,8 @@ struct FeedForward {
   int64_t width = 0, ffn = 0; // features in and out, inner features
   int64_t experts = 1, topK = 1;
   int64_t gateExpertRows = 0, upExpertRows = 0;
-  Value lists, weights; // null: dense
+  Value lists, weights;             // null: dense
+  Value gateBias, upBias, downBias; // null: none
   StringRef act, path;
 };
 
@@ -68,48 +70,75 @@ static int64_t rowsBytes(RankedTensorType type, int64_t rows) {
 
 static int64_t rowGroups(int64_t rows) { return (rows + KT_ROWS_PER_UNIT - 1) / KT_ROWS_PER_UNIT; }
 
-static Value emitFeedForward(const FeedForward &ff, EntryBuilder &entry) {
+// h [slots][ffn] = act(gate x) * (up x).
+static Value emitGateUp(const FeedForward &ff, Value none, EntryBuilder &entry) {
   bool dense = !ff.lists;
   int64_t active = std::min(ff.experts, ff.topK * entry.getShape().tokens);
-  Type gate = ff.gateType.getElementType(), up = ff.upType.getElementType(),
-       down = ff.downType.getElementType();
-  bool needsF32 = takesF32(gate) || takesF32(up), needsQ8 = !takesF32(gate) || !takesF32(up);
-  Value none = entry.none();
-  Value f32 = needsF32 ? entry.activation(ff.x).rows : none;
-  Value q8 = needsQ8 ? entry.quantized(ff.x, ff.path) : none;
+  Type gate = ff.gateType.getElementType(), up = ff.upType.getElementType();
+  // The forms of x that gate or up want.
+  auto input = [&](RowKind kind) {
+    return rowKind(gate) == kind || rowKind(up) == kind ? entry.rows(ff.x, kind, ff.path) : none;
+  };
+  Value f32 = input(RowKind::F32), q8 = input(RowKind::Q8), q8k = input(RowKind::Q8k);
   Value lists = dense ? none : ff.lists;
 
   Value h = entry.alloc(ff.topK * ff.ffn * 4, "gate up");
-  entry.dispatch("gate_up",
-                 {{"format_gate", entry.text(formatName(gate))},
-                  {"format_up", entry.text(formatName(up))},
-                  {"n", entry.integer(ff.ffn)},
-                  {"k", entry.integer(ff.width)},
-                  {"experts", entry.integer(ff.experts)},
-                  {"top_k", entry.integer(ff.topK)},
-                  {"dense", entry.integer(dense)},
-                  {"act", entry.text(ff.act)},
-                  {"x_stride", entry.integer(ff.width)},
-                  {"gate_expert_rows", entry.integer(ff.gateExpertRows)},
-                  {"up_expert_rows", entry.integer(ff.upExpertRows)}},
-                 {f32, q8, ff.gate, ff.up, h, lists}, {4}, {rowGroups(ff.ffn), 0}, ff.path,
-                 active * (rowsBytes(ff.gateType, ff.ffn) + rowsBytes(ff.upType, ff.ffn)));
+  SmallVector<Param> params = {{"format_gate", entry.text(formatName(gate))},
+                               {"format_up", entry.text(formatName(up))},
+                               {"n", entry.integer(ff.ffn)},
+                               {"k", entry.integer(ff.width)},
+                               {"experts", entry.integer(ff.experts)},
+                               {"top_k", entry.integer(ff.topK)},
+                               {"dense", entry.integer(dense)},
+                               {"act", entry.text(ff.act)},
+                               {"x_stride", entry.integer(ff.width)},
+                               {"gate_expert_rows", entry.integer(ff.gateExpertRows)},
+                               {"up_expert_rows", entry.integer(ff.upExpertRows)}};
+  SmallVector<Value> operands = {f32, q8, ff.gate, ff.up, h, lists, q8k};
+  int64_t bytes = rowsBytes(ff.gateType, ff.ffn) + rowsBytes(ff.upType, ff.ffn);
+  if (ff.gateBias) {
+    params.push_back({"bias", entry.integer(1)});
+    operands.append({ff.gateBias, ff.upBias});
+    bytes += 2 * ff.ffn * 4;
+  }
+  entry.dispatch("gate_up", params, operands, {4}, {rowGroups(ff.ffn), 0}, ff.path, active * bytes);
+  return h;
+}
 
-  bool downF32 = takesF32(down);
-  Value hq8 = downF32 ? none : entry.quantize(h, ff.topK, ff.ffn, ff.topK * ff.ffn, ff.ffn, ff.path);
+// Weighted sums of the down matrices times h [slots][ffn]: float32 rows.
+static Value emitDown(const FeedForward &ff, Value h, Value none, EntryBuilder &entry) {
+  bool dense = !ff.lists;
+  int64_t active = std::min(ff.experts, ff.topK * entry.getShape().tokens);
+  Type down = ff.downType.getElementType();
+
+  RowKind kind = rowKind(down);
+  bool downF32 = kind == RowKind::F32;
+  Value quantized =
+      downF32 ? none : entry.quantize(h, kind, ff.topK, ff.ffn, ff.topK * ff.ffn, ff.ffn, ff.path);
   Value y = entry.alloc(ff.width * 4, "ffn");
-  entry.dispatch("down",
-                 {{"format", entry.text(formatName(down))},
-                  {"n", entry.integer(ff.width)},
-                  {"k", entry.integer(ff.ffn)},
-                  {"experts", entry.integer(ff.experts)},
-                  {"top_k", entry.integer(ff.topK)},
-                  {"dense", entry.integer(dense)},
-                  {"accumulate", entry.integer(0)},
-                  {"y_stride", entry.integer(ff.width)}},
-                 {downF32 ? h : none, hq8, ff.down, y, lists, dense ? none : ff.weights}, {3},
-                 {rowGroups(ff.width), 0}, ff.path, active * rowsBytes(ff.downType, ff.width));
+  SmallVector<Param> params = {{"format", entry.text(formatName(down))},
+                               {"n", entry.integer(ff.width)},
+                               {"k", entry.integer(ff.ffn)},
+                               {"experts", entry.integer(ff.experts)},
+                               {"top_k", entry.integer(ff.topK)},
+                               {"dense", entry.integer(dense)},
+                               {"accumulate", entry.integer(0)},
+                               {"y_stride", entry.integer(ff.width)}};
+  SmallVector<Value> operands = {downF32 ? h : none,       quantized, ff.down, y, dense ? none : ff.lists,
+                                 dense ? none : ff.weights};
+  int64_t bytes = rowsBytes(ff.downType, ff.width);
+  if (ff.downBias) {
+    params.push_back({"bias", entry.integer(1)});
+    operands.push_back(ff.downBias);
+    bytes += ff.width * 4;
+  }
+  entry.dispatch("down", params, operands, {3}, {rowGroups(ff.width), 0}, ff.path, active * bytes);
   return y;
+}
+
+static Value emitFeedForward(const FeedForward &ff, EntryBuilder &entry) {
+  Value none = entry.none();
+  return emitDown(ff, emitGateUp(ff, none, entry), none, entry);
 }
 
 LogicalResult lowerExperts(model::ExpertsOp op, EntryBuilder &entry) {
@@ -132,12 +161,16 @@ LogicalResult lowerExperts(model::ExpertsOp op, EntryBuilder &entry) {
     ff.up = entry.weight(op.getUpAttr());
     ff.gateExpertRows = ff.upExpertRows = ff.ffn;
   }
+  auto optional = [&](FlatSymbolRefAttr symbol) { return symbol ? entry.weight(symbol) : Value(); };
+  ff.gateBias = optional(op.getGateBiasAttr());
+  ff.upBias = optional(op.getUpBiasAttr());
+  ff.downBias = optional(op.getDownBiasAttr());
   ff.topK = model::features(op.getWeights());
   ff.lists = entry.activation(op.getIds()).rows;
   ff.weights = entry.activation(op.getWeights()).rows;
   ff.act = op.getAct();
   ff.path = op.getPath();
-  entry.bind(op.getResult(), {emitFeedForward(ff, entry), ff.width, {}, {}});
+  entry.bind(op.getResult(), {emitFeedForward(ff, entry), ff.width, {}});
   return success();
 }
 
@@ -155,7 +188,7 @@ LogicalResult lowerFfn(model::FfnOp op, EntryBuilder &entry) {
   ff.gateExpertRows = ff.upExpertRows = ff.ffn;
   ff.act = op.getAct();
   ff.path = op.getPath();
-  Activation result{emitFeedForward(ff, entry), ff.width, {}, {}};
+  Activation result{emitFeedForward(ff, entry), ff.width, {}};
   if (auto gate = op.getOutputGateAttr()) {
     if (!llvm::all_of(op.getResult().getUsers(), [](Operation *user) { return isa<model::AddOp>(user); }))
       return op.emitOpError() << "has an output gate, so its result can only be added";
@@ -163,7 +196,7 @@ LogicalResult lowerFfn(model::FfnOp op, EntryBuilder &entry) {
     mm.element = model::weightType(op, gate).getElementType();
     mm.n = 1;
     mm.k = ff.width;
-    mm.x = takesF32(mm.element) ? entry.activation(op.getX()).rows : entry.quantized(op.getX(), ff.path);
+    mm.x = entry.rows(op.getX(), rowKind(mm.element), ff.path);
     mm.xStride = ff.width;
     mm.w = entry.weight(gate);
     mm.y = entry.alloc(4, "output gate");

@@ -18,7 +18,7 @@ LogicalResult lowerEmbed(model::EmbedOp op, EntryBuilder &entry, Value tokens) {
                   {"y_stride", entry.integer(width)}},
                  {tokens, entry.weight(op.getWeightAttr()), rows}, {2}, {0, 1}, op.getPath(),
                  static_cast<int64_t>(quant::rowBytes(type)) * entry.getShape().tokens);
-  entry.bind(op.getResult(), {rows, width, {}, {}});
+  entry.bind(op.getResult(), {rows, width, {}});
   return success();
 }
 
@@ -36,7 +36,7 @@ LogicalResult lowerRmsNorm(model::RmsNormOp op, EntryBuilder &entry, bool fromRo
                   {"row_offset", entry.integer(fromRowOffset)}},
                  {x.rows, entry.weight(op.getWeightAttr()), rows, entry.none()}, {2}, {0, 1}, op.getPath(),
                  x.features * 4);
-  entry.bind(op.getResult(), {rows, x.features, {}, {}});
+  entry.bind(op.getResult(), {rows, x.features, {}});
   return success();
 }
 
@@ -48,7 +48,7 @@ static Value projection(Operation *op, Value x, FlatSymbolRefAttr weight, FlatSy
   mm.element = type.getElementType();
   mm.n = type.getDimSize(0);
   mm.k = type.getDimSize(1);
-  mm.x = takesF32(mm.element) ? entry.activation(x).rows : entry.quantized(x, path);
+  mm.x = entry.rows(x, rowKind(mm.element), path);
   mm.w = entry.weight(weight);
   mm.bias = bias ? entry.weight(bias) : Value();
   mm.y = y ? y : entry.alloc(mm.n * 4, name);
@@ -60,13 +60,13 @@ static Value projection(Operation *op, Value x, FlatSymbolRefAttr weight, FlatSy
 
 LogicalResult lowerLinear(model::LinearOp op, EntryBuilder &entry) {
   Value y = projection(op, op.getX(), op.getWeightAttr(), op.getBiasAttr(), {}, entry, op.getPath(), "linear");
-  entry.bind(op.getResult(), {y, model::features(op.getResult()), {}, {}});
+  entry.bind(op.getResult(), {y, model::features(op.getResult()), {}});
   return success();
 }
 
 LogicalResult lowerLmHead(model::LmHeadOp op, EntryBuilder &entry, Value logits) {
   projection(op, op.getX(), op.getWeightAttr(), {}, logits, entry, op.getPath(), "logits");
-  entry.bind(op.getResult(), {logits, model::features(op.getResult()), {}, {}});
+  entry.bind(op.getResult(), {logits, model::features(op.getResult()), {}});
   return success();
 }
 
@@ -95,7 +95,7 @@ LogicalResult lowerAdd(model::AddOp op, EntryBuilder &entry) {
                   {"y_stride", entry.integer(width)},
                   {"gate", entry.text(added.gate ? "sigmoid" : "none")}},
                  {added.rows, sum, added.gate ? added.gate : entry.none()}, {1}, {0, 1}, op.getPath());
-  entry.bind(op.getResult(), {sum, width, {}, {}});
+  entry.bind(op.getResult(), {sum, width, {}});
   return success();
 }
 

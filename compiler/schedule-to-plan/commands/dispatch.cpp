@@ -25,6 +25,13 @@ kt::Result<CommandBodyUnion> dispatch(sched::DispatchOp op, uint32_t lane, PlanT
   table.units_per_token = *perToken;
   table.path = op.getPath().str();
   table.bytes_read = op.getBytesRead();
+  for (llvm::ArrayRef<int64_t> streams = op.getStreams().value_or(llvm::ArrayRef<int64_t>()); !streams.empty();
+       streams = streams.drop_front(2)) {
+    auto stream = std::make_unique<StreamT>();
+    stream->operand = static_cast<uint32_t>(streams[0]);
+    stream->unit_bytes = static_cast<uint64_t>(streams[1]);
+    table.streams.push_back(std::move(stream));
+  }
   CommandBodyUnion body;
   body.Set(std::move(table));
   return body;

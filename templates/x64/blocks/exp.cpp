@@ -60,6 +60,22 @@ void emitSilu(Emitter &e, const Vec &v, const Vec &t0, const Vec &t1, const Vec 
   e.vdivps(v, t2, v);
 }
 
+void emitSwigluOai(Emitter &e, const Vec &gate, const Vec &up, const Vec &t0, const Vec &t1, const Vec &t2) {
+  constexpr float limit = 7, steepness = 1.702f;
+  // As in emitExp, the value is the second source, so that NaN survives.
+  e.vmovups(t0, e.splat(limit));
+  e.vminps(gate, t0, gate);
+  e.vminps(up, t0, up);
+  e.vmovups(t0, e.splat(-limit));
+  e.vmaxps(up, t0, up);
+  e.vaddps(up, up, e.splat(1.0f));
+  e.vmulps(t2, gate, e.splat(-steepness));
+  emitExp(e, t2, t0, t1);
+  e.vaddps(t2, t2, e.splat(1.0f));
+  e.vdivps(gate, gate, t2);
+  e.vmulps(gate, gate, up);
+}
+
 void emitGeluTanh(Emitter &e, const Vec &v, const Vec &t0, const Vec &t1, const Vec &t2) {
   constexpr float twoSqrt2OverPi = 1.5957691216057308f;
   e.vmovaps(t2, v);

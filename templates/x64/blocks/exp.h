@@ -20,6 +20,11 @@ void emitSilu(Emitter &e, const Emitter::Vec &v, const Emitter::Vec &t0, const E
 void emitGeluTanh(Emitter &e, const Emitter::Vec &v, const Emitter::Vec &t0, const Emitter::Vec &t1,
                   const Emitter::Vec &t2);
 
+// gate = g sigmoid(1.702 g) (u + 1) with g = min(gate, 7) and u = up limited to -7..7 (gpt-oss). Clobbers up
+// and t0..t2; all five differ and have the same width. NaN stays NaN.
+void emitSwigluOai(Emitter &e, const Emitter::Vec &gate, const Emitter::Vec &up, const Emitter::Vec &t0,
+                   const Emitter::Vec &t1, const Emitter::Vec &t2);
+
 // v = 1 / (1 + exp(-v)). Clobbers t0..t1.
 void emitSigmoid(Emitter &e, const Emitter::Vec &v, const Emitter::Vec &t0, const Emitter::Vec &t1);
 

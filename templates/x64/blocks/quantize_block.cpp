@@ -35,9 +35,9 @@ static void emitPack(Emitter &e, int first) {
   e.vpermd(packed, third, packed);
 }
 
-// Stores d times the sums of 16 bytes each. Clobbers `bytes`, `tmp` and `other`; d is in lane 0 of `scale`.
-static void emitSums(Emitter &e, const Xbyak::Ymm &bytes, const Xbyak::Ymm &tmp, const Xbyak::Xmm &other,
-                     const Xbyak::Xmm &scale, const Xbyak::Reg64 &sums) {
+// The sums of 16 bytes each, as two dwords in the xmm of `bytes`. Clobbers `tmp` and `other`.
+static Xbyak::Xmm emitSums(Emitter &e, const Xbyak::Ymm &bytes, const Xbyak::Ymm &tmp,
+                           const Xbyak::Xmm &other) {
   Xbyak::Xmm low(bytes.getIdx());
   e.vpxor(bytes, bytes, e.splat(uint8_t(0x80))); // signed to unsigned: every byte gains 128
   e.vpxor(tmp, tmp, tmp);
@@ -47,38 +47,80 @@ static void emitSums(Emitter &e, const Xbyak::Ymm &bytes, const Xbyak::Ymm &tmp,
   e.vextracti128(other, bytes, 1);
   e.vpunpckldq(low, low, other);
   e.vpsubd(low, low, e.splat(int32_t(16 * 128)));
-  e.vcvtdq2ps(low, low);
-  e.vbroadcastss(other, scale);
-  e.vmulps(low, low, other);
-  e.vmovlps(e.ptr[sums], low);
+  return low;
 }
 
-void emitQuantizeBlock(Emitter &e, int first, int firstTemporary, const Q8Output &to) {
-  Vec largest = e.vec(firstTemporary), inverse = e.vec(firstTemporary + 1), tmp = e.vec(firstTemporary + 2);
-  Xbyak::Xmm scale(firstTemporary + 3), inverseLane(firstTemporary + 1);
-  emitLargest(e, first, largest, tmp);
-  Xbyak::Xmm largestLane(firstTemporary);
-  e.vdivss(scale, largestLane, e.splat(127.0f));
-  e.vmovss(e.ptr[to.scales], scale);
-  e.vmovss(inverseLane, e.splat(127.0f));
-  e.vdivss(inverseLane, inverseLane, largestLane);
-  e.vminss(inverseLane, inverseLane, e.splat(FLT_MAX));
-  e.vbroadcastss(inverse, inverseLane);
+// From max |x| in lane 0 of `largest`: stores the scale, leaves it in `scale` and its inverse in all lanes of
+// `inverse`.
+static void emitScale(Emitter &e, const Xbyak::Xmm &largest, const Xbyak::Xmm &scale, const Vec &inverse,
+                      const Xbyak::Reg64 &scales) {
+  Xbyak::Xmm lane(inverse.getIdx());
+  e.vdivss(scale, largest, e.splat(127.0f));
+  e.vmovss(e.ptr[scales], scale);
+  e.vmovss(lane, e.splat(127.0f));
+  e.vdivss(lane, lane, largest);
+  e.vminss(lane, lane, e.splat(FLT_MAX));
+  e.vbroadcastss(inverse, lane);
+}
+
+// The 32 floats in registers from `first` on times `inverse` as bytes: stored, and in ymm `first`.
+static void emitBytes(Emitter &e, int first, const Vec &inverse, const Xbyak::Reg64 &q) {
   for (int i = 0; i < 32 / e.lanes(); ++i) {
     e.vmulps(e.vec(first + i), e.vec(first + i), inverse);
     e.vcvtps2dq(e.vec(first + i), e.vec(first + i));
   }
   emitPack(e, first);
-  e.vmovdqu(e.ptr[to.q], Xbyak::Ymm(first));
-  emitSums(e, Xbyak::Ymm(first), Xbyak::Ymm(firstTemporary + 2), Xbyak::Xmm(firstTemporary), scale, to.sums);
+  e.vmovdqu(e.ptr[q], Xbyak::Ymm(first));
+}
+
+void emitQuantizeBlock(Emitter &e, int first, int firstTemporary, const Q8Output &to) {
+  Vec largest = e.vec(firstTemporary), inverse = e.vec(firstTemporary + 1), tmp = e.vec(firstTemporary + 2);
+  Xbyak::Xmm scale(firstTemporary + 3), other(firstTemporary);
+  emitLargest(e, first, largest, tmp);
+  emitScale(e, other, scale, inverse, to.scales);
+  emitBytes(e, first, inverse, to.q);
+  const Xbyak::Xmm sums = emitSums(e, Xbyak::Ymm(first), Xbyak::Ymm(firstTemporary + 2), other);
+  e.vcvtdq2ps(sums, sums);
+  e.vbroadcastss(other, scale);
+  e.vmulps(sums, sums, other);
+  e.vmovlps(e.ptr[to.sums], sums);
   e.add(to.q, 32);
   e.add(to.scales, 4);
   e.add(to.sums, 8);
 }
 
-void emitQ8Parts(Emitter &e, int64_t k, const Q8Output &to) {
-  e.lea(to.scales, e.ptr[to.q + static_cast<size_t>(ktQ8ScaleOffset(k))]);
-  e.lea(to.sums, e.ptr[to.q + static_cast<size_t>(ktQ8SumOffset(k))]);
+void emitQuantizeGroup(Emitter &e, const Xbyak::Reg64 &from, const Xbyak::Reg32 &counter, const Q8Output &to) {
+  const Vec largest = e.vec(4), inverse = e.vec(5), tmp = e.vec(6);
+  e.zero(largest);
+  for (int i = 0; i < 256 / e.lanes(); ++i) {
+    e.vmovups(tmp, e.ptr[from + i * e.lanes() * 4]);
+    e.bitAnd(tmp, tmp, e.splat(0x7fffffffu));
+    e.vmaxps(largest, tmp, largest); // as in emitLargest
+  }
+  e.horizontalMax(largest, tmp);
+  emitScale(e, Xbyak::Xmm(4), Xbyak::Xmm(7), inverse, to.scales);
+  e.add(to.scales, 4);
+  Xbyak::Label block;
+  e.mov(counter, 8);
+  e.L(block);
+  for (int i = 0; i < 32 / e.lanes(); ++i)
+    e.vmovups(e.vec(i), e.ptr[from + i * e.lanes() * 4]);
+  emitBytes(e, 0, inverse, to.q);
+  const Xbyak::Xmm sums = emitSums(e, Xbyak::Ymm(0), Xbyak::Ymm(6), Xbyak::Xmm(4));
+  e.vpackssdw(sums, sums, sums);
+  e.vmovd(e.dword[to.sums], sums);
+  e.add(from, 128);
+  e.add(to.q, 32);
+  e.add(to.sums, 4);
+  e.dec(counter);
+  e.jnz(block);
+}
+
+void emitQ8Parts(Emitter &e, int64_t k, int64_t group, const Q8Output &to) {
+  const size_t scales = group == 32 ? ktQ8ScaleOffset(k) : ktQ8kScaleOffset(k);
+  const size_t sums = group == 32 ? ktQ8SumOffset(k) : ktQ8kSumOffset(k);
+  e.lea(to.scales, e.ptr[to.q + scales]);
+  e.lea(to.sums, e.ptr[to.q + sums]);
 }
 
 } // namespace ktc::x64

@@ -18,15 +18,18 @@ MatrixWeights MatrixKernel::makeWeights(const KtTypeInfo &format, int64_t k) {
   weights.k = k;
   weights.rowBytes = ktc::rowBytes(format, k);
   weights.takesF32 = ktTypeTakesF32Activations(format.id);
+  weights.takesQ8k = ktTypeTakesQ8k(format.id);
   if (!weights.takesF32)
     weights.decoder = makeDecoder(*this, format);
+  if (weights.takesQ8k)
+    weights.header = makeBlockHeader(*this, format);
   return weights;
 }
 
 std::vector<int> MatrixKernel::tileSizes(int64_t m, bool exact) const {
   std::vector<int> sizes;
   int64_t left = m;
-  for (int size = wide() ? 8 : 4; size >= 1; size /= 2) {
+  for (int size = wide() ? 8 : 4; size >= 1; --size) {
     if (size > left)
       continue;
     sizes.push_back(size);
@@ -37,7 +40,9 @@ std::vector<int> MatrixKernel::tileSizes(int64_t m, bool exact) const {
 }
 
 int64_t MatrixKernel::denseActivationBytes(const MatrixWeights &weights) {
-  return weights.takesF32 ? weights.k * 4 : static_cast<int64_t>(ktQ8RowBytes(weights.k));
+  if (weights.takesF32)
+    return weights.k * 4;
+  return static_cast<int64_t>(weights.takesQ8k ? ktQ8kRowBytes(weights.k) : ktQ8RowBytes(weights.k));
 }
 
 // Enough independent sums to hide the latency of the additions, few enough to stay in registers. Float formats
@@ -46,7 +51,8 @@ int MatrixKernel::rowsPerPass(const MatrixWeights &weights, int tokens, int rows
   if (rows < rowsPerUnit)
     return 1;
   const int sums = (wide() ? 8 : 4) * (weights.takesF32 ? 2 : 1);
-  return std::clamp(sums / tokens, 1, rowsPerUnit);
+  const int fitting = std::clamp(sums / tokens, 1, rowsPerUnit);
+  return fitting == 3 ? 2 : fitting;
 }
 
 // Quantised formats. Wide: sums 16-23, scale products 24-31, everything else below 16. Narrow: sums 0-3.
@@ -95,6 +101,13 @@ void MatrixKernel::storeRows(const Xbyak::RegExp &dst, const Xmm &src, int rows,
 }
 
 void MatrixKernel::emitProducts(const MatrixWeights &weights, int tokens, int rows, size_t results) {
+  if (weights.takesQ8k) {
+    const Tile tile{weights, tokens, rows};
+    emitBlocks(tile);
+    for (int t = 0; t < tokens; ++t)
+      emitBlockReduction(tile, t, results);
+    return;
+  }
   const Tile tile{weights, tokens, rowsPerPass(weights, tokens, rows)};
   xor_(passOffset.cvt32(), passOffset.cvt32());
   if (!weights.takesF32)

@@ -12,6 +12,7 @@
 #include "runtime/abi/kt_abi.h"
 #include "templates/param_check.h"
 #include "templates/x64/emitter.h"
+#include "templates/x64/quant/block_header.h"
 #include "templates/x64/quant/decoder.h"
 
 #include <functional>
@@ -27,10 +28,11 @@ int32_t immediate(int64_t value, std::string_view what);
 // A weight matrix as the loop sees it.
 struct MatrixWeights {
   const KtTypeInfo *format = nullptr;
-  int64_t k = 0;        // elements of a row
-  int64_t rowBytes = 0; // bytes of a row
-  bool takesF32 = false;
-  std::unique_ptr<BlockDecoder> decoder; // null for float formats
+  int64_t k = 0;                           // elements of a row
+  int64_t rowBytes = 0;                    // bytes of a row
+  bool takesF32 = false, takesQ8k = false; // neither: q8 rows
+  std::unique_ptr<BlockDecoder> decoder;   // null for float formats
+  std::unique_ptr<BlockHeader> header;     // K-quants only
 };
 
 class MatrixKernel : public Emitter {
@@ -48,12 +50,18 @@ protected:
   static constexpr size_t secondResults = resultSlots + maxTile * 16; // the same for a second matrix
   static constexpr size_t slotNumbers =
       secondResults + maxTile * 16; // int64[token]: slot of each token of the tile
-  static constexpr size_t ownSlots = slotNumbers + maxTile * 8;
+  // K-quants: int16 (or float32) scales, d and dm of each token and row times dx, sums and minima.
+  static constexpr size_t blockScales = scaleSlots;
+  static constexpr size_t blockFactors = scaleSlots + 128;
+  static constexpr size_t blockSums = slotNumbers + maxTile * 8;
+  static constexpr size_t blockMinimaSums = blockSums + maxTile * rowsPerUnit * 64;
+  static constexpr size_t ownSlots = blockMinimaSums + maxTile * 64;
 
   // ---- Registers
   // -------------------------------------------------------------------------------------------------- rax and
   // rdx are temporaries everywhere; emitProducts uses rcx and rdi as counters. rbx counts tokens of a unit.
   const Reg64 weightRow = rsi, spanIndex = rcx, passOffset = rdi, tokenCursor = rbx;
+  const Reg64 scaleIndex = rdx;                     // K-quants
   Reg64 token(int t) const { return Reg64(8 + t); } // activations of token t of the tile
 
   // Checks `k` against the format and prepares a decoder.
@@ -99,6 +107,32 @@ private:
   void emitScaleProducts(const Tile &tile, int blocks);
   void emitGroup(const Tile &tile, int row, int group);
   Vec emitDot(int t, int group, const DecodeRegisters &regs, const BlockDecoder &decoder);
+
+  // The loop of the K-quants (block_loop.cpp).
+  DecodeRegisters blockRegisters(int group) const;
+  BlockHeader::Registers headerRegisters() const;
+  Xbyak::RegExp blockSum(int t, int row) const;
+  Xbyak::RegExp blockMinima(int t) const;
+  Xbyak::RegExp blockFactor(int t, int row, int half) const;
+  // dx of token t's block, and its sums of 16.
+  Xbyak::RegExp blockScale(const Tile &tile, int t) const {
+    return token(t) + scaleIndex + ktQ8kScaleOffset(tile.weights.k);
+  }
+  Xbyak::RegExp blockSixteenths(const Tile &tile, int t) const {
+    return token(t) + spanIndex + ktQ8kSumOffset(tile.weights.k);
+  }
+  void emitBlocks(const Tile &tile);
+  void emitWideBlock(const Tile &tile);
+  void emitWideMinima(const Tile &tile, int t, const BlockHeader::Registers &regs, const Ymm &factors);
+  void emitFloatScales(int rows);
+  void emitWideRow(const Tile &tile, int row);
+  void emitNarrowBlock(const Tile &tile);
+  void emitNarrowHeader(const Tile &tile, int row);
+  void narrowPairs(const Vec &acc, const Vec &a, const Vec &b);
+  void emitNarrowRow(const Tile &tile, int row);
+  void emitTransposedSums(int first);
+  void emitBlockReduction(const Tile &tile, int t, size_t results);
+
   void emitFloats(const Tile &tile);
   void emitFloatStep(const Tile &tile, int count);
   void emitFloatWeights(const Vec &dst, const MatrixWeights &weights, const Xbyak::RegExp &src, int count);

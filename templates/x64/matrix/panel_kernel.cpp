@@ -39,7 +39,8 @@ bool PanelKernel::hasOffsets(const MatrixWeights &weights) const {
 
 bool PanelKernel::usesPanels(int64_t m, const std::vector<const MatrixWeights *> &matrices) const {
   return wide() && m >= panelCrossover(isa) &&
-         std::none_of(matrices.begin(), matrices.end(), [](const MatrixWeights *w) { return w->takesF32; });
+         std::none_of(matrices.begin(), matrices.end(),
+                      [](const MatrixWeights *w) { return w->takesF32 || w->takesQ8k; });
 }
 
 size_t PanelKernel::panelScratch(int64_t m, int64_t k, size_t matrices) const {

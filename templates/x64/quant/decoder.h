@@ -55,6 +55,8 @@ public:
   float offsetMultiple() const { return multiple; }
   // True when u is signed. Happens only without VNNI, where unsigned bytes above 63 would saturate.
   bool signedWeights() const { return isSigned; }
+  // True when u takes all eight bits, so that sums of two products need more than 16 bits.
+  bool wideBytes() const { return eightBits; }
   bool scalePerSixteen() const { return perSixteen; }
   // Bytes of a full span.
   int64_t spanBytes() const { return int64_t(spanBlocks) * 32 / format.blockElements * format.blockBytes; }
@@ -72,7 +74,7 @@ protected:
   const KtTypeInfo &format;
   Offset offsetKind = Offset::None;
   float multiple = 0;
-  bool isSigned = false;
+  bool isSigned = false, eightBits = false;
   bool perSixteen = false;
 };
 

@@ -17,7 +17,9 @@ class TableDecoder : public BlockDecoder {
 public:
   TableDecoder(Emitter &emitter, const KtTypeInfo &format) : BlockDecoder(emitter, format) {
     isFp4 = format.id == KT_TYPE_MXFP4;
-    isSigned = !isFp4 && !e.hasVnni();
+    // IQ4_XS is a K-quant, whose narrow loop sums pairs in 16 bits.
+    isSigned = !isFp4 && (!e.hasVnni() || (!e.wide() && format.id == KT_TYPE_IQ4_XS));
+    eightBits = !isFp4 && !isSigned;
     bias = isSigned ? 0 : isFp4 ? 12 : 128;
     if (!isSigned)
       setMultiple(static_cast<float>(-bias));

@@ -129,6 +129,73 @@ TEST(Import, Qwen2Moe) {
               "@blk.0.ffn_gate_inp_shexp.weight : tensor<32xf32>");
 }
 
+TEST(Import, Glm4Moe) {
+  Imported m = import(tinyGlm4Moe());
+  EXPECT_TEXT(m.text,
+              "path = \"model.layers.0.post_attention_layernorm\", weight = @blk.0.post_attention_norm.weight");
+  EXPECT_TEXT(m.text, "bias = @blk.0.attn_q.bias, path = \"model.layers.0.self_attn.q_proj\"");
+  EXPECT_TEXT(m.text, "rope = #model.rope<style = \"neox\", dims = 8, base = 10000.0>, scale = 2.500000e-01");
+  EXPECT_TEXT(m.text, "path = \"model.layers.0.mlp\"");
+  EXPECT_TEXT(m.text, "bias = @blk.1.exp_probs_b.bias, experts = 4 : i64, gating = \"sigmoid\", path = "
+                      "\"model.layers.1.mlp.gate\"");
+  EXPECT_TEXT(m.text, "path = \"model.layers.1.mlp.shared_experts\"");
+  EXPECT_EQ(m.text.find("q_norm"), std::string::npos);
+  EXPECT_TRUE(m.warnings.empty());
+}
+
+TEST(Import, Glm4MoeOptions) {
+  GgufBuilder norms = tinyGlm4Moe().boolean("glm4moe.expert_weights_norm", true);
+  norms.tensor(blk(0, "attn_q_norm"), {16}).tensor(blk(0, "attn_k_norm"), {16});
+  Imported m = import(norms);
+  EXPECT_TEXT(m.text, "k_norm = @blk.0.attn_k_norm.weight");
+  EXPECT_EQ(m.text.find("blk.1.attn_k_norm"), std::string::npos);
+  EXPECT_TEXT(m.text, "gating = \"sigmoid\", norm = true");
+  EXPECT_TEXT(import(tinyGlm4Moe().tensor(blk(0, "attn_q_norm"), {16})).error,
+              "tensor 'blk.0.attn_k_norm.weight' is missing");
+  // The block for multi-token prediction comes last and has tensors that nobody knows.
+  GgufBuilder mtp = tinyGlm4Moe().without("glm4moe.block_count").u32("glm4moe.block_count", 3);
+  mtp.u32("glm4moe.nextn_predict_layers", 1).tensor("blk.2.nextn.eh_proj.weight", {2 * width, width});
+  mtp.tensor("blk.2.attn_q.bias", {64});
+  Imported left = import(mtp);
+  EXPECT_TEXT(left.text, "model.layers = 2");
+  ASSERT_EQ(left.warnings.size(), 1u) << left.error;
+  EXPECT_TEXT(left.warnings[0], "multi-token prediction");
+}
+
+TEST(Import, GptOss) {
+  GgufBuilder b = tinyGptOss();
+  Imported m = import(addYarn(b, "gpt-oss", 0));
+  EXPECT_TEXT(m.text, "magnitude = 1.36888794541139");
+  EXPECT_TEXT(m.text, "whole_pairs = false>, scale = 0.353553");
+  EXPECT_TEXT(m.text, "sinks = @blk.0.attn_sinks.weight, v_dim = 8 : i64, window = 128 : i64");
+  EXPECT_TEXT(m.text, "sinks = @blk.1.attn_sinks.weight, v_dim = 8 : i64}");
+  EXPECT_TEXT(m.text, "sinks = @blk.2.attn_sinks.weight, v_dim = 8 : i64, window = 128 : i64");
+  EXPECT_TEXT(m.text, "bias = @blk.0.attn_output.bias, path = \"model.layers.0.self_attn.o_proj\"");
+  EXPECT_TEXT(m.text, "gating = \"topk_softmax\", logit_bias = @blk.0.ffn_gate_inp.bias, path = "
+                      "\"model.layers.0.mlp.router\"");
+  EXPECT_TEXT(m.text, "act = \"swiglu_oai\", down = @blk.0.ffn_down_exps.weight, down_bias = "
+                      "@blk.0.ffn_down_exps.bias");
+  EXPECT_TEXT(m.text, "@blk.0.ffn_gate_exps.bias : tensor<4x64xf32>");
+  EXPECT_TRUE(m.warnings.empty());
+}
+
+TEST(Import, GptOssNeedsItsTensors) {
+  EXPECT_TEXT(import(tinyGptOss().without("blk.1.attn_sinks.weight")).error,
+              "'blk.1.attn_sinks.weight' is missing");
+  EXPECT_TEXT(import(tinyGptOss().without("blk.0.ffn_gate_inp.bias")).error,
+              "'blk.0.ffn_gate_inp.bias' is missing");
+  EXPECT_TEXT(import(tinyGptOss().without("blk.2.ffn_up_exps.bias")).error,
+              "'blk.2.ffn_up_exps.bias' is missing");
+  EXPECT_TEXT(import(tinyGptOss().without("gpt-oss.attention.sliding_window")).error,
+              "gpt-oss.attention.sliding_window");
+  EXPECT_TEXT(import(tinyGptOss().change("blk.0.ffn_down_exps.bias", {width})).error, "expected shape [32, 4]");
+  EXPECT_TEXT(import(tinyGptOss().f32("gpt-oss.rope.freq_base_swa", 5e5f)).error,
+              "'gpt-oss.rope.freq_base_swa': expected the 10000");
+  // Of every three layers the last sees all positions.
+  EXPECT_TEXT(import(tinyGptOss().u32("gpt-oss.attention.sliding_window_pattern", 3)).text,
+              "sinks = @blk.1.attn_sinks.weight, v_dim = 8 : i64, window = 128");
+}
+
 TEST(Import, DeepSeek2BothLayouts) {
   Imported current = import(tinyDeepSeek2());
   EXPECT_TEXT(current.text,
@@ -257,7 +324,7 @@ const ErrorCase keyCases[] = {
      "'general.architecture' is missing"},
     {"architecture",
      [] { return llama().without("general.architecture").string("general.architecture", "gpt2"); },
-     "expected one of deepseek2, llama, qwen2moe, qwen3moe, found 'gpt2'"},
+     "expected one of deepseek2, glm4moe, gpt-oss, llama, qwen2moe, qwen3moe, found 'gpt2'"},
     {"no_block_count", [] { return llama().without("llama.block_count"); }, "'llama.block_count' is missing"},
     {"no_layers", [] { return u32(llama(), "llama.block_count", 0); },
      "expected an integer in 1..512, found 0"},

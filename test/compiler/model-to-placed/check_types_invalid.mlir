@@ -113,3 +113,15 @@ func.func @rope_dims(%q: tensor<?x24xf32>, %kv: tensor<?x20xf32>, %pos: tensor<?
     : (tensor<?x24xf32>, tensor<?x20xf32>, tensor<?xi32>) -> tensor<?x16xf32>
   return
 }
+
+// -----
+
+model.weight @gate : tensor<4x16x32xf16> {file = 0 : i32, offset = 0 : i64, bytes = 4096 : i64}
+model.weight @down : tensor<4x32x16xf16> {file = 0 : i32, offset = 0 : i64, bytes = 4096 : i64}
+model.weight @b : tensor<4x16xf16> {file = 0 : i32, offset = 0 : i64, bytes = 128 : i64}
+func.func @expert_bias(%x: tensor<?x32xf32>, %ids: tensor<?x2xi32>, %p: tensor<?x2xf32>) {
+  // expected-error @+1 {{'model.experts' op gate_bias @b: expected f32, found 'f16'}}
+  %y = model.experts %x, %ids, %p {path = "e", gate = @gate, up = @gate, down = @down, gate_bias = @b, up_bias = @b}
+    : (tensor<?x32xf32>, tensor<?x2xi32>, tensor<?x2xf32>) -> tensor<?x32xf32>
+  return
+}

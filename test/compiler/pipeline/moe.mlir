@@ -66,26 +66,26 @@ func.func @head(%x: tensor<?x32xf32>) -> tensor<?x64xf32> {
 // The norm writes q8 rows only: nobody reads its floats.
 // CHECK: %[[NONE:.*]] = sched.none
 // CHECK: %[[Q8:.*]] = sched.alloc @act bytes 64 at {{[0-9]+}} {name = "q8"}
-// CHECK-NEXT: sched.dispatch @rms_norm.{{.*}}(%[[X]], %{{.*}}, %[[NONE]], %[[Q8]]) writes [3] {{.*}} path = "model.layers.0.input_layernorm"}
-// CHECK: sched.dispatch @linear.{{.*}}(%[[Q8]], {{.*}} path = "model.layers.0.self_attn.q_proj"}
+// CHECK-NEXT: sched.dispatch @rms_norm.{{.*}}(%[[X]], %{{.*}}, %[[NONE]], %[[Q8]]) writes [3] {{.*}} path = "model.layers.0.input_layernorm"
+// CHECK: sched.dispatch @linear.{{.*}}(%[[Q8]], {{.*}} path = "model.layers.0.self_attn.q_proj"
 // CHECK: sched.dispatch @attention_mla.{{.*}} barrier
-// CHECK: sched.dispatch @[[OUT]] on @cpu.team(%{{.*}}, %{{.*}}, %[[X]], %{{.*}}) writes [2] {{.*}} path = "model.layers.0.self_attn.o_proj"}
+// CHECK: sched.dispatch @[[OUT]] on @cpu.team(%{{.*}}, %{{.*}}, %[[X]], %{{.*}}) writes [2] {{.*}} path = "model.layers.0.self_attn.o_proj"
 // Here the router, which is F32, reads them.
 // CHECK: %[[M:.*]] = sched.alloc @act bytes 128 at {{[0-9]+}} {name = "norm"}
 // CHECK: %[[M8:.*]] = sched.alloc @act bytes 64 at {{[0-9]+}} {name = "q8"}
-// CHECK-NEXT: sched.dispatch @rms_norm.{{.*}}(%[[X]], %{{.*}}, %[[M]], %[[M8]]) writes [2, 3] {{.*}} path = "model.layers.0.post_attention_layernorm"}
-// CHECK: sched.dispatch @linear.{{.*}}(%[[M]], {{.*}} path = "model.layers.0.mlp.gate"}
-// CHECK: sched.dispatch @gate_up.{{.*}}(%{{.*}}, %[[M8]], {{.*}} path = "model.layers.0.mlp.experts"}
+// CHECK-NEXT: sched.dispatch @rms_norm.{{.*}}(%[[X]], %{{.*}}, %[[M]], %[[M8]]) writes [2, 3] {{.*}} path = "model.layers.0.post_attention_layernorm"
+// CHECK: sched.dispatch @linear.{{.*}}(%[[M]], {{.*}} path = "model.layers.0.mlp.gate"
+// CHECK: sched.dispatch @gate_up.{{.*}}(%{{.*}}, %[[M8]], {{.*}} path = "model.layers.0.mlp.experts"
 // CHECK: sched.dispatch @[[EXPERTS]] on @cpu.team({{.*}}, %[[X]], %{{.*}}, %{{.*}}) writes [3] {{.*}} barrier
 // The shared expert begins without a meeting.
-// CHECK: sched.dispatch @gate_up.{{.*}}(%{{.*}}, %[[M8]], {{.*}} per_token 0 {{{.*}} path = "model.layers.0.mlp.shared_experts"}
+// CHECK: sched.dispatch @gate_up.{{.*}}(%{{.*}}, %[[M8]], {{.*}} per_token 0 {{{.*}} path = "model.layers.0.mlp.shared_experts"
 // CHECK: sched.dispatch @[[SHARED]] on @cpu.team({{.*}}, %[[X]], %{{.*}}, %{{.*}}) writes [3] {{.*}} barrier
-// CHECK: sched.dispatch {{.*}} path = "lm_head"}
+// CHECK: sched.dispatch {{.*}} path = "lm_head"{{.*}}}
 // CHECK-NEXT: }
 
 // Its own norm makes the q8 rows of the head, from the row that is asked for.
 // CHECK-LABEL: sched.entry @head capacity 16 dynamic {
 // CHECK: sched.alloc @act bytes 1024 at 0 {name = "q8"}
 // CHECK: sched.dispatch @rms_norm.{{.*}} writes [3]
-// CHECK: sched.dispatch @linear.{{.*}} path = "lm_head"}
+// CHECK: sched.dispatch @linear.{{.*}} path = "lm_head"{{.*}}}
 // CHECK-NEXT: }

@@ -4,7 +4,7 @@
 sched.device @cpu "cpu" budget 0
 sched.lane @team on @cpu
 sched.arena @act "activation" on @cpu bytes 0
-sched.arena @io "io" on @cpu bytes 256
+sched.arena @io "io" on @cpu bytes 4096
 model.weight @w : tensor<32xf32> {file = 0 : i32, offset = 0 : i64, bytes = 128 : i64}
 
 // Rows of 32 elements that follow each other; the quantize kernel reads them as the norm writes them.
@@ -21,6 +21,10 @@ sched.kernel @quant.x_row_stride "quantize" {k = 32 : i64, rows = 1 : i64, x_str
 // CHECK-NOT: @unused
 sched.kernel @unused "quantize" {k = 64 : i64}
 sched.kernel @linear "linear" {n = 32 : i64}
+// The norm takes over the kind of rows: 256 elements with one scale.
+// CHECK: sched.kernel @[[NORM_256:.*]] "rms_norm" {group = 256 : i64, k = 512 : i64
+sched.kernel @norm.512 "rms_norm" {k = 512 : i64, rows = 1 : i64, y_stride = 512 : i64, y_row_stride = 512 : i64}
+sched.kernel @quant.512 "quantize" {group = 256 : i64, k = 512 : i64, rows = 1 : i64, x_stride = 512 : i64, x_row_stride = 512 : i64}
 
 // The float32 rows have no other reader: their buffer and the quantize dispatch go away.
 // CHECK-LABEL: sched.entry @only_q8
@@ -59,6 +63,23 @@ sched.entry @both capacity 1 {
   %y = sched.alloc @act bytes 128
   // CHECK:      sched.dispatch @linear on @team(%[[N]],
   sched.dispatch @linear on @team(%n, %w, %y, %none) writes [2] units 8 per_token 0 {path = "router", bytes_read = 0 : i64}
+}
+
+// CHECK-LABEL: sched.entry @q8k
+sched.entry @q8k capacity 1 {
+  %x = sched.fixed @io at 0 bytes 2048
+  %w = sched.weight @w
+  %n = sched.alloc @act bytes 2048 {name = "norm"}
+  %none = sched.none
+  // CHECK: %[[Q8K:.*]] = sched.alloc @act bytes 640 {name = "q8k"}
+  // CHECK-NEXT: sched.dispatch @[[NORM_256]] on @team({{.*}}, %[[Q8K]]) writes [3]
+  sched.dispatch @norm.512 on @team(%x, %w, %n, %none) writes [2] units 0 per_token 1 {path = "norm", bytes_read = 128 : i64}
+  %q8k = sched.alloc @act bytes 640 {name = "q8k"}
+  // CHECK-NOT:  sched.dispatch @quant
+  sched.dispatch @quant.512 on @team(%n, %q8k) writes [1] units 0 per_token 1 {path = "q", bytes_read = 0 : i64}
+  // CHECK:      sched.copy %[[Q8K]]
+  %y = sched.fixed @io at 2048 bytes 640
+  sched.copy %q8k to %y on @team bytes 640 per_token 0
 }
 
 // Only one of two quantize dispatches fits into the norm.

@@ -101,10 +101,10 @@ sched.entry @in_place capacity 1 {
   %a = sched.alloc @act bytes 64
   // CHECK: sched.fill {{.*}} per_token 0{{$}}
   sched.fill %a with 0 on @team bytes 64 per_token 0
-  // CHECK: sched.dispatch {{.*}} per_token 1 barrier
-  sched.dispatch @k on @team(%a) writes [0] units 0 per_token 1 {path = "p", bytes_read = 0 : i64}
-  // CHECK: sched.dispatch {{.*}} per_token 1 barrier
-  sched.dispatch @k on @team(%a) writes [0] units 0 per_token 1 {path = "p", bytes_read = 0 : i64}
+  // CHECK: sched.dispatch {{.*}} per_token 2 barrier
+  sched.dispatch @k on @team(%a) writes [0] units 0 per_token 2 {path = "p", bytes_read = 0 : i64}
+  // CHECK: sched.dispatch {{.*}} per_token 2 barrier
+  sched.dispatch @k on @team(%a) writes [0] units 0 per_token 2 {path = "p", bytes_read = 0 : i64}
 }
 
 // Signals say that all is done and waits that all may begin, so threads meet at both, but not before the first command.
@@ -148,4 +148,29 @@ sched.entry @again capacity 1 {
   %a = sched.alloc @act bytes 64
   // CHECK: sched.fill {{.*}} per_token 0{{$}}
   sched.fill %a with 0 on @team bytes 64 per_token 0 barrier
+}
+
+// Dispatches of one unit run on the same thread, one after the other; others have to wait for it.
+// CHECK-LABEL: sched.entry @one_unit
+sched.entry @one_unit capacity 1 {
+  %a = sched.alloc @act bytes 64
+  %b = sched.alloc @act bytes 64
+  // CHECK: sched.dispatch {{.*}} units 0 per_token 1 {bytes_read
+  sched.dispatch @k on @team(%a) writes [0] units 0 per_token 1 {path = "p", bytes_read = 0 : i64}
+  // CHECK: sched.dispatch {{.*}} units 1 per_token 0 {bytes_read
+  sched.dispatch @k on @team(%a, %b) writes [1] units 1 per_token 0 {path = "p", bytes_read = 0 : i64}
+  // CHECK: sched.dispatch {{.*}} units 2 per_token 0 barrier
+  sched.dispatch @k on @team(%b, %a) writes [1] units 2 per_token 0 {path = "p", bytes_read = 0 : i64}
+  // CHECK: sched.dispatch {{.*}} units 1 per_token 0 barrier
+  sched.dispatch @k on @team(%a, %b) writes [1] units 1 per_token 0 {path = "p", bytes_read = 0 : i64}
+}
+
+// A unit per token is one unit only where there is one token.
+// CHECK-LABEL: sched.entry @two_tokens
+sched.entry @two_tokens capacity 2 {
+  %a = sched.alloc @act bytes 64
+  // CHECK: sched.dispatch {{.*}} per_token 1 {bytes_read
+  sched.dispatch @k on @team(%a) writes [0] units 0 per_token 1 {path = "p", bytes_read = 0 : i64}
+  // CHECK: sched.dispatch {{.*}} per_token 1 barrier
+  sched.dispatch @k on @team(%a) writes [0] units 0 per_token 1 {path = "p", bytes_read = 0 : i64}
 }

@@ -37,7 +37,7 @@ func.func @head(%x: tensor<?x32xf32>) -> tensor<?x64xf32> {
 // 32 inner features for 4 slots.
 // CHECK: %[[GATE_UP:.*]] = sched.alloc @act bytes 512 {name = "gate up"}
 // At most 4 experts are active: 4 · 32 rows of 64 (F16) and of 34 bytes (Q8_0).
-// CHECK: sched.dispatch @[[GATE_UP_KERNEL]] on @cpu.team(%[[RESIDUAL]], %[[Q8]], %[[GATE]], %[[UP]], %[[GATE_UP]], %[[EXPERT_LISTS]]) writes [4] units 8 per_token 0 {bytes_read = 12544 : i64, path = "experts"}
+// CHECK: sched.dispatch @[[GATE_UP_KERNEL]] on @cpu.team(%[[RESIDUAL]], %[[Q8]], %[[GATE]], %[[UP]], %[[GATE_UP]], %[[EXPERT_LISTS]], %[[NONE_3]]) writes [4] units 8 per_token 0 {bytes_read = 12544 : i64, path = "experts"}
 // 2 rows of 64 bytes per token: one for each slot.
 // CHECK: %[[Q8_2:.*]] = sched.alloc @act bytes 256 {name = "q8"}
 // CHECK: sched.dispatch @[[QUANTIZE]] on @cpu.team(%[[GATE_UP]], %[[Q8_2]]) writes [1] units 0 per_token 2 {bytes_read = 0 : i64, path = "experts"}

@@ -34,6 +34,6 @@ func.func @head(%x: tensor<?x32xf32>) -> tensor<?x64xf32> {
 // CHECK: %[[NONE_3:.*]] = sched.none
 // Absent: the q8 rows.
 // CHECK: %[[GATE_UP_2:.*]] = sched.alloc @act bytes 512 {name = "gate up"}
-// CHECK: sched.dispatch @[[GATE_UP_KERNEL]] on @cpu.team(%[[RESIDUAL]], %[[NONE_3]], %[[GATE_UP]], %[[VIEW]], %[[GATE_UP_2]], %[[EXPERT_LISTS]]) writes [4] units 8 per_token 0 {bytes_read = 16384 : i64, path = "fused"}
+// CHECK: sched.dispatch @[[GATE_UP_KERNEL]] on @cpu.team(%[[RESIDUAL]], %[[NONE_3]], %[[GATE_UP]], %[[VIEW]], %[[GATE_UP_2]], %[[EXPERT_LISTS]], %[[NONE_3]]) writes [4] units 8 per_token 0 {bytes_read = 16384 : i64, path = "fused"}
 // CHECK: %[[FFN:.*]] = sched.alloc @act bytes 256 {name = "ffn"}
 // CHECK: sched.dispatch @[[DOWN]] on @cpu.team(%[[GATE_UP_2]], %[[NONE_3]], %[[DOWN16]], %[[FFN]], %[[EXPERT_LISTS]], %[[EXPERT_WEIGHTS]]) writes [3] units 8 per_token 0 {bytes_read = 8192 : i64, path = "fused"}

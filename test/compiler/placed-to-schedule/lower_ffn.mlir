@@ -34,7 +34,7 @@ func.func @head(%x: tensor<?x32xf32>) -> tensor<?x64xf32> {
 // CHECK: sched.dispatch @[[QUANTIZE]] on @cpu.team(%[[RESIDUAL]], %[[Q8]]) writes [1] units 0 per_token 1 {bytes_read = 0 : i64, path = "mlp"}
 // 64 rows of 18 bytes each from gate and up.
 // CHECK: %[[GATE_UP:.*]] = sched.alloc @act bytes 512 {name = "gate up"}
-// CHECK: sched.dispatch @[[GATE_UP_KERNEL]] on @cpu.team(%[[NONE]], %[[Q8]], %[[UP]], %[[UP_2]], %[[GATE_UP]], %[[NONE]]) writes [4] units 16 per_token 0 {bytes_read = 2304 : i64, path = "mlp"}
+// CHECK: sched.dispatch @[[GATE_UP_KERNEL]] on @cpu.team(%[[NONE]], %[[Q8]], %[[UP]], %[[UP_2]], %[[GATE_UP]], %[[NONE]], %[[NONE]]) writes [4] units 16 per_token 0 {bytes_read = 2304 : i64, path = "mlp"}
 // CHECK: %[[Q8_2:.*]] = sched.alloc @act bytes 256 {name = "q8"}
 // CHECK: sched.dispatch @[[QUANTIZE_KERNEL]] on @cpu.team(%[[GATE_UP]], %[[Q8_2]]) writes [1] units 0 per_token 1 {bytes_read = 0 : i64, path = "mlp"}
 // CHECK: %[[FFN:.*]] = sched.alloc @act bytes 256 {name = "ffn"}

@@ -1,6 +1,8 @@
 // The KTransformers spelling: parsing, diagnostics, and matching on the module tree.
 #include "test/compiler/policy/policy_fixture.h"
 
+#include <gmock/gmock.h>
+
 namespace ktc::policy::test {
 namespace {
 
@@ -58,6 +60,34 @@ TEST(KTransformers, Qwen3AndItsClasses) {
   EXPECT_EQ(applied.device("model.layers.7.mlp.experts"), "cpu");
   EXPECT_EQ(applied.at("model.layers.7.mlp.gate").ruleLocation, "kt-qwen3-amx.yaml:10"); // a Linear here
   EXPECT_EQ(applied.at("model.norm").ruleLocation, "kt-qwen3-amx.yaml:35");
+}
+
+TEST(KTransformers, Glm4MoeAndItsClasses) {
+  Applied applied = apply("kt-glm4moe.yaml", glm45Air(), 1);
+  ASSERT_TRUE(applied.table) << applied.table.error().message;
+  EXPECT_EQ(applied.loaded.diagnostics.count(Severity::Warning), 0u) << applied.loaded.messages();
+  EXPECT_EQ(applied.device("model.layers.7.mlp.experts"), "cpu");
+  EXPECT_EQ(applied.at("model.layers.7.mlp.gate").ruleLocation,
+            "kt-glm4moe.yaml:12"); // a class of its own here
+  EXPECT_EQ(applied.at("model.layers.7.self_attn").ruleLocation, "kt-glm4moe.yaml:21");
+  EXPECT_EQ(applied.at("model.norm").ruleLocation, "kt-glm4moe.yaml:25");
+}
+
+// gpt-oss never had its experts in a list of modules.
+TEST(KTransformers, GptOssClasses) {
+  std::vector<ModuleRef> modules = modulesOf(gptOss());
+  auto classesAt = [&](const std::string &path) {
+    std::vector<std::string> classes;
+    for (const ModuleRef &module : modules)
+      if (module.path == path)
+        classes.insert(classes.end(), module.hfClasses.begin(), module.hfClasses.end());
+    return classes;
+  };
+  using testing::Contains;
+  EXPECT_THAT(classesAt("model.layers.3.mlp.experts"), testing::ElementsAre("GptOssExperts"));
+  EXPECT_THAT(classesAt("model.layers.3.mlp.router"), testing::ElementsAre("GptOssTopKRouter"));
+  EXPECT_THAT(classesAt("model.layers.3.mlp"), Contains("GptOssMLP"));
+  EXPECT_THAT(classesAt("model.layers.3.self_attn"), Contains("GptOssAttention"));
 }
 
 TEST(KTransformers, MixtralWithoutAttentionRule) {

@@ -16,6 +16,7 @@ struct Shape {
   uint64_t experts = 0, used = 0, expertFfn = 0, sharedFfn = 0;
   uint64_t qWidth = 0, kvWidth = 0; // rows of the attention projections
   std::string block = "mlp";        // Mixtral: block_sparse_moe
+  std::string router = "gate";
 };
 
 inline Shape deepseekV3() {
@@ -24,6 +25,13 @@ inline Shape deepseekV3() {
 inline Shape qwen3Moe() { return {"qwen3moe", 48, 0, 2048, 151936, 0, 128, 8, 768, 0, 4096, 512, "mlp"}; }
 inline Shape mixtral() {
   return {"llama", 32, 0, 4096, 32000, 0, 8, 2, 14336, 0, 4096, 1024, "block_sparse_moe"};
+}
+
+inline Shape glm45Air() {
+  return {"glm4moe", 46, 1, 4096, 151552, 10944, 128, 8, 1408, 1408, 12288, 1024, "mlp"};
+}
+inline Shape gptOss() {
+  return {"gpt-oss", 36, 0, 2880, 201088, 0, 128, 4, 2880, 0, 4096, 512, "mlp", "router"};
 }
 
 class ModelBuilder {
@@ -81,7 +89,7 @@ private:
       ffn(block, layer, blk, "", shape.denseFfn);
     } else {
       uint64_t router = shape.hidden * shape.experts * 4;
-      add(block + ".gate", "router", layer, {{blk + "ffn_gate_inp.weight", "f32", router, router}});
+      add(block + "." + shape.router, "router", layer, {{blk + "ffn_gate_inp.weight", "f32", router, router}});
       addExperts(block + ".experts", layer, blk);
       if (shape.sharedFfn)
         ffn(block + ".shared_experts", layer, blk, "_shexp", shape.sharedFfn);

@@ -31,6 +31,10 @@ TEST(ShippedRules, Mixtral) {
   expectHybrid("mixtral.yaml", mixtral(), "model.layers.0.block_sparse_moe.experts");
 }
 
+TEST(ShippedRules, Glm4Moe) { expectHybrid("glm4-moe.yaml", glm45Air(), "model.layers.1.mlp.experts"); }
+
+TEST(ShippedRules, GptOss) { expectHybrid("gpt-oss.yaml", gptOss(), "model.layers.0.mlp.experts"); }
+
 TEST(ShippedRules, Cpu) {
   Applied applied(Loaded::file(SHIPPED_RULES "cpu.yaml"), deepseekV3(), serverWith(1));
   ASSERT_TRUE(applied.table) << applied.loaded.messages();

@@ -52,6 +52,22 @@ TEST_F(RopeTableTest, YarnOfDeepSeek) {
     EXPECT_NEAR(found[e.pair] / e.frequency, 1, 1e-12) << e.pair;
 }
 
+// gpt-oss: the ramp begins and ends between pairs. Frequencies of the Hugging Face implementation (float32).
+TEST_F(RopeTableTest, YarnWithoutWholePairs) {
+  std::vector<double> found =
+      frequencies("dims = 64, base = 1.5e5, scaling = \"yarn\", factor = 32.0, original_context = 4096, "
+                  "beta_fast = 32.0, beta_slow = 1.0, whole_pairs = false");
+  constexpr Expected expected[] = {{0, 1},
+                                   {8, 0.0508132726},
+                                   {9, 0.0317056961},
+                                   {13, 0.00386035908},
+                                   {17, 0.000129318694},
+                                   {18, 3.83088118e-05},
+                                   {31, 3.0235114e-07}};
+  for (Expected e : expected)
+    EXPECT_NEAR(found[e.pair] / e.frequency, 1, 1e-6) << e.pair;
+}
+
 TEST_F(RopeTableTest, YarnOfAnotherShape) {
   std::vector<double> found = frequencies("dims = 128, base = 5.0e5, scaling = \"yarn\", factor = 4.0, "
                                           "original_context = 32768, beta_fast = 32.0, beta_slow = 1.0");

@@ -22,6 +22,12 @@ func.func private @rope_yarn() attributes {
   rope = #model.rope<style = "norm", dims = 64, base = 1.0e4, scaling = "yarn", factor = 40.0,
                      original_context = 4096, beta_fast = 16.0, beta_slow = 2.0, magnitude = 1.5>}
 
+// CHECK-LABEL: func.func private @rope_yarn_exact
+// CHECK-SAME:    original_context = 4096, whole_pairs = false>
+func.func private @rope_yarn_exact() attributes {
+  rope = #model.rope<style = "neox", dims = 64, base = 1.5e5, scaling = "yarn", factor = 32.0,
+                     original_context = 4096, whole_pairs = false>}
+
 // CHECK-LABEL: func.func private @rope_freq_factors
 // CHECK-SAME:    #model.rope<style = "norm", dims = 64, base = 10000.0, freq_factors = @rope_freqs.weight>
 func.func private @rope_freq_factors() attributes {

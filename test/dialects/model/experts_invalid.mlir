@@ -1,4 +1,4 @@
-// Every check of model.experts: activation, columns, widths, and the two ways to give gate and up.
+// Every check of model.experts: activation, columns, widths, the two ways to give gate and up, and biases.
 // RUN: ktc-opt %s -split-input-file -verify-diagnostics
 
 model.weight @gate : tensor<4x16x32xf16> {file = 0 : i32, offset = 0 : i64, bytes = 4096 : i64}
@@ -169,6 +169,76 @@ model.weight @down : tensor<4x32x16xf16> {file = 0 : i32, offset = 0 : i64, byte
 func.func @up_shape(%x: tensor<?x32xf32>, %ids: tensor<?x2xi32>, %p: tensor<?x2xf32>) {
   // expected-error @+1 {{'model.experts' op up @up: expected shape [4, 16, 32], found [4, 8, 32]}}
   %y = model.experts %x, %ids, %p {path = "experts", gate = @gate, up = @up, down = @down}
+    : (tensor<?x32xf32>, tensor<?x2xi32>, tensor<?x2xf32>) -> tensor<?x32xf32>
+  return
+}
+
+// -----
+
+model.weight @gate : tensor<4x16x32xf16> {file = 0 : i32, offset = 0 : i64, bytes = 4096 : i64}
+model.weight @up : tensor<4x16x32xf16> {file = 0 : i32, offset = 0 : i64, bytes = 4096 : i64}
+model.weight @down : tensor<4x32x16xf16> {file = 0 : i32, offset = 0 : i64, bytes = 4096 : i64}
+model.weight @inner : tensor<4x16xf32> {file = 0 : i32, offset = 0 : i64, bytes = 256 : i64}
+model.weight @outer : tensor<4x32xf32> {file = 0 : i32, offset = 0 : i64, bytes = 512 : i64}
+func.func @only_gate_bias(%x: tensor<?x32xf32>, %ids: tensor<?x2xi32>, %p: tensor<?x2xf32>) {
+  // expected-error @+1 {{'model.experts' op needs gate_bias and up_bias, or neither}}
+  %y = model.experts %x, %ids, %p {path = "experts", gate = @gate, up = @up, down = @down, gate_bias = @inner}
+    : (tensor<?x32xf32>, tensor<?x2xi32>, tensor<?x2xf32>) -> tensor<?x32xf32>
+  return
+}
+
+// -----
+
+model.weight @gate : tensor<4x16x32xf16> {file = 0 : i32, offset = 0 : i64, bytes = 4096 : i64}
+model.weight @up : tensor<4x16x32xf16> {file = 0 : i32, offset = 0 : i64, bytes = 4096 : i64}
+model.weight @down : tensor<4x32x16xf16> {file = 0 : i32, offset = 0 : i64, bytes = 4096 : i64}
+model.weight @inner : tensor<4x16xf32> {file = 0 : i32, offset = 0 : i64, bytes = 256 : i64}
+model.weight @outer : tensor<4x32xf32> {file = 0 : i32, offset = 0 : i64, bytes = 512 : i64}
+func.func @only_up_bias(%x: tensor<?x32xf32>, %ids: tensor<?x2xi32>, %p: tensor<?x2xf32>) {
+  // expected-error @+1 {{'model.experts' op needs gate_bias and up_bias, or neither}}
+  %y = model.experts %x, %ids, %p {path = "experts", gate = @gate, up = @up, down = @down, up_bias = @inner}
+    : (tensor<?x32xf32>, tensor<?x2xi32>, tensor<?x2xf32>) -> tensor<?x32xf32>
+  return
+}
+
+// -----
+
+model.weight @gate : tensor<4x16x32xf16> {file = 0 : i32, offset = 0 : i64, bytes = 4096 : i64}
+model.weight @up : tensor<4x16x32xf16> {file = 0 : i32, offset = 0 : i64, bytes = 4096 : i64}
+model.weight @down : tensor<4x32x16xf16> {file = 0 : i32, offset = 0 : i64, bytes = 4096 : i64}
+model.weight @inner : tensor<4x16xf32> {file = 0 : i32, offset = 0 : i64, bytes = 256 : i64}
+model.weight @outer : tensor<4x32xf32> {file = 0 : i32, offset = 0 : i64, bytes = 512 : i64}
+func.func @gate_bias_shape(%x: tensor<?x32xf32>, %ids: tensor<?x2xi32>, %p: tensor<?x2xf32>) {
+  // expected-error @+1 {{'model.experts' op gate_bias @outer: expected shape [4, 16], found [4, 32]}}
+  %y = model.experts %x, %ids, %p {path = "experts", gate = @gate, up = @up, down = @down, gate_bias = @outer, up_bias = @inner}
+    : (tensor<?x32xf32>, tensor<?x2xi32>, tensor<?x2xf32>) -> tensor<?x32xf32>
+  return
+}
+
+// -----
+
+model.weight @gate : tensor<4x16x32xf16> {file = 0 : i32, offset = 0 : i64, bytes = 4096 : i64}
+model.weight @up : tensor<4x16x32xf16> {file = 0 : i32, offset = 0 : i64, bytes = 4096 : i64}
+model.weight @down : tensor<4x32x16xf16> {file = 0 : i32, offset = 0 : i64, bytes = 4096 : i64}
+model.weight @inner : tensor<4x16xf32> {file = 0 : i32, offset = 0 : i64, bytes = 256 : i64}
+model.weight @outer : tensor<4x32xf32> {file = 0 : i32, offset = 0 : i64, bytes = 512 : i64}
+func.func @up_bias_shape(%x: tensor<?x32xf32>, %ids: tensor<?x2xi32>, %p: tensor<?x2xf32>) {
+  // expected-error @+1 {{'model.experts' op up_bias @outer: expected shape [4, 16], found [4, 32]}}
+  %y = model.experts %x, %ids, %p {path = "experts", gate = @gate, up = @up, down = @down, gate_bias = @inner, up_bias = @outer}
+    : (tensor<?x32xf32>, tensor<?x2xi32>, tensor<?x2xf32>) -> tensor<?x32xf32>
+  return
+}
+
+// -----
+
+model.weight @gate : tensor<4x16x32xf16> {file = 0 : i32, offset = 0 : i64, bytes = 4096 : i64}
+model.weight @up : tensor<4x16x32xf16> {file = 0 : i32, offset = 0 : i64, bytes = 4096 : i64}
+model.weight @down : tensor<4x32x16xf16> {file = 0 : i32, offset = 0 : i64, bytes = 4096 : i64}
+model.weight @inner : tensor<4x16xf32> {file = 0 : i32, offset = 0 : i64, bytes = 256 : i64}
+model.weight @outer : tensor<4x32xf32> {file = 0 : i32, offset = 0 : i64, bytes = 512 : i64}
+func.func @down_bias_shape(%x: tensor<?x32xf32>, %ids: tensor<?x2xi32>, %p: tensor<?x2xf32>) {
+  // expected-error @+1 {{'model.experts' op down_bias @inner: expected shape [4, 32], found [4, 16]}}
+  %y = model.experts %x, %ids, %p {path = "experts", gate = @gate, up = @up, down = @down, down_bias = @inner}
     : (tensor<?x32xf32>, tensor<?x2xi32>, tensor<?x2xf32>) -> tensor<?x32xf32>
   return
 }

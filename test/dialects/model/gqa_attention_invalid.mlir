@@ -170,3 +170,27 @@ func.func @positions(%q: tensor<?x32xf32>, %k: tensor<?x16xf32>, %v: tensor<?x32
     : (tensor<?x32xf32>, tensor<?x16xf32>, tensor<?x32xf32>, tensor<?xi64>) -> tensor<?x64xf32>
   return
 }
+
+// -----
+
+func.func @no_sinks(%q: tensor<?x32xf32>, %k: tensor<?x16xf32>, %v: tensor<?x32xf32>, %pos: tensor<?xi32>) {
+  // expected-error @+1 {{'model.gqa_attention' op sinks names no weight: @missing}}
+  %y = model.gqa_attention %q, %k, %v, %pos {path = "attn", layer = 0 : i64, heads = 4 : i64, kv_heads = 2 : i64,
+    head_dim = 8 : i64, v_dim = 16 : i64, scale = 0.25 : f64,
+    sinks = @missing}
+    : (tensor<?x32xf32>, tensor<?x16xf32>, tensor<?x32xf32>, tensor<?xi32>) -> tensor<?x64xf32>
+  return
+}
+
+// -----
+
+// One per head, not per key/value head.
+model.weight @s : tensor<2xf32> {file = 0 : i32, offset = 0 : i64, bytes = 8 : i64}
+func.func @sinks_shape(%q: tensor<?x32xf32>, %k: tensor<?x16xf32>, %v: tensor<?x32xf32>, %pos: tensor<?xi32>) {
+  // expected-error @+1 {{'model.gqa_attention' op sinks @s: expected shape [4], found [2]}}
+  %y = model.gqa_attention %q, %k, %v, %pos {path = "attn", layer = 0 : i64, heads = 4 : i64, kv_heads = 2 : i64,
+    head_dim = 8 : i64, v_dim = 16 : i64, scale = 0.25 : f64,
+    sinks = @s}
+    : (tensor<?x32xf32>, tensor<?x16xf32>, tensor<?x32xf32>, tensor<?xi32>) -> tensor<?x64xf32>
+  return
+}

@@ -73,6 +73,7 @@ func.func @linear(%x: tensor<?x32xf32>) -> (tensor<?x8xf32>, tensor<?x8xf32>) {
 // -----
 
 model.weight @n : tensor<8xf32> {file = 0 : i32, offset = 0 : i64, bytes = 32 : i64}
+model.weight @s : tensor<4xf32> {file = 0 : i32, offset = 0 : i64, bytes = 16 : i64}
 
 // CHECK-LABEL: func.func @gqa_attention
 // CHECK-SAME:    (%[[Q:.*]]: tensor<?x32xf32>, %[[K:.*]]: tensor<?x16xf32>, %[[V:.*]]: tensor<?x32xf32>, %[[POS:.*]]: tensor<?xi32>)
@@ -89,10 +90,11 @@ func.func @gqa_attention(%q: tensor<?x32xf32>, %k: tensor<?x16xf32>, %v: tensor<
   // CHECK-SAME: norm_eps = 1.500000e-05 : f64
   // CHECK-SAME: q_norm = @n
   // CHECK-SAME: rope = #model.rope<style = "neox", dims = 4, base = 10000.0>
+  // CHECK-SAME: sinks = @s
   // CHECK-SAME: window = 128 : i64
   %z = model.gqa_attention %q, %k, %v, %pos {path = "attn", layer = 3 : i64, heads = 4 : i64, kv_heads = 2 : i64,
     head_dim = 8 : i64, v_dim = 16 : i64, scale = 0.25 : f64, q_norm = @n, k_norm = @n, norm_eps = 1.5e-5 : f64,
-    window = 128 : i64, rope = #model.rope<style = "neox", dims = 4, base = 1.0e4>}
+    window = 128 : i64, sinks = @s, rope = #model.rope<style = "neox", dims = 4, base = 1.0e4>}
     : (tensor<?x32xf32>, tensor<?x16xf32>, tensor<?x32xf32>, tensor<?xi32>) -> tensor<?x64xf32>
   return %y, %z : tensor<?x64xf32>, tensor<?x64xf32>
 }
@@ -140,8 +142,8 @@ func.func @router(%x: tensor<?x32xf32>) -> (tensor<?x2xi32>, tensor<?x2xf32>) {
   %j, %r = model.router %x {path = "gate", weight = @w, bias = @b, experts = 8 : i64, top_k = 2 : i64,
     gating = "sigmoid", groups = 4 : i64, groups_used = 2 : i64, norm = true, scale = 2.5 : f64}
     : (tensor<?x32xf32>) -> (tensor<?x2xi32>, tensor<?x2xf32>)
-  // CHECK: model.router %[[X]] {{.*}}gating = "topk_softmax"
-  %k, %s = model.router %x {path = "gate", weight = @w, experts = 8 : i64, top_k = 2 : i64, gating = "topk_softmax"}
+  // CHECK: model.router %[[X]] {{.*}}gating = "topk_softmax", logit_bias = @b
+  %k, %s = model.router %x {path = "gate", weight = @w, logit_bias = @b, experts = 8 : i64, top_k = 2 : i64, gating = "topk_softmax"}
     : (tensor<?x32xf32>) -> (tensor<?x2xi32>, tensor<?x2xf32>)
   return %i, %p : tensor<?x2xi32>, tensor<?x2xf32>
 }
@@ -152,18 +154,24 @@ model.weight @gate : tensor<4x16x32xf16> {file = 0 : i32, offset = 0 : i64, byte
 model.weight @up : tensor<4x16x32x!kt.q8_0> {file = 0 : i32, offset = 0 : i64, bytes = 2176 : i64}
 model.weight @gate_up : tensor<4x32x32xf16> {file = 0 : i32, offset = 0 : i64, bytes = 8192 : i64}
 model.weight @down : tensor<4x32x16xf16> {file = 0 : i32, offset = 0 : i64, bytes = 4096 : i64}
+model.weight @inner : tensor<4x16xf32> {file = 0 : i32, offset = 0 : i64, bytes = 256 : i64}
+model.weight @outer : tensor<4x32xf32> {file = 0 : i32, offset = 0 : i64, bytes = 512 : i64}
 
 // CHECK-LABEL: func.func @experts
 // CHECK-SAME:    (%[[X:.*]]: tensor<?x32xf32>, %[[IDS:.*]]: tensor<?x2xi32>, %[[W:.*]]: tensor<?x2xf32>)
 func.func @experts(%x: tensor<?x32xf32>, %ids: tensor<?x2xi32>, %w: tensor<?x2xf32>)
-    -> (tensor<?x32xf32>, tensor<?x32xf32>) {
+    -> (tensor<?x32xf32>, tensor<?x32xf32>, tensor<?x32xf32>) {
   // CHECK: model.experts %[[X]], %[[IDS]], %[[W]] {down = @down, gate = @gate, path = "experts", up = @up} : (tensor<?x32xf32>, tensor<?x2xi32>, tensor<?x2xf32>) -> tensor<?x32xf32>
   %y = model.experts %x, %ids, %w {path = "experts", gate = @gate, up = @up, down = @down}
     : (tensor<?x32xf32>, tensor<?x2xi32>, tensor<?x2xf32>) -> tensor<?x32xf32>
   // CHECK: model.experts %[[X]], %[[IDS]], %[[W]] {act = "gelu_tanh", down = @down, gate_up = @gate_up, path = "experts"}
   %z = model.experts %x, %ids, %w {path = "experts", gate_up = @gate_up, down = @down, act = "gelu_tanh"}
     : (tensor<?x32xf32>, tensor<?x2xi32>, tensor<?x2xf32>) -> tensor<?x32xf32>
-  return %y, %z : tensor<?x32xf32>, tensor<?x32xf32>
+  // CHECK: model.experts %[[X]], %[[IDS]], %[[W]] {act = "swiglu_oai", down = @down, down_bias = @outer, gate = @gate, gate_bias = @inner, path = "experts", up = @up, up_bias = @inner}
+  %b = model.experts %x, %ids, %w {path = "experts", gate = @gate, up = @up, down = @down, gate_bias = @inner,
+    up_bias = @inner, down_bias = @outer, act = "swiglu_oai"}
+    : (tensor<?x32xf32>, tensor<?x2xi32>, tensor<?x2xf32>) -> tensor<?x32xf32>
+  return %y, %z, %b : tensor<?x32xf32>, tensor<?x32xf32>, tensor<?x32xf32>
 }
 
 // -----

@@ -178,3 +178,15 @@ func.func @ids_type(%x: tensor<?x32xf32>) {
     : (tensor<?x32xf32>) -> (tensor<?x2xi64>, tensor<?x2xf32>)
   return
 }
+
+// -----
+
+model.weight @w : tensor<8x32xf32> {file = 0 : i32, offset = 0 : i64, bytes = 1024 : i64}
+model.weight @b : tensor<4xf32> {file = 0 : i32, offset = 0 : i64, bytes = 16 : i64}
+func.func @logit_bias_shape(%x: tensor<?x32xf32>) {
+  // expected-error @+1 {{'model.router' op logit_bias @b: expected shape [8], found [4]}}
+  %i, %p = model.router %x {path = "gate", weight = @w, experts = 8 : i64, top_k = 2 : i64, gating = "softmax",
+    logit_bias = @b}
+    : (tensor<?x32xf32>) -> (tensor<?x2xi32>, tensor<?x2xf32>)
+  return
+}

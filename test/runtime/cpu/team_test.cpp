@@ -96,6 +96,30 @@ TEST(Team, AnIdleTeamUsesNoCpu) {
   EXPECT_LT(double(clock() - before) / CLOCKS_PER_SEC, 0.05);
 }
 
+// Whoever waits calls the function until it is done; the barrier still separates what lies around it.
+TEST(Team, WaitersAreIdleUntilAllHaveArrived) {
+  struct Shared {
+    Team *team;
+    std::atomic<uint32_t> arrived{0}, calls{0}, early{0};
+  };
+  auto team = Team::start(optionsFor(3, 0));
+  ASSERT_TRUE(team);
+  Shared shared{team->get()};
+  (*team)->run(
+      [](void *context, uint32_t thread) {
+        auto &shared = *static_cast<Shared *>(context);
+        if (thread == 1) // arrives last
+          while (shared.calls.load() < 20)
+            std::this_thread::yield();
+        ++shared.arrived;
+        shared.team->barrier(thread, [&] { return ++shared.calls < 100000; });
+        shared.early += shared.arrived.load() != 3;
+      },
+      &shared);
+  EXPECT_GE(shared.calls.load(), 20u);
+  EXPECT_EQ(shared.early.load(), 0u);
+}
+
 TEST(Team, StartsAndStopsOften) {
   for (int i = 0; i < 50; ++i) {
     auto team = Team::start(optionsFor(1 + i % 5, 0));

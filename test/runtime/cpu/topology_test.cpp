@@ -52,6 +52,21 @@ TEST_F(TopologyTest, AffinityMask) {
   EXPECT_EQ(topology.siblings, (Cpus{5}));
 }
 
+// Two nodes of two cores each, numbered alternately.
+TEST_F(TopologyTest, MemoryNodes) {
+  hyperThreads();
+  file("/sys/devices/system/node/node0/cpulist", "0,2,4,6\n");
+  file("/sys/devices/system/node/node1/cpulist", "1,3,5,7\n");
+  CpuTopology topology = readTopology(root, {0, 1, 2, 3, 4, 5, 6, 7});
+  EXPECT_EQ(topology.nodes, (std::vector<Cpus>{{0, 2, 4, 6}, {1, 3, 5, 7}}));
+  EXPECT_EQ(teamCpus(topology, 0, 2), (Cpus{0, 2, 1, 3}));
+  EXPECT_EQ(teamCpus(topology, 2, 2), (Cpus{0, 1}));
+  EXPECT_EQ(teamCpus(topology, 3, 2), (Cpus{0, 2, 1})) << "thread t is on node t * 2 / 3";
+  EXPECT_EQ(teamCpus(topology, 8, 2), (Cpus{0, 2, 4, 6, 1, 3, 5, 7}));
+  EXPECT_EQ(teamCpus(topology, 4, 3), (Cpus{0, 1, 2, 3})) << "the machine has no third node";
+  EXPECT_EQ(teamCpus(readTopology(root, {0, 1, 2, 4}), 4, 2), (Cpus{0, 1, 2, 4})) << "node 1 has one CPU only";
+}
+
 TEST_F(TopologyTest, SiblingRanges) {
   file("/sys/devices/system/cpu/cpu0/topology/thread_siblings_list", "0-1\n");
   file("/sys/devices/system/cpu/cpu1/topology/thread_siblings_list", "0-1\n");

@@ -124,6 +124,13 @@ CommandT dispatch(Kernel kernel, std::vector<Operand> operands, uint32_t units, 
   return command(std::move(body), barrier);
 }
 
+void addStream(DispatchT &dispatch, uint32_t operand, uint64_t unitBytes) {
+  auto stream = std::make_unique<StreamT>();
+  stream->operand = operand;
+  stream->unit_bytes = unitBytes;
+  dispatch.streams.push_back(std::move(stream));
+}
+
 CommandT copy(Operand source, Operand destination, uint64_t bytes, uint64_t bytesPerToken, bool barrier) {
   CopyT body;
   body.source = std::make_unique<Operand>(source);
@@ -209,6 +216,7 @@ static std::vector<CommandT> bodyCommands() {
       dispatch(Store, {arena(Io, kTokensAt), arena(Io, kPositionsAt), arena(Cache)}, 0, 1, false));
   commands.push_back(dispatch(
       Prefix, {arena(Io, kPositionsAt), arena(Cache), weight(0), arena(Activations, kStagedAt)}, 0, 1, true));
+  addStream(*commands.back().body.AsDispatch(), 2, 4);
   commands.push_back(copy(arena(Activations, kStagedAt), arena(Activations, kHiddenAt), 0, 4, true));
   return commands;
 }

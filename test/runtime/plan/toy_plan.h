@@ -42,6 +42,8 @@ struct Plan {
 
 ktrt::plan::CommandT dispatch(Kernel kernel, std::vector<ktrt::plan::Operand> operands, uint32_t units,
                               uint32_t unitsPerToken, bool barrier);
+// Lets threads prefetch operand `operand` of `dispatch` while they wait.
+void addStream(ktrt::plan::DispatchT &dispatch, uint32_t operand, uint64_t unitBytes);
 ktrt::plan::CommandT copy(ktrt::plan::Operand source, ktrt::plan::Operand destination, uint64_t bytes,
                           uint64_t bytesPerToken, bool barrier);
 ktrt::plan::CommandT fill(ktrt::plan::Operand destination, uint64_t bytes, uint64_t bytesPerToken,

@@ -61,7 +61,7 @@ const Case
     cases[] =
         {
             {"ABI", "kernel ABI version 2, this runtime has 1: compile the plan again",
-             [](Edit &edit) { edit.plan.abi_version = 2; }},
+             [](Edit &edit) { edit.plan.abi_version = KT_ABI_VERSION + 1; }},
             {"NoDevices", "devices: the plan has none", [](Edit &edit) { edit.plan.devices.clear(); }},
             {"DeviceName", "devices[0] has no name", [](Edit &edit) { edit.plan.devices[0]->name = ""; }},
             {"DeviceKind", "devices[0].kind is 7, which is unknown",
@@ -283,6 +283,18 @@ const Case
             {"DispatchWeightOffset",
              "entries[0].programs[0].commands[1].operands[2]: offset 4 is outside its 4 bytes",
              [](Edit &edit) { edit.commands[1]->body.AsDispatch()->operands[2] = toy::weight(0, 4); }},
+            {"SplitBytes", "weights[0] ('bias'): split_bytes is 5, expected at most 4",
+             [](Edit &edit) { edit.plan.weights[0]->split_bytes = 5; }},
+            {"LayoutNodes", "weight_layout.nodes is 0, expected 1 to 1024",
+             [](Edit &edit) {
+               edit.plan.weight_layout = std::make_unique<WeightLayoutT>();
+               edit.plan.weight_layout->nodes = 0;
+             }},
+            {"StreamOperand",
+             "entries[0].programs[0].commands[1].streams[1].operand is 4, expected less than 4",
+             [](Edit &edit) { toy::addStream(*edit.commands[1]->body.AsDispatch(), 4, 1); }},
+            {"StreamNoWeight", "entries[0].programs[0].commands[1].streams[1].operand: operand 1 is no weight",
+             [](Edit &edit) { toy::addStream(*edit.commands[1]->body.AsDispatch(), 1, 1); }},
             {"DispatchDevice",
              "entries[0].programs[0].commands[0].operands[2]: on device 'cuda:0', which lane 'cpu' cannot "
              "reach",

@@ -318,4 +318,25 @@ std::vector<uint8_t> encodeQ8(const std::vector<float> &values, size_t k) {
   return bytes;
 }
 
+std::vector<uint8_t> encodeQ8k(const std::vector<float> &values, size_t k) {
+  const size_t rows = values.size() / k;
+  std::vector<uint8_t> bytes(rows * ktQ8kRowBytes(k));
+  for (size_t row = 0; row < rows; ++row) {
+    const float *x = values.data() + row * k;
+    uint8_t *out = bytes.data() + row * ktQ8kRowBytes(k);
+    std::vector<float> d(k / 256);
+    std::vector<int16_t> s(k / 16);
+    for (size_t block = 0; block < k / 256; ++block)
+      d[block] = largest(x + 256 * block, 256) / 127;
+    for (size_t i = 0; i < k; ++i) {
+      int q = quantized(x[i], d[i / 256], -127, 127);
+      out[i] = static_cast<uint8_t>(q);
+      s[i / 16] = static_cast<int16_t>(s[i / 16] + q);
+    }
+    std::memcpy(out + ktQ8kSumOffset(k), s.data(), s.size() * 2);
+    std::memcpy(out + ktQ8kScaleOffset(k), d.data(), d.size() * 4);
+  }
+  return bytes;
+}
+
 } // namespace ktc::test

@@ -18,7 +18,8 @@ std::vector<uint8_t> encode(uint32_t type, const std::vector<float> &values);
 // results are finite; everything else, including all integer extremes, is arbitrary.
 std::vector<uint8_t> hostileBlocks(uint32_t type, size_t elements, uint32_t seed);
 
-// Quantises rows of `k` floats into q8 rows as kt_abi.h defines them.
+// Quantises rows of `k` floats into q8 or q8k rows as kt_abi.h defines them.
 std::vector<uint8_t> encodeQ8(const std::vector<float> &values, size_t k);
+std::vector<uint8_t> encodeQ8k(const std::vector<float> &values, size_t k);
 
 } // namespace ktc::test

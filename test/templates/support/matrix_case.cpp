@@ -42,7 +42,9 @@ std::vector<float> activationValues(int64_t rows, int64_t k, uint32_t seed) {
 
 Bytes activationRows(const KtTypeInfo &format, int64_t rows, int64_t k, uint32_t seed) {
   std::vector<float> values = activationValues(rows, k, seed);
-  return ktTypeTakesF32Activations(format.id) ? toBytes(values) : encodeQ8(values, k);
+  if (ktTypeTakesF32Activations(format.id))
+    return toBytes(values);
+  return ktTypeTakesQ8k(format.id) ? encodeQ8k(values, k) : encodeQ8(values, k);
 }
 
 Bytes expertLists(const std::vector<int32_t> &ids, int64_t experts) {
@@ -63,7 +65,8 @@ Bytes expertLists(const std::vector<int32_t> &ids, int64_t experts) {
 }
 
 bool usesPanels(Isa isa, const KtTypeInfo &format, int64_t tokens) {
-  return isa >= Isa::Avx512 && !ktTypeTakesF32Activations(format.id) && tokens >= x64::panelCrossover(isa);
+  return isa >= Isa::Avx512 && !ktTypeTakesF32Activations(format.id) && !ktTypeTakesQ8k(format.id) &&
+         tokens >= x64::panelCrossover(isa);
 }
 
 KernelCase withTokens(KernelCase kernelCase, int64_t m, bool dynamic, uint32_t tokens) {

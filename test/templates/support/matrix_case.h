@@ -19,7 +19,7 @@ std::vector<int64_t> testLengths(const KtTypeInfo &format);
 // Weights of `rows` rows: encoded random values, or hostile bytes.
 Bytes weightRows(const KtTypeInfo &format, int64_t rows, int64_t k, uint32_t seed, bool hostile = false);
 
-// `rows` activation rows as the format wants them: q8 rows or float32.
+// `rows` activation rows as the format wants them: q8 rows, q8k rows or float32.
 Bytes activationRows(const KtTypeInfo &format, int64_t rows, int64_t k, uint32_t seed);
 // The same values as float32, before quantisation.
 std::vector<float> activationValues(int64_t rows, int64_t k, uint32_t seed);

@@ -6,19 +6,18 @@
 //   --dump FILE  write the raw code and constants
 //   --bytes      print the code without its constants as the hex text that `llvm-mc --disassemble` reads
 //   --listing    print the whole catalogue of listing.cpp for the ISA instead of one kernel
-//   --time       run it on one thread and print its rate: linear over a matrix of the given shape, attention
-//   for
-//                m tokens behind --past N others
-#include "runtime/abi/kt_abi.h"
+//   --time       run it (linear, or gate_up and down with --param dense=1) and print its rate
+//                or attention on one thread for m tokens behind --past N others
+//   --threads N  with --time: each thread does its share of the rows (1)
+//   --stream MB  with --time: take weights from that much memory instead of the cache, and compare with reading
+//   --pages P    with --time: memory on `thp` (transparent huge pages, the default) or `small` pages
 #include "templates/x64/x64.h"
 #include "test/templates/tools/listing.h"
 #include "test/templates/tools/time_attention.h"
 #include "test/templates/tools/timing.h"
 
-#include <algorithm>
 #include <charconv>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <string>
@@ -26,7 +25,6 @@
 namespace {
 
 using namespace ktc;
-using namespace timing;
 
 struct Options {
   std::string family = "linear";
@@ -34,7 +32,8 @@ struct Options {
   Params params;
   std::string dump;
   bool bytes = false, listing = false, time = false;
-  int64_t past = 0;
+  int64_t threads = 1, streamMegabytes = 0, past = 0;
+  bool hugePages = true;
 };
 
 // Integers and reals are recognised by their spelling.
@@ -49,13 +48,27 @@ ParamValue parseValue(const std::string &text) {
   return text;
 }
 
+// A whole decimal number in low..high.
+bool parseNumber(const char *text, int64_t low, int64_t high, int64_t &number) {
+  const char *end = text + std::strlen(text);
+  auto result = std::from_chars(text, end, number);
+  return result.ec == std::errc() && result.ptr == end && number >= low && number <= high;
+}
+
 bool parseOption(Options &options, const std::string &name, const char *value) {
   if (name == "--family") {
     options.family = value;
   } else if (name == "--dump") {
     options.dump = value;
   } else if (name == "--past") {
-    options.past = std::max(0, std::atoi(value));
+    return parseNumber(value, 0, 1 << 20, options.past);
+  } else if (name == "--threads") {
+    return parseNumber(value, 1, 1024, options.threads);
+  } else if (name == "--stream") {
+    return parseNumber(value, 0, 1 << 20, options.streamMegabytes);
+  } else if (name == "--pages") {
+    options.hugePages = std::strcmp(value, "thp") == 0;
+    return options.hugePages || std::strcmp(value, "small") == 0;
   } else if (name == "--isa") {
     auto isa = x64::parseIsa(value);
     if (isa)
@@ -95,41 +108,6 @@ void printBytes(const x64::Kernel &kernel) {
   std::printf("\n");
 }
 
-const KtTypeInfo *findFormat(const std::string &name) {
-  for (uint32_t id = 0; id < 64; ++id)
-    if (const KtTypeInfo *info = ktTypeInfo(id); info && name == info->name)
-      return info;
-  return nullptr;
-}
-
-int timeLinear(const Options &options, const x64::Kernel &kernel) {
-  const KtTypeInfo *format = findFormat(stringParam(options.params, "format", ""));
-  const int64_t n = intParam(options.params, "n", 0), k = intParam(options.params, "k", 0);
-  const int64_t m = intParam(options.params, "m", 1);
-  if (options.family != "linear" || !format)
-    return std::fprintf(stderr, "kt-kernel: --time knows the families linear and attention only\n"), 1;
-  const size_t weightBytes = size_t(n) * k / format->blockElements * format->blockBytes;
-  const KtKernelFn run = loadCode(kernel);
-  void *operands[] = {allocate(m * k * 4 + ktQ8RowBytes(k) * m), allocate(weightBytes), allocate(m * n * 4),
-                      nullptr};
-  if (!run || !operands[0] || !operands[1] || !operands[2])
-    return std::fprintf(stderr, "kt-kernel: out of memory\n"), 1;
-  const KtStep step = {static_cast<uint32_t>(m), 0, 0, 0};
-  void *scratch = allocate(kernel.scratchBytes + 64);
-  if (options.isa == x64::Isa::Amx && !requestTiles())
-    return std::fprintf(stderr, "kt-kernel: this machine has no AMX\n"), 1;
-  const KtKernelArgs args = {operands, &step, scratch, 0, static_cast<uint32_t>((n + 3) / 4), 0, 1};
-  run(&args);
-  const double each = fastest([&] { run(&args); }, 0.5), frequency = coreFrequency();
-  std::printf(
-      "%s %s n %ld k %ld m %ld: %.1f us, %.2f GB/s, %.2f weights/cycle, %.2f products/cycle at %.2f GHz\n",
-      format->name, x64::isaName(options.isa).data(), static_cast<long>(n), static_cast<long>(k),
-      static_cast<long>(m), each * 1e6, static_cast<double>(weightBytes) / each * 1e-9,
-      static_cast<double>(n * k) / each / frequency, static_cast<double>(n * k * m) / each / frequency,
-      frequency * 1e-9);
-  return 0;
-}
-
 } // namespace
 
 int main(int argc, char **argv) {
@@ -150,7 +128,9 @@ int main(int argc, char **argv) {
     printBytes(*kernel);
   if (!options.time)
     return 0;
-  return options.family.starts_with("attention_")
-             ? timing::timeAttention(options.family, options.params, options.isa, *kernel, options.past)
-             : timeLinear(options, *kernel);
+  if (options.family.starts_with("attention_"))
+    return timing::timeAttention(options.family, options.params, options.isa, *kernel, options.past);
+  return timing::run({options.family, options.isa, options.params, options.threads,
+                      options.streamMegabytes << 20, options.hugePages},
+                     *kernel);
 }

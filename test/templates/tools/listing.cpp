@@ -47,8 +47,16 @@ void addMatrixOptions(std::vector<Entry> &entries) {
   entries.emplace_back("linear", merge(linear, {{"batch", int64_t(3)}}));
   const Params dense = {{"n", rows}, {"k", k}, {"m", one}, {"experts", one}, {"top_k", one}, {"dense", one}};
   const Params mixed = {{"format_gate", "q4_0"}, {"format_up", "q8_0"}};
-  for (const char *act : {"silu", "gelu_tanh"})
+  for (const char *act : {"silu", "gelu_tanh", "swiglu_oai"})
     entries.emplace_back("gate_up", merge(merge(dense, mixed), {{"act", act}}));
+  for (int64_t tokens : {one, dynamicTokens}) {
+    const Params routed = {
+        {"n", rows},          {"k", k},        {"m", tokens}, {"dynamic", int64_t(tokens > 1)},
+        {"experts", experts}, {"top_k", topK}, {"bias", one}};
+    entries.emplace_back(
+        "gate_up", merge(routed, {{"format_gate", "mxfp4"}, {"format_up", "mxfp4"}, {"act", "swiglu_oai"}}));
+    entries.emplace_back("down", merge(routed, {{"format", "mxfp4"}}));
+  }
   entries.emplace_back("down", merge(merge(dense, {{"format", "q8_0"}}), {{"accumulate", one}}));
 }
 
@@ -57,7 +65,9 @@ void addSmallFamilies(std::vector<Entry> &entries) {
   const int64_t one = 1;
   const Params m = {{"m", one}};
   entries.emplace_back("quantize", merge(m, {{"k", int64_t(288)}}));
+  entries.emplace_back("quantize", merge(m, {{"k", int64_t(512)}, {"group", int64_t(256)}}));
   entries.emplace_back("rms_norm", merge(m, {{"k", int64_t(288)}, {"eps", 1e-6}}));
+  entries.emplace_back("rms_norm", merge(m, {{"k", int64_t(512)}, {"eps", 1e-6}, {"group", int64_t(256)}}));
   entries.emplace_back("rms_norm", merge(m, {{"k", int64_t(90)}, {"eps", 1e-6}, {"row_offset", one}}));
   for (const char *style : {"norm", "neox"})
     entries.emplace_back("rope", merge(m, {{"dims", int64_t(38)}, {"rows", int64_t(3)}, {"style", style}}));

@@ -3,13 +3,63 @@
 
 #include "templates/specs.h"
 #include "templates/x64/emitter.h"
-#include "test/templates/tools/timing.h"
 
+#include <algorithm>
 #include <cstdio>
+#include <cstring>
+#include <ctime>
 #include <random>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 namespace ktc::timing {
 namespace {
+
+// Seconds that this thread has run: unlike the time of day it stands still while others have the core.
+double threadSeconds() {
+  timespec now;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+// Seconds of the fastest of many runs that take `budget` seconds together: the others were disturbed.
+template <typename Work> double fastest(Work work, double budget) {
+  double best = 1e9;
+  const double start = threadSeconds();
+  do {
+    const double begin = threadSeconds();
+    work();
+    best = std::min(best, threadSeconds() - begin);
+  } while (threadSeconds() - start < budget);
+  return best;
+}
+
+// A mapping filled with a byte; null if there is no memory. Never freed.
+void *allocate(size_t bytes) {
+  void *memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED)
+    return nullptr;
+  madvise(memory, bytes, MADV_HUGEPAGE);
+  std::memset(memory, 0x2e, bytes);
+  return memory;
+}
+
+// The kernel in executable memory; null if there is none. Never freed.
+KtKernelFn loadCode(const x64::Kernel &kernel) {
+  void *code = mmap(nullptr, kernel.code.size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (code == MAP_FAILED)
+    return nullptr;
+  std::memcpy(code, kernel.code.data(), kernel.code.size());
+  mprotect(code, kernel.code.size(), PROT_READ | PROT_EXEC);
+  return reinterpret_cast<KtKernelFn>(code);
+}
+
+// Asks the operating system for the right to use AMX tiles.
+bool requestTiles() {
+  constexpr long requestPermission = 0x1023, tileData = 18;
+  return syscall(SYS_arch_prctl, requestPermission, tileData) == 0;
+}
 
 // What the two families have in common.
 struct Work {

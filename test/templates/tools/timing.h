@@ -1,38 +1,25 @@
-// Measuring on a busy machine: what kt-kernel's timings of all families share.
+// Timing of single matrix kernels: `kt-kernel --time`.
 #pragma once
 
 #include "templates/x64/x64.h"
 
-#include <algorithm>
+#include <string>
 
 namespace ktc::timing {
 
-// Seconds that this thread has run: unlike the time of day it stands still while others have the core.
-double threadSeconds();
+// What `--time` runs.
+struct Settings {
+  std::string family; // linear, gate_up or down
+  x64::Isa isa = x64::Isa::Avx2;
+  Params params;
+  int64_t threads = 1;
+  int64_t streamBytes = 0; // weights are read from a buffer of at least this size; 0: one matrix, in the cache
+  bool hugePages = true;
+};
 
-// Seconds of the fastest of many runs that take `budget` seconds together: the others were disturbed.
-template <typename Work> double fastest(Work work, double budget) {
-  double best = 1e9;
-  const double start = threadSeconds();
-  do {
-    const double begin = threadSeconds();
-    work();
-    best = std::min(best, threadSeconds() - begin);
-  } while (threadSeconds() - start < budget);
-  return best;
-}
-
-// Cycles per second, from a chain of dependent multiplications of three cycles each.
-double coreFrequency();
-
-// A mapping filled with a byte that is a sensible scale in every format; null if there is no memory. Never
-// freed.
-void *allocate(size_t bytes);
-
-// The kernel in executable memory; null if there is none. Never freed.
-KtKernelFn loadCode(const x64::Kernel &kernel);
-
-// Asks the operating system for the right to use AMX tiles.
-bool requestTiles();
+// Runs `kernel` (of these settings) again and again and prints the rate of the fastest run: time, bytes of
+// weights per second, weights and products per cycle and thread; with streamBytes also the rate at which the
+// same threads only read the same buffer. Returns an exit code; messages go to stderr.
+int run(const Settings &settings, const x64::Kernel &kernel);
 
 } // namespace ktc::timing

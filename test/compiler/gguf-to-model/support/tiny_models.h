@@ -120,6 +120,58 @@ inline GgufBuilder tinyDeepSeek2(bool legacy = false) {
   return b;
 }
 
+// Blocks with the second norm under its other name.
+inline void renameSecondNorm(GgufBuilder &b, uint32_t layers) {
+  for (uint32_t i = 0; i < layers; ++i)
+    b.without(blk(i, "ffn_norm")).tensor(blk(i, "post_attention_norm"), {width});
+}
+
+// One dense layer and one with experts, biases on q, k, v, half of each head of 16 rotated.
+inline GgufBuilder tinyGlm4Moe() {
+  const std::string a = "glm4moe.";
+  GgufBuilder b = tinyModel("glm4moe", 2);
+  renameSecondNorm(b, 2);
+  addGqa(b, "glm4moe", 2, 16);
+  b.u32(a + "attention.key_length", 16).u32(a + "attention.value_length", 16);
+  b.u32(a + "rope.dimension_count", 8).u32(a + "leading_dense_block_count", 1);
+  b.u32(a + "feed_forward_length", 48).u32(a + "expert_shared_count", 2);
+  addExpertKeys(b, "glm4moe");
+  for (uint32_t i = 0; i < 2; ++i) {
+    const std::string layer = "blk." + std::to_string(i) + ".";
+    b.tensor(layer + "attn_q.bias", {64})
+        .tensor(layer + "attn_k.bias", {32})
+        .tensor(layer + "attn_v.bias", {32});
+  }
+  addDenseFfn(b, 0, 48);
+  addExperts(b, 1);
+  b.tensor("blk.1.exp_probs_b.bias", {expertCount});
+  addDenseFfn(b, 1, 2 * expertFfn, "_shexp");
+  return b;
+}
+
+// Three layers with experts and biases, heads of 8.
+inline GgufBuilder tinyGptOss() {
+  const std::string a = "gpt-oss.";
+  GgufBuilder b = tinyModel("gpt-oss", 3);
+  renameSecondNorm(b, 3);
+  addGqa(b, "gpt-oss", 3, 8);
+  b.u32(a + "attention.sliding_window", 128);
+  addExpertKeys(b, "gpt-oss");
+  for (uint32_t i = 0; i < 3; ++i) {
+    const std::string layer = "blk." + std::to_string(i) + ".";
+    b.tensor(layer + "attn_q.bias", {32})
+        .tensor(layer + "attn_k.bias", {16})
+        .tensor(layer + "attn_v.bias", {16});
+    b.tensor(layer + "attn_output.bias", {width}).tensor(layer + "attn_sinks.weight", {4});
+    addExperts(b, i);
+    b.tensor(layer + "ffn_gate_inp.bias", {expertCount})
+        .tensor(layer + "ffn_down_exps.bias", {width, expertCount});
+    b.tensor(layer + "ffn_gate_exps.bias", {expertFfn, expertCount});
+    b.tensor(layer + "ffn_up_exps.bias", {expertFfn, expertCount});
+  }
+  return b;
+}
+
 // YaRN by 40 on 4096 positions, as in DeepSeek's models.
 inline GgufBuilder &addYarn(GgufBuilder &b, const std::string &arch, float logMultiplier) {
   b.string(arch + ".rope.scaling.type", "yarn").f32(arch + ".rope.scaling.factor", 40);

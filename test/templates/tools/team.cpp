@@ -1,0 +1,94 @@
+// Threads that start together: see team.h.
+#include "test/templates/tools/team.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <immintrin.h>
+#include <sched.h>
+#include <thread>
+#include <vector>
+
+namespace ktc::timing {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds(Clock::time_point since) { return std::chrono::duration<double>(Clock::now() - since).count(); }
+
+// Binds the calling thread to the index-th CPU that it may use; leaves it alone if there are fewer.
+void bindToCpu(int64_t index) {
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0)
+    return;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+    if (CPU_ISSET(cpu, &allowed) && index-- == 0) {
+      cpu_set_t one;
+      CPU_ZERO(&one);
+      CPU_SET(cpu, &one);
+      sched_setaffinity(0, sizeof(one), &one);
+      return;
+    }
+}
+
+// Waits until `counter` reaches `value`; gives the CPU away if that takes long.
+void waitFor(const std::atomic<int64_t> &counter, int64_t value) {
+  for (int spins = 0; counter.load(std::memory_order_acquire) < value; ++spins)
+    spins < 20000 ? _mm_pause() : std::this_thread::yield();
+}
+
+} // namespace
+
+double fastestRound(int64_t threads, double budget, const std::function<void(int64_t, int64_t)> &work) {
+  std::atomic<int64_t> started = 0, finished = 0;
+  std::atomic<bool> stop = false;
+  auto help = [&](int64_t thread) {
+    bindToCpu(thread);
+    for (int64_t round = 0;; ++round) {
+      waitFor(started, round + 1);
+      if (stop)
+        return;
+      work(thread, round);
+      finished.fetch_add(1, std::memory_order_release);
+    }
+  };
+  std::vector<std::thread> helpers;
+  for (int64_t thread = 1; thread < threads; ++thread)
+    helpers.emplace_back(help, thread);
+  cpu_set_t before;
+  sched_getaffinity(0, sizeof(before), &before);
+  bindToCpu(0);
+  double best = 1e9;
+  const auto begin = Clock::now();
+  for (int64_t round = 0; round < 3 || seconds(begin) < budget; ++round) {
+    const auto start = Clock::now();
+    started.fetch_add(1, std::memory_order_release);
+    work(0, round);
+    waitFor(finished, (round + 1) * (threads - 1));
+    if (round > 0) // the first one meets cold caches and threads that are still starting
+      best = std::min(best, seconds(start));
+  }
+  stop = true;
+  started.fetch_add(1, std::memory_order_release);
+  for (std::thread &helper : helpers)
+    helper.join();
+  sched_setaffinity(0, sizeof(before), &before);
+  return best;
+}
+
+double coreFrequency() {
+  constexpr int rounds = 50000;
+  double best = 1e9;
+  const auto begin = Clock::now();
+  do {
+    const auto start = Clock::now();
+    uint64_t value = 3;
+    for (int i = 0; i < rounds; ++i) // multiplications take three cycles
+      asm volatile("imul %0, %0\n imul %0, %0\n imul %0, %0\n imul %0, %0" : "+r"(value));
+    best = std::min(best, seconds(start));
+  } while (seconds(begin) < 0.1);
+  return 12.0 * rounds / best;
+}
+
+} // namespace ktc::timing
