@@ -4,6 +4,8 @@
 
 #include "runtime/abi/kt_abi.h"
 
+#include <algorithm>
+
 using namespace mlir;
 
 namespace ktc::lower {
@@ -71,16 +73,18 @@ struct AttentionCall {
 // How many splits the positions of a decoded token have at most: one per 256 positions, enough for the threads
 // of a large machine together with the heads, and few where partial results of many heads would need much
 // memory.
-static int64_t mostSplits(int64_t heads, EntryBuilder &entry) {
+static int64_t mostSplits(int64_t heads, int64_t window, EntryBuilder &entry) {
   const int64_t limit = heads <= 32 ? 16 : heads <= 64 ? 8 : 4;
+  const int64_t context = entry.getSettings().context;
+  const int64_t seen = window > 0 ? std::min(window, context) : context;
   int64_t splits = 1;
-  while (splits < limit && splits * 256 < entry.getSettings().context)
+  while (splits < limit && splits * 256 < seen)
     splits *= 2;
   return entry.getShape().dynamic ? 1 : splits;
 }
 
 static void dispatchAttention(AttentionCall call, EntryBuilder &entry, StringRef path) {
-  const int64_t splits = mostSplits(call.heads, entry);
+  const int64_t splits = mostSplits(call.heads, call.window, entry);
   SmallVector<Value> operands = {call.q, call.second, call.third, call.y, call.positions};
   if (splits == 1) {
     if (call.sinks) {
