@@ -49,6 +49,14 @@ void checkCacheElements(KtType type, std::string_view name, int64_t elements) {
     reject(name, "a multiple of 32 for q8_0", elements);
 }
 
+// How many splits positions have at most: a power of two.
+int64_t readSplits(const Params &params, int64_t least, bool dynamic) {
+  const int64_t splits = optionalInt(params, "splits", least, least, dynamic ? 1 : 64);
+  if ((splits & (splits - 1)) != 0)
+    reject("splits", "a power of two", splits);
+  return splits;
+}
+
 // Rows of `length` elements; `prefix` is "x" or "y". By default rows are packed one after the other.
 RowLayout readLayout(const Params &params, const std::string &prefix, int64_t length) {
   RowLayout layout;
@@ -136,6 +144,7 @@ AttentionGqaSpec readAttentionGqa(const Params &params) {
   spec.window = optionalInt(params, "window", 0, 0, INT32_MAX);
   spec.sinks = flag(params, "sinks");
   spec.dynamic = flag(params, "dynamic");
+  spec.splits = readSplits(params, 1, spec.dynamic);
   checkTokens(params);
   if (spec.heads % spec.kvHeads != 0)
     reject("heads", "a multiple of kv_heads = " + std::to_string(spec.kvHeads), spec.heads);
@@ -155,6 +164,19 @@ AttentionMlaSpec readAttentionMla(const Params &params) {
   spec.qRowStride = optionalInt(params, "q_row_stride", spec.rope, 0, maxStride / 4);
   spec.qStride = stride(params, "q_stride", spec.heads * spec.qRowStride);
   spec.dynamic = flag(params, "dynamic");
+  spec.splits = readSplits(params, 1, spec.dynamic);
+  checkTokens(params);
+  return spec;
+}
+
+AttentionMergeSpec readAttentionMerge(const Params &params) {
+  AttentionMergeSpec spec;
+  spec.heads = needInt(params, "heads", 1, 4096);
+  spec.vDim = needMultiple(params, "v_dim", 8, 8, 4096);
+  spec.splits = readSplits(params, 2, false);
+  spec.yStride = stride(params, "y_stride", spec.heads * spec.vDim);
+  spec.window = optionalInt(params, "window", 0, 0, INT32_MAX);
+  spec.sinks = flag(params, "sinks");
   checkTokens(params);
   return spec;
 }

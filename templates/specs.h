@@ -54,6 +54,7 @@ struct AttentionGqaSpec {
   int64_t window = 0;
   bool sinks = false; // a logit per head that takes part in the denominator only
   bool dynamic = false;
+  int64_t splits = 1; // of the positions; more than 1: partial results
 };
 
 struct AttentionMlaSpec {
@@ -62,6 +63,12 @@ struct AttentionMlaSpec {
   KtType type = KT_TYPE_F16;
   int64_t qStride = 0, qRowStride = 0; // of the rotary part
   bool dynamic = false;
+  int64_t splits = 1;
+};
+
+struct AttentionMergeSpec {
+  int64_t heads = 0, vDim = 0, splits = 2, yStride = 0, window = 0;
+  bool sinks = false;
 };
 
 enum class Gating { Softmax, Sigmoid, TopkSoftmax };
@@ -94,6 +101,7 @@ RopeSpec readRope(const Params &params);
 KvStoreSpec readKvStore(const Params &params);
 AttentionGqaSpec readAttentionGqa(const Params &params);
 AttentionMlaSpec readAttentionMla(const Params &params);
+AttentionMergeSpec readAttentionMerge(const Params &params);
 RouterSpec readRouter(const Params &params);
 ExpertGroupSpec readExpertGroup(const Params &params);
 AddSpec readAdd(const Params &params);

@@ -22,6 +22,7 @@ extern const Family ropeFamily;
 extern const Family kvStoreFamily;
 extern const Family attentionGqaFamily;
 extern const Family attentionMlaFamily;
+extern const Family attentionMergeFamily;
 extern const Family routerTopkFamily;
 extern const Family expertGroupFamily;
 

@@ -9,9 +9,10 @@
 namespace ktc::reference {
 
 static const Family *const allFamilies[] = {
-    &linearFamily,       &gateUpFamily,     &downFamily,        &embedFamily,   &quantizeFamily,
-    &rmsNormFamily,      &addFamily,        &ropeFamily,        &kvStoreFamily, &attentionGqaFamily,
-    &attentionMlaFamily, &routerTopkFamily, &expertGroupFamily,
+    &linearFamily,     &gateUpFamily,       &downFamily,         &embedFamily,
+    &quantizeFamily,   &rmsNormFamily,      &addFamily,          &ropeFamily,
+    &kvStoreFamily,    &attentionGqaFamily, &attentionMlaFamily, &attentionMergeFamily,
+    &routerTopkFamily, &expertGroupFamily,
 };
 
 kt::Result<KernelFn> find(std::string_view family, const Params &params) {

@@ -6,7 +6,7 @@ namespace ktc::x64 {
 static const Family *const allFamilies[] = {
     &linearFamily,       &gateUpFamily,     &downFamily,        &embedFamily,   &quantizeFamily,
     &rmsNormFamily,      &addFamily,        &ropeFamily,        &kvStoreFamily, &attentionGqaFamily,
-    &attentionMlaFamily, &routerTopkFamily, &expertGroupFamily,
+    &attentionMlaFamily, &attentionMergeFamily, &routerTopkFamily, &expertGroupFamily,
 };
 
 std::span<const Family *const> families() { return allFamilies; }

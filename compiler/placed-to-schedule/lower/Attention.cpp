@@ -4,6 +4,8 @@
 
 #include "runtime/abi/kt_abi.h"
 
+#include <algorithm>
+
 using namespace mlir;
 
 namespace ktc::lower {
@@ -59,6 +61,56 @@ static LogicalResult checkCacheBlocks(Operation *op, StringRef what, int64_t ele
                            << " must be a multiple of " << block << ", found " << elements;
 }
 
+// The attention proper, of either family, into the float32 rows `y`.
+struct AttentionCall {
+  StringRef family;
+  SmallVector<Param> params; // of the family, without sinks and splits
+  Value q, second, third;    // operands 0 to 2
+  Value y, positions, sinks; // sinks may be null
+  int64_t heads, kvHeads, valueLength, window;
+};
+
+// How many splits the positions of a decoded token have at most: one per 256 positions, enough for the threads
+// of a large machine together with the heads, and few where partial results of many heads would need much
+// memory.
+static int64_t mostSplits(int64_t heads, int64_t window, EntryBuilder &entry) {
+  const int64_t limit = heads <= 32 ? 16 : heads <= 64 ? 8 : 4;
+  const int64_t context = entry.getSettings().context;
+  const int64_t seen = window > 0 ? std::min(window, context) : context;
+  int64_t splits = 1;
+  while (splits < limit && splits * 256 < seen)
+    splits *= 2;
+  return entry.getShape().dynamic ? 1 : splits;
+}
+
+static void dispatchAttention(AttentionCall call, EntryBuilder &entry, StringRef path) {
+  const int64_t splits = mostSplits(call.heads, call.window, entry);
+  SmallVector<Value> operands = {call.q, call.second, call.third, call.y, call.positions};
+  if (splits == 1) {
+    if (call.sinks) {
+      call.params.push_back({"sinks", entry.integer(1)});
+      operands.push_back(call.sinks);
+    }
+    entry.dispatch(call.family, call.params, operands, {3},
+                   {0, entry.getShape().dynamic ? call.kvHeads : call.heads}, path);
+    return;
+  }
+  Value partials = entry.alloc(call.heads * splits * (call.valueLength + 16) * 4, "attention partials");
+  operands[3] = entry.none();
+  operands.append({entry.none(), partials});
+  call.params.push_back({"splits", entry.integer(splits)});
+  entry.dispatch(call.family, call.params, operands, {6}, {0, call.heads * splits}, path);
+  entry.dispatch("attention_merge",
+                 {{"heads", entry.integer(call.heads)},
+                  {"v_dim", entry.integer(call.valueLength)},
+                  {"splits", entry.integer(splits)},
+                  {"y_stride", entry.integer(call.heads * call.valueLength)},
+                  {"window", entry.integer(call.window)},
+                  {"sinks", entry.integer(call.sinks ? 1 : 0)}},
+                 {partials, call.y, call.positions, call.sinks ? call.sinks : entry.none()}, {1},
+                 {0, call.heads}, path);
+}
+
 LogicalResult lowerGqaAttention(model::GqaAttentionOp op, EntryBuilder &entry, Value positions) {
   int64_t heads = op.getHeads(), kvHeads = op.getKvHeads(), headDim = op.getHeadDim(), vDim = op.getVDim();
   StringRef path = op.getPath();
@@ -82,21 +134,27 @@ LogicalResult lowerGqaAttention(model::GqaAttentionOp op, EntryBuilder &entry, V
   appendToCache(k, kvHeads * headDim, kvHeads * headDim, keys, kvHeads * headDim, positions, entry, path);
   appendToCache(v, kvHeads * vDim, kvHeads * vDim, values, kvHeads * vDim, positions, entry, path);
   Value y = entry.alloc(heads * vDim * 4, "attention");
-  SmallVector<Param> params = {{"heads", entry.integer(heads)},
-                               {"kv_heads", entry.integer(kvHeads)},
-                               {"head_dim", entry.integer(headDim)},
-                               {"v_dim", entry.integer(vDim)},
-                               {"scale", entry.real(op.getScale().convertToDouble())},
-                               {"kv_type", entry.text(entry.getSettings().kvType)},
-                               {"q_stride", entry.integer(heads * headDim)},
-                               {"y_stride", entry.integer(heads * vDim)},
-                               {"window", entry.integer(op.getWindow())}};
-  SmallVector<Value> operands = {q, keys, values, y, positions};
-  if (auto sinks = op.getSinksAttr()) {
-    params.push_back({"sinks", entry.integer(1)});
-    operands.push_back(entry.weight(sinks));
-  }
-  entry.dispatch("attention_gqa", params, operands, {3}, {0, entry.getShape().dynamic ? kvHeads : heads}, path);
+  dispatchAttention({"attention_gqa",
+                     {{"heads", entry.integer(heads)},
+                      {"kv_heads", entry.integer(kvHeads)},
+                      {"head_dim", entry.integer(headDim)},
+                      {"v_dim", entry.integer(vDim)},
+                      {"scale", entry.real(op.getScale().convertToDouble())},
+                      {"kv_type", entry.text(entry.getSettings().kvType)},
+                      {"q_stride", entry.integer(heads * headDim)},
+                      {"y_stride", entry.integer(heads * vDim)},
+                      {"window", entry.integer(op.getWindow())}},
+                     q,
+                     keys,
+                     values,
+                     y,
+                     positions,
+                     op.getSinksAttr() ? entry.weight(op.getSinksAttr()) : Value(),
+                     heads,
+                     kvHeads,
+                     vDim,
+                     static_cast<int64_t>(op.getWindow())},
+                    entry, path);
   entry.bind(op.getResult(), {y, heads * vDim, {}});
   return success();
 }
@@ -155,16 +213,25 @@ LogicalResult lowerMlaAttention(model::MlaAttentionOp op, EntryBuilder &entry, V
 
   Value absorbed = perHead(op, op.getKBAttr(), q, heads * qRow, qRow, entry, path, "absorbed q");
   Value mixed = entry.alloc(heads * latent * 4, "mixed latent");
-  entry.dispatch("attention_mla",
-                 {{"heads", entry.integer(heads)},
-                  {"latent", entry.integer(latent)},
-                  {"rope", entry.integer(ropeDims)},
-                  {"scale", entry.real(op.getScale().convertToDouble())},
-                  {"kv_type", entry.text(entry.getSettings().kvType)},
-                  {"q_stride", entry.integer(heads * qRow)},
-                  {"q_row_stride", entry.integer(qRow)}},
-                 {absorbed, qRope, cache, mixed, positions}, {3}, {0, entry.getShape().dynamic ? 1 : heads},
-                 path);
+  dispatchAttention({"attention_mla",
+                     {{"heads", entry.integer(heads)},
+                      {"latent", entry.integer(latent)},
+                      {"rope", entry.integer(ropeDims)},
+                      {"scale", entry.real(op.getScale().convertToDouble())},
+                      {"kv_type", entry.text(entry.getSettings().kvType)},
+                      {"q_stride", entry.integer(heads * qRow)},
+                      {"q_row_stride", entry.integer(qRow)}},
+                     absorbed,
+                     qRope,
+                     cache,
+                     mixed,
+                     positions,
+                     Value(),
+                     heads,
+                     1,
+                     latent,
+                     0},
+                    entry, path);
   Value y = perHead(op, op.getVBAttr(), mixed, heads * latent, latent, entry, path, "attention");
   entry.bind(op.getResult(), {y, heads * vDim, {}});
   return success();

@@ -2,7 +2,7 @@
 // a generator each for few tokens (decode) and for many (prefill).
 #pragma once
 
-#include "templates/x64/families.h"
+#include "templates/x64/emitter.h"
 
 #include "runtime/abi/kt_types.h"
 
@@ -35,7 +35,18 @@ struct AttentionShape {
   bool sinks = false; // operand 5: a logit per head, part of the denominator only
   float scale = 0;
   KtType type = KT_TYPE_F16;
+  // More than 1 (a power of two): positions are split over units, results are partials in operand 6 for
+  // attention_merge, and sinks are left to it. Decode only.
+  int64_t splits = 1;
 };
+
+// Partial results of a head and a split: the sum of p * v, then the largest score and the sum of p, in float32.
+constexpr int64_t partialFloats(int64_t valueLength) { return valueLength + 16; }
+
+// dst = log2 of the number of splits that `length` (> 0) positions are divided into: one per 256 positions,
+// rounded up to a power of two, at most `splits`. Clobbers `tmp`; the three registers differ.
+void emitSplitCount(Emitter &e, const Xbyak::Reg32 &dst, const Xbyak::Reg32 &length, const Xbyak::Reg32 &tmp,
+                    int64_t splits);
 
 // Bytes of `elements` elements (whole blocks) of a cache of this type.
 inline int64_t cacheBytes(KtType type, int64_t elements) {

@@ -10,6 +10,9 @@
 // depends on the token's position alone, and a head's operations are the same whether it is computed alone or
 // together with others of its KV head (which reads and converts the cache once for all of them). So results do
 // not depend on the batch or on the split of the work.
+//
+// For long contexts the positions of a token are split too, by its position alone (attention.h): every split is
+// computed as if it were all, and attention_merge puts the splits together.
 #include "templates/x64/attention/attention.h"
 
 #include "templates/x64/blocks/exp.h"
@@ -32,31 +35,55 @@ public:
   }
 
   Kernel emit() {
-    UnitLoop units(*this, shape.heads);
-    prologue(operandSlot(6));
-    for (int i = 0; i < (shape.sinks ? 6 : 5); ++i) {
+    UnitLoop units(*this, shape.heads * shape.splits);
+    prologue(operandSlot(FrameSlots));
+    for (int i = 0; i < (splits() ? 7 : shape.sinks ? 6 : 5); ++i) {
       loadOperand(rax, i);
       mov(ptr[frame(operandSlot(i))], rax);
     }
     units.begin();
+    Label skip;
+    emitRange(units);
+    if (splits())
+      emitSplit(units, skip);
+    else
+      emitKvHead(units.row);
     emitPointers(units);
     if (group > 1) {
       // Together only if the heads share a KV head and this call has that many units left. rdx: head within it.
       Label single, step;
       cmp(rdx, static_cast<uint32_t>(shape.headsPerKv - group));
       jg(single);
-      cmp(units.left, group);
+      if (splits()) {
+        mov(rax, operandBase(GroupUnits));
+        cmp(units.left, rax);
+      } else {
+        cmp(units.left, group);
+      }
       jl(single);
       emitHeads(group);
-      add(units.row, group - 1); // end() adds one
-      sub(units.left, group - 1);
+      if (splits()) {
+        mov(rax, operandBase(GroupUnits));
+        dec(rax);
+        mov(units.row, operandBase(Row));
+        add(units.row, rax);
+        sub(units.left, rax);
+      } else {
+        add(units.row, group - 1); // end() adds one
+        sub(units.left, group - 1);
+      }
       jmp(step);
       L(single);
       emitHeads(1);
+      if (splits())
+        mov(units.row, operandBase(Row));
       L(step);
     } else {
       emitHeads(1);
+      if (splits())
+        mov(units.row, operandBase(Row));
     }
+    L(skip);
     units.end();
     epilogue();
     return finish();
@@ -73,7 +100,11 @@ private:
     return shape.headsPerKv >= 2 ? 2 : 1;
   }
 
-  // ---- Frame: per head of a group a vector each of scores, maxima, sums and corrections; then the operands
+  bool splits() const { return shape.splits > 1; }
+
+  // ---- Frame: per head of a group a vector each of scores, maxima, sums and corrections; then the operands,
+  // and with splits the unit's row, its split, and the units of a group of heads
+  enum : int { Row = 7, Split, GroupUnits, FrameSlots };
   int vectorBytes() const { return lanes() * 4; }
   Xbyak::RegExp scores(int head) const { return frame(head * vectorBytes()); }
   Xbyak::RegExp maxima(int head) const { return frame((group + head) * vectorBytes()); }
@@ -82,31 +113,94 @@ private:
   size_t operandSlot(int index) const { return 4 * group * vectorBytes() + index * 8; }
   Address operandBase(int index) const { return ptr[frame(operandSlot(index))]; }
 
-  // Pointers and counts of one unit. Leaves the head's index within its KV head in rdx.
-  void emitPointers(UnitLoop &units) {
-    for (size_t i = 0; i < shape.query.size(); ++i) {
-      mov(rcx, operandBase(shape.query[i].operand));
-      units.address(query[i], rcx, shape.query[i].tokenStride, shape.query[i].headStride);
-    }
-    mov(rcx, operandBase(3));
-    units.address(result, rcx, shape.resultStride, shape.valueLength);
-
+  // rdi = the first position that the unit's token sees, `remaining` = how many it sees.
+  void emitRange(UnitLoop &units) {
     mov(rax, operandBase(4));
     movsxd(remaining, dword[rax + units.token * 4]);
     inc(remaining);
-    xor_(edi, edi); // first position
+    xor_(edi, edi);
     if (shape.window > 0) {
       mov(rax, remaining);
       sub(rax, static_cast<uint32_t>(shape.window));
       cmovg(rdi, rax);
       sub(remaining, rdi);
     }
-    mov(eax, units.row.cvt32());
+  }
+
+  // rax = KV head of the head `head`, rdx = the head's index within it.
+  void emitKvHead(const Reg64 &head) {
+    mov(eax, head.cvt32());
     xor_(edx, edx);
     mov(ecx, static_cast<uint32_t>(shape.headsPerKv));
     div(ecx);
+  }
+
+  // A token has heads * splits units, and heads * 2^n items of work, n by its position: item i starts at unit
+  // i << shift, so every range of units has its share of the items, be they many or few. Items are ordered by
+  // KV head, then split, then head. Narrows rdi and `remaining` to the split, sets units.row to the head and
+  // leaves rax and rdx as emitKvHead(); jumps to `skip` if no item starts at this unit.
+  void emitSplit(UnitLoop &units, Label &skip) {
+    int most = 0;
+    while ((int64_t(1) << most) < shape.splits)
+      ++most;
+    const int lanesLog = wide() ? 4 : 3;
+    emitSplitCount(*this, ecx, remaining.cvt32(), eax, shape.splits);
+    mov(edx, most);
+    sub(edx, ecx); // shift
+    mov(eax, 1);
+    shlx(eax, eax, edx);
+    dec(eax);
+    test(units.row, rax);
+    jnz(skip);
+    mov(operandBase(Row), units.row);
+    mov(eax, group);
+    shlx(eax, eax, edx);
+    mov(operandBase(GroupUnits), rax);
+    shrx(eax, units.row.cvt32(), edx); // item
+    mov(esi, static_cast<uint32_t>(shape.headsPerKv));
+    shlx(esi, esi, ecx);
+    xor_(edx, edx);
+    div(esi);
+    mov(units.row.cvt32(), eax); // KV head
+    mov(eax, edx);
+    xor_(edx, edx);
+    mov(esi, static_cast<uint32_t>(shape.headsPerKv));
+    div(esi); // eax: split, edx: head within the KV head
+    mov(operandBase(Split), rax);
+    // Splits are whole vectors of positions.
+    mov(esi, lanes());
+    shlx(esi, esi, ecx);
+    lea(rsi, ptr[rsi + remaining - 1]);
+    add(ecx, lanesLog);
+    shrx(rsi, rsi, rcx);
+    shl(rsi, lanesLog);
+    imul(rax, rsi);
+    add(rdi, rax);
+    sub(remaining, rax);
+    cmp(remaining, rsi);
+    cmovg(remaining, rsi);
+    mov(eax, units.row.cvt32());
+    imul(units.row, units.row, static_cast<int>(shape.headsPerKv));
+    add(units.row, rdx);
+  }
+
+  // Pointers of one unit: token and head are those of `units`, rax and rdx are kept.
+  void emitPointers(UnitLoop &units) {
     emitCachePointer(keys, shape.keys);
     emitCachePointer(values, shape.values);
+    for (size_t i = 0; i < shape.query.size(); ++i) {
+      mov(rcx, operandBase(shape.query[i].operand));
+      units.address(query[i], rcx, shape.query[i].tokenStride, shape.query[i].headStride);
+    }
+    if (splits()) {
+      mov(rcx, operandBase(6));
+      units.address(result, rcx, shape.heads * resultFloats(), resultFloats());
+      imul(rcx, operandBase(Split), static_cast<int>(partialFloats(shape.valueLength) * 4));
+      add(result, rcx);
+    } else {
+      mov(rcx, operandBase(3));
+      units.address(result, rcx, shape.resultStride, shape.valueLength);
+    }
   }
 
   // dst = first row (index rdi) of the KV head in eax.
@@ -196,10 +290,11 @@ private:
   void emitStart(int heads) {
     vmovups(vec(0), splat(-FLT_MAX));
     zero(vec(1));
-    if (shape.sinks)
+    const bool sinks = shape.sinks && !splits();
+    if (sinks)
       mov(rax, operandBase(5));
     for (int head = 0; head < heads; ++head) {
-      if (shape.sinks) {
+      if (sinks) {
         // As if the sink had been a block of its own: it is the maximum, and its exp is the sum of lane 0.
         vbroadcastss(vec(2), ptr[rax + r9 * 4 + head * 4]);
         vmaxps(vec(2), vec(2), vec(0));
@@ -221,15 +316,24 @@ private:
         [&] { add(cursor, vectorBytes()); });
   }
 
-  // y /= sum.
+  // y /= sum. A partial is not divided; it gets its maximum and its sum.
   void emitEnd(int heads) {
     for (int head = 0; head < heads; ++head) {
       vmovups(vec(4), ptr[sums(head)]);
       horizontalSum(vec(4), vec(5));
+      if (splits()) {
+        const int at = static_cast<int>(resultOffset(head) + shape.valueLength * 4);
+        vmovss(xmm5, ptr[maxima(head)]);
+        vmovss(ptr[result + at], xmm5);
+        vmovss(ptr[result + at + 4], xmm4);
+        continue;
+      }
       vmovss(xmm5, splat(1.0f));
       vdivss(xmm4, xmm5, xmm4);
       vbroadcastss(vec(head), xmm4);
     }
+    if (splits())
+      return;
     mov(cursor, result);
     overElements(
         shape.valueLength, lanes(),
@@ -242,7 +346,11 @@ private:
         [&] { add(cursor, vectorBytes()); });
   }
 
-  int resultOffset(int head) const { return static_cast<int>(head * shape.valueLength * 4); }
+  // From one head's result to the next.
+  int64_t resultFloats() const {
+    return splits() ? shape.splits * partialFloats(shape.valueLength) : shape.valueLength;
+  }
+  int resultOffset(int head) const { return static_cast<int>(head * resultFloats() * 4); }
 
   // ---- Scores
   // Accumulators are the last `lanes` registers, of index head * rows + row. Registers 0..3 hold the

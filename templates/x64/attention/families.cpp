@@ -22,6 +22,7 @@ static Kernel generateGqa(const Params &params, const Target &target) {
   shape.sinks = spec.sinks;
   shape.scale = spec.scale;
   shape.type = spec.type;
+  shape.splits = spec.splits;
   return generateAttention(shape, spec.dynamic, target);
 }
 
@@ -39,6 +40,7 @@ static Kernel generateMla(const Params &params, const Target &target) {
   shape.resultStride = spec.heads * spec.latent;
   shape.scale = spec.scale;
   shape.type = spec.type;
+  shape.splits = spec.splits;
   return generateAttention(shape, spec.dynamic, target);
 }
 

@@ -9,7 +9,7 @@ using namespace Xbyak::util;
 
 namespace {
 
-constexpr int64_t rowBudget = 1 << 20; // bytes of packed queries and results: they stay in a second-level cache
+constexpr int64_t rowBudget = 3 << 18; // bytes of packed queries and results: they stay in a second-level cache
 constexpr int64_t mostRows = 256;      // more would not make packing much cheaper
 
 int64_t roundUp(int64_t value, int64_t step) { return (value + step - 1) / step * step; }

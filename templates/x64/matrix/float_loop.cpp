@@ -26,9 +26,12 @@ void MatrixKernel::emitFloatStep(const Tile &tile, int count) {
   constexpr int firstWeights = 8;
   const Vec x = vec(12);
   const int bytes = static_cast<int>(tile.weights.format->blockBytes);
-  for (int row = 0; prefetchDistance > 0 && row < tile.rows; ++row)
-    prefetcht0(
-        ptr[weightRow + spanIndex * bytes + (size_t(row) * tile.weights.rowBytes + size_t(prefetchDistance))]);
+  if (prefetchesNext) {
+    lea(rax, ptr[weightRow + spanIndex * bytes]);
+    add(rax, ptr[frame(aheadBytes)]);
+    for (int row = 0; row < tile.rows; ++row)
+      prefetcht0(ptr[rax + size_t(row) * tile.weights.rowBytes]);
+  }
   for (int row = 0; row < tile.rows; ++row)
     emitFloatWeights(vec(firstWeights + row), tile.weights,
                      weightRow + spanIndex * bytes + size_t(row) * tile.weights.rowBytes, count);

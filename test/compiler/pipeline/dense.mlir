@@ -52,29 +52,32 @@ func.func @head(%x: tensor<?x32xf32>) -> tensor<?x64xf32> {
 // 256 tokens, 256 positions, 256 hidden rows of 128 bytes, 16 rows of 256 bytes of logits.
 // CHECK: sched.arena @io "io" on @cpu bytes 38912
 
-// The whole step has 10 meetings. Buffers that live together do not overlap; attention takes the bytes of the first norm (0), and
-// the second norm those of k (384).
+// The whole step has 11 meetings. Buffers that live together do not overlap; the partial results of attention take the bytes of the
+// first norm, k and v, the merged ones those of q (6272), and the second norm those of v (256).
 // CHECK-LABEL: sched.entry @decode_1 capacity 1 {
-// CHECK: %[[X:.*]] = sched.alloc @act bytes 128 at 256 {name = "residual"}
+// CHECK: %[[X:.*]] = sched.alloc @act bytes 128 at 6144 {name = "residual"}
 // CHECK: sched.dispatch {{.*}} per_token 1 {bytes_read = 64 : i64, path = "model.embed_tokens"
 // CHECK: sched.alloc @act bytes 128 at 0 {name = "norm"}
 // One row each: the same thread makes both.
 // CHECK: sched.dispatch {{.*}} per_token 1 {bytes_read {{.*}} path = "model.layers.0.input_layernorm"
-// CHECK: sched.alloc @act bytes 128 at 128 {name = "linear"}
+// CHECK: sched.alloc @act bytes 128 at 6272 {name = "linear"}
 // CHECK: sched.dispatch {{.*}} barrier {{.*}} path = "model.layers.0.self_attn.q_proj"
 // k and v are computed together with q.
-// CHECK: sched.alloc @act bytes 128 at 384 {name = "linear"}
+// CHECK: sched.alloc @act bytes 128 at 128 {name = "linear"}
 // CHECK: sched.dispatch {{.*}} per_token 0 {bytes_read = 2048 : i64, path = "model.layers.0.self_attn.k_proj"
-// CHECK: sched.alloc @act bytes 128 at 512 {name = "linear"}
+// CHECK: sched.alloc @act bytes 128 at 256 {name = "linear"}
 // CHECK: sched.dispatch {{.*}} per_token 0 {bytes_read = 2048 : i64, path = "model.layers.0.self_attn.v_proj"
 // CHECK: sched.dispatch @rope.{{.*}} per_token 4 barrier
 // CHECK: sched.dispatch @rope.{{.*}} per_token 4 {
 // CHECK: sched.dispatch @kv_store.{{.*}} per_token 1 barrier
 // CHECK: sched.dispatch @kv_store.{{.*}} per_token 1 {
-// CHECK: sched.alloc @act bytes 128 at 0 {name = "attention"}
-// CHECK: sched.dispatch @attention_gqa.{{.*}} per_token 4 barrier
+// CHECK: sched.alloc @act bytes 128 at 6272 {name = "attention"}
+// 4 heads, 16 splits, 8 + 16 floats each.
+// CHECK: sched.alloc @act bytes 6144 at 0 {name = "attention partials"}
+// CHECK: sched.dispatch @attention_gqa.{{.*}} writes [6] {{.*}} per_token 64 barrier
+// CHECK: sched.dispatch @attention_merge.{{.*}} writes [1] {{.*}} per_token 4 barrier
 // CHECK: sched.dispatch @[[ACCUMULATE]] on @cpu.team(%{{.*}}, %{{.*}}, %[[X]], %{{.*}}) writes [2] {{.*}} barrier {{.*}} path = "model.layers.0.self_attn.o_proj"
-// CHECK: sched.alloc @act bytes 128 at 384 {name = "norm"}
+// CHECK: sched.alloc @act bytes 128 at 256 {name = "norm"}
 // CHECK: sched.dispatch {{.*}} barrier {{.*}} path = "model.layers.0.post_attention_layernorm"
 // CHECK: sched.alloc @act bytes 256 at 0 {name = "gate up"}
 // CHECK: sched.dispatch @gate_up.{{.*}} barrier

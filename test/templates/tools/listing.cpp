@@ -99,6 +99,21 @@ void addAttention(std::vector<Entry> &entries) {
         merge(scores, {{"kv_heads", int64_t(2)}, {"head_dim", int64_t(72)}, {"v_dim", int64_t(40)}}));
     entries.emplace_back("attention_mla", merge(scores, {{"latent", int64_t(72)}, {"rope", int64_t(24)}}));
   }
+  // Both products of the prefill form, quantised caches, and split positions with their merge.
+  for (const char *type : {"bf16", "f32", "q8_0"}) {
+    const Params cache = {{"m", dynamicTokens}, {"kv_type", type}, {"heads", heads}, {"scale", 0.125}};
+    const Params gqa =
+        merge(cache, {{"kv_heads", int64_t(2)}, {"head_dim", int64_t(96)}, {"v_dim", int64_t(64)}});
+    entries.emplace_back("attention_gqa", merge(gqa, {{"dynamic", one}}));
+    entries.emplace_back("attention_gqa", merge(gqa, {{"splits", int64_t(8)}}));
+    entries.emplace_back("attention_mla",
+                         merge(cache, {{"latent", int64_t(96)}, {"rope", int64_t(32)}, {"dynamic", one}}));
+  }
+  entries.emplace_back("kv_store", Params{{"m", one}, {"kv_type", "q8_0"}, {"width", int64_t(96)}});
+  for (int64_t sinks : {0, 1})
+    entries.emplace_back(
+        "attention_merge",
+        Params{{"m", one}, {"heads", heads}, {"v_dim", int64_t(72)}, {"splits", int64_t(8)}, {"sinks", sinks}});
   const Params windowed = {
       {"heads", heads}, {"head_dim", int64_t(64)}, {"scale", 0.125}, {"window", int64_t(16)}};
   entries.emplace_back("attention_gqa", merge(windowed, {{"m", int64_t(4)}, {"dynamic", one}}));
