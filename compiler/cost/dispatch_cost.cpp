@@ -1,8 +1,9 @@
 // See dispatch_cost.h.
 //
-// A matrix product takes the longer of reading its weights and computing, both at measured rates. Few tokens of a
-// matrix or expert go by tiles, many by panels of sixteen tokens. How many tokens an expert gets is taken from the
-// distribution of even choices, because the cost is not linear in it.
+// With few tokens a matrix or expert goes by tiles and takes the longer of reading its weights and computing.
+// With many it goes by panels, which are made first (reading or decoding, whichever takes longer) and then
+// multiplied. How many tokens an expert gets is taken from the distribution of even choices, because the cost
+// is not linear in it.
 #include "compiler/cost/dispatch_cost.h"
 
 #include <algorithm>
@@ -28,11 +29,15 @@ double imbalance(int64_t units, int64_t threads) {
 
 } // namespace
 
-CpuRates::CpuRates(const policy::CpuMachine &cpu, x64::Isa isa) : cpu(cpu), isa(isa), bandwidth(cpu.readBandwidth) {
-  if (bandwidth > 0)
-    return;
-  bandwidth = 10e9 * cpu.cores;
-  assume("the read bandwidth of the cpu is not given; 10 GB/s per core assumed");
+CpuRates::CpuRates(const policy::CpuMachine &cpu, x64::Isa isa)
+    : cpu(cpu), isa(isa), bandwidth(cpu.readBandwidth) {
+  if (bandwidth <= 0) {
+    bandwidth = 10e9 * cpu.cores;
+    assume("the read bandwidth of the cpu is not given; 10 GB/s per core assumed");
+  }
+  // Weights that stay in their file are read from its pages.
+  weightBandwidth =
+      !cpu.bandwidth.empty() && cpu.bandwidth.back().file > 0 ? cpu.bandwidth.back().file : bandwidth;
 }
 
 void CpuRates::assume(const std::string &what) {
@@ -72,7 +77,8 @@ const FormatRates &CpuRates::ratesOf(const std::string &format) {
 
 double CpuRates::itemRate(const std::string &family, int64_t tokens) {
   if (tokens >= kPanelTokens)
-    if (auto found = cpu.coreRates.find(family + kPrefillSuffix); found != cpu.coreRates.end() && found->second > 0)
+    if (auto found = cpu.coreRates.find(family + kPrefillSuffix);
+        found != cpu.coreRates.end() && found->second > 0)
       return found->second;
   if (auto found = cpu.coreRates.find(family); found != cpu.coreRates.end() && found->second > 0)
     return found->second;
@@ -83,30 +89,36 @@ double CpuRates::itemRate(const std::string &family, int64_t tokens) {
   return kItemsPerSecond;
 }
 
-double CpuRates::computeSeconds(const FormatRates &rates, double weights, int64_t rows, bool panels) const {
-  const double r = static_cast<double>(rows);
-  if (rows <= 0)
-    return 0;
-  if (panels)
-    return weights / rates.panelWeights +
-           weights * static_cast<double>(roundUp(rows, kPanelTokens)) / rates.panelProducts;
-  return weights * std::ceil(r / kTileTokens) / rates.tileWeights + weights * r / rates.tileProducts;
+Seconds CpuRates::rowsSeconds(const FormatRates &rates, const MatrixWork &matrix, int64_t rows, bool panels,
+                              bool inCache) const {
+  const double r = static_cast<double>(rows), weights = matrix.weights;
+  auto longer = [](double read, double compute) {
+    return read > compute ? Seconds{read, 0, 0} : Seconds{0, compute, 0};
+  };
+  if (!panels)
+    return longer(inCache ? 0 : matrix.bytes / rates.stream,
+                  weights * std::ceil(r / kTileTokens) / rates.tileWeights + weights * r / rates.tileProducts);
+  // Making a panel reads the weights; the products with it come after.
+  Seconds seconds = longer(inCache ? 0 : matrix.bytes / weightBandwidth, weights / rates.panelWeights);
+  seconds.computing += weights * static_cast<double>(roundUp(rows, kPanelTokens)) / rates.panelProducts;
+  return seconds;
 }
 
 Seconds CpuRates::matrixSeconds(const MatrixWork &matrix, const DispatchShape &dispatch, int64_t tokens,
-                               bool inCache) {
+                                bool inCache) {
   const FormatRates &rates = ratesOf(matrix.format);
   bool dynamic = intParam(dispatch.params, "dynamic", 0) != 0 && intParam(dispatch.params, "batch", 1) == 1;
-  int64_t crossover =
-      dynamic && isa >= x64::Isa::Avx512 ? x64::panelCrossover(isa) : int64_t{1} << 40;
-  double compute = 0;
+  int64_t crossover = dynamic && isa >= x64::Isa::Avx512 ? x64::panelCrossover(isa) : int64_t{1} << 40;
+  Seconds sum;
   std::vector<double> distribution = rowDistribution(matrix.chosenShare, tokens);
   for (int64_t rows = 1; rows <= tokens; ++rows)
-    if (distribution[rows] > 0)
-      compute += static_cast<double>(matrix.experts) * distribution[rows] *
-                 computeSeconds(rates, matrix.weights, rows, rows >= crossover);
-  double read = inCache ? 0 : matrix.bytes * expectedExperts(matrix, tokens) / rates.stream;
-  return read > compute ? Seconds{read, 0, 0} : Seconds{0, compute, 0};
+    if (distribution[rows] > 0) {
+      const double experts = static_cast<double>(matrix.experts) * distribution[rows];
+      Seconds part = rowsSeconds(rates, matrix, rows, rows >= crossover, inCache);
+      sum.reading += experts * part.reading;
+      sum.computing += experts * part.computing;
+    }
+  return sum;
 }
 
 Seconds CpuRates::seconds(const DispatchShape &dispatch, int64_t tokens, int64_t past, bool inCache) {
@@ -123,7 +135,8 @@ Seconds CpuRates::seconds(const DispatchShape &dispatch, int64_t tokens, int64_t
     return sum;
   }
   // The busiest thread has this share of the items; with one unit it is all of them.
-  double share = units > 0 ? static_cast<double>(roundUp(units, threads) / threads) / static_cast<double>(units) : 0;
+  double share =
+      units > 0 ? static_cast<double>(roundUp(units, threads) / threads) / static_cast<double>(units) : 0;
   double compute = work.items * share / itemRate(dispatch.family, tokens);
   double reading = work.cacheBytes / bandwidth, starting = dispatch.barrier ? cpu.barrierLatency : 0;
   return reading > compute ? Seconds{reading, 0, starting} : Seconds{0, compute, starting};

@@ -26,7 +26,8 @@ public:
   // Weights of a step that fit here are read from memory once and then from the cache.
   bool staysInCache(double bytes) const { return bytes <= static_cast<double>(cpu.cacheBytes) / 2; }
 
-  // Seconds of `dispatch` for `tokens` tokens after `past` others. `inCache`: its weights are not read from memory.
+  // Seconds of `dispatch` for `tokens` tokens after `past` others. `inCache`: its weights are not read from
+  // memory.
   Seconds seconds(const DispatchShape &dispatch, int64_t tokens, int64_t past, bool inCache);
 
   // Seconds of moving `bytes` bytes, after a barrier or not.
@@ -39,14 +40,16 @@ public:
 
 private:
   Seconds matrixSeconds(const MatrixWork &matrix, const DispatchShape &dispatch, int64_t tokens, bool inCache);
-  double computeSeconds(const policy::FormatRates &rates, double weights, int64_t rows, bool panels) const;
+  // One expert with `rows` tokens.
+  Seconds rowsSeconds(const policy::FormatRates &rates, const MatrixWork &matrix, int64_t rows, bool panels,
+                      bool inCache) const;
   const policy::FormatRates &ratesOf(const std::string &format);
   double itemRate(const std::string &family, int64_t tokens);
   void assume(const std::string &what);
 
   const policy::CpuMachine &cpu;
   const x64::Isa isa;
-  double bandwidth;
+  double bandwidth, weightBandwidth;
   std::map<std::string, policy::FormatRates> formats; // completed
   std::vector<std::string> assumed;
 };
