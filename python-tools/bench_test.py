@@ -40,7 +40,8 @@ def point(decode, prefill=0, depth=0, threads=2, prompt=512, batch=1, rival=None
             result["peer"] = {"decode": rival}
             result["ratio"] = models.ratio(result)
         rounds.append(result)
-    return {"prompt": prompt, "generated": 32, "depth": depth, "batch": batch, "threads": threads, "rounds": rounds}
+    return {"prompt": prompt, "generated": 32, "depth": depth, "batch": batch, "threads": threads, "all_cores": threads == 2,
+            "rounds": rounds}
 
 
 def result_with(points):
@@ -67,7 +68,7 @@ class Kernels(unittest.TestCase):
     def test_command(self):
         parts = kernels.command("kt-kernel", "gate_up", "amx", "q6_k", 64, (768, 2048), 2, 512, "small")
         text = " ".join(map(str, parts))
-        for part in ("--family gate_up", "format_gate=q6_k", "format_up=q6_k", "m=64", "dynamic=1", "dense=1",
+        for part in ("--family gate_up", "format_gate=q6_k", "format_up=q6_k", "m=64", "dynamic=1", "dense=1", "act=silu",
                      "--stream 512", "--pages small", "--threads 2"):
             self.assertIn(part, text)
         self.assertNotIn("dense", " ".join(map(str, kernels.command("k", "linear", "amx", "q6_k", 1, (8, 8), 1, 0, None))))
@@ -123,6 +124,7 @@ class Models(unittest.TestCase):
                          (20, 10, 30, 20, 10, 2))
         self.assertAlmostEqual(row["share_of_bound"], 2 / 3)
         self.assertIsNone(models.summary(point([10.0]), "prefill"))
+        self.assertEqual(models.summary(point([10.0], threads=1), "decode")["predicted"], 0)
 
     def test_synthetic_models_are_written_once(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -75,8 +75,9 @@ const FormatRates &CpuRates::ratesOf(const std::string &format) {
   return rates;
 }
 
-double CpuRates::itemRate(const std::string &family, int64_t tokens) {
-  if (tokens >= kPanelTokens)
+double CpuRates::itemRate(const DispatchShape &dispatch) {
+  const std::string &family = dispatch.family;
+  if (intParam(dispatch.params, "dynamic", 0))
     if (auto found = cpu.coreRates.find(family + kPrefillSuffix);
         found != cpu.coreRates.end() && found->second > 0)
       return found->second;
@@ -137,7 +138,7 @@ Seconds CpuRates::seconds(const DispatchShape &dispatch, int64_t tokens, int64_t
   // The busiest thread has this share of the items; with one unit it is all of them.
   double share =
       units > 0 ? static_cast<double>(roundUp(units, threads) / threads) / static_cast<double>(units) : 0;
-  double compute = work.items * share / itemRate(dispatch.family, tokens);
+  double compute = work.items * share / itemRate(dispatch);
   double reading = work.cacheBytes / bandwidth, starting = dispatch.barrier ? cpu.barrierLatency : 0;
   return reading > compute ? Seconds{reading, 0, starting} : Seconds{0, compute, starting};
 }

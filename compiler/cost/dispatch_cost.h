@@ -44,7 +44,7 @@ private:
   Seconds rowsSeconds(const policy::FormatRates &rates, const MatrixWork &matrix, int64_t rows, bool panels,
                       bool inCache) const;
   const policy::FormatRates &ratesOf(const std::string &format);
-  double itemRate(const std::string &family, int64_t tokens);
+  double itemRate(const DispatchShape &dispatch);
   void assume(const std::string &what);
 
   const policy::CpuMachine &cpu;

@@ -30,7 +30,8 @@ struct PricedEntry {
 };
 
 PricedEntry readEntry(sched::EntryOp entry, llvm::StringMap<sched::KernelOp> &kernels) {
-  PricedEntry priced{entry.getSymName().str(), static_cast<int64_t>(entry.getCapacity()), entry.getDynamic(), {}};
+  PricedEntry priced{
+      entry.getSymName().str(), static_cast<int64_t>(entry.getCapacity()), entry.getDynamic(), {}};
   for (Operation &op : entry.getBody().front()) {
     Priced command;
     command.shape.barrier = op.hasAttr("barrier");
@@ -151,7 +152,8 @@ void predictSchedule(ModuleOp module, const policy::Machine &machine, const Sche
   prediction.assumptions.clear();
   for (const PricedEntry &entry : predictor.entries)
     for (int64_t tokens : tokenCounts(entry)) {
-      double near = predictor.time(entry, tokens, 0).seconds, far = predictor.time(entry, tokens, kFarPosition).seconds;
+      double near = predictor.time(entry, tokens, 0).seconds,
+             far = predictor.time(entry, tokens, kFarPosition).seconds;
       prediction.steps.push_back({entry.name, tokens, near, (far - near) / kFarPosition});
     }
   if (const PricedEntry *decode = predictor.find("decode_1")) {
@@ -164,10 +166,12 @@ void predictSchedule(ModuleOp module, const policy::Machine &machine, const Sche
   if (const PricedEntry *prefill = predictor.find("prefill")) {
     StepTime sum;
     for (int64_t done = 0; done < options.promptTokens; done += prefill->capacity)
-      add(sum, predictor.time(*prefill, std::min(prefill->capacity, options.promptTokens - done), options.depth + done));
+      add(sum, predictor.time(*prefill, std::min(prefill->capacity, options.promptTokens - done),
+                              options.depth + done));
     if (const PricedEntry *head = predictor.find("head"))
       add(sum, predictor.time(*head, 1, 0));
-    prediction.prefillTokensPerS = sum.seconds > 0 ? static_cast<double>(options.promptTokens) / sum.seconds : 0;
+    prediction.prefillTokensPerS =
+        sum.seconds > 0 ? static_cast<double>(options.promptTokens) / sum.seconds : 0;
     prediction.prefillBound = boundOf(sum.parts);
     prediction.prefillFamilies = sorted(sum.families);
   }

@@ -22,7 +22,9 @@ bool Machine::hasDevice(std::string_view device) const { return device == "cpu" 
 
 kt::Result<std::vector<int>> parseCpuList(std::string_view text) {
   constexpr int kMaxCpus = 8192;
-  auto bad = [&] { return kt::Error{"bad list of CPUs '" + std::string(text.substr(0, 60)) + "', expected '0-7,16'"}; };
+  auto bad = [&] {
+    return kt::Error{"bad list of CPUs '" + std::string(text.substr(0, 60)) + "', expected '0-7,16'"};
+  };
   std::vector<int> cpus;
   const char *at = text.data(), *end = at + text.size();
   auto number = [&](int &value) {
@@ -65,7 +67,8 @@ kt::Result<double> parseBandwidth(std::string_view text) {
     return value;
   if (kt::Result<uint64_t> bytes = parseSize(amount))
     return static_cast<double>(*bytes);
-  return kt::Error{"bad bandwidth '" + std::string(text.substr(0, 60)) + "', expected for instance '60GB/s' or '6e10'"};
+  return kt::Error{"bad bandwidth '" + std::string(text.substr(0, 60)) +
+                   "', expected for instance '60GB/s' or '6e10'"};
 }
 
 } // namespace ktc::policy

@@ -54,6 +54,7 @@ struct CpuMachine {
   double readBandwidth = 0;  // bytes/s, all cores reading a buffer much larger than the caches, best kind of page
   std::vector<BandwidthPoint> bandwidth; // ascending thread counts, the last with all cores
   std::string weightPages;               // "file" or "huge": what weights are read from fastest; "": unknown
+  double hugePagesGain = 0; // rate of kernels that read weights from huge pages over that from a file; 0: unknown
   int prefetchBytes = -1;         // distance of software prefetches that read fastest, 0: none; -1: unknown
   double barrierLatency = 0;      // seconds for all cores to meet once
   double dispatchLatency = 0;     // seconds that one streaming kernel costs beyond bytes / stream, barrier included

@@ -14,11 +14,16 @@ namespace ktc::policy {
 namespace {
 
 constexpr std::string_view kTopKeys[] = {"version", "measured", "cpu", "gpus"};
-constexpr std::string_view kCpuKeys[] = {
-    "model",           "isa",       "cores",        "threads",  "numa_nodes",      "memory",
-    "cache",           "numa",      "bandwidth",    "prefetch", "read_bandwidth",  "weight_pages",
-    "barrier_latency", "int8_ops",  "bf16_ops",     "formats",  "dispatch_latency", "panel_crossover",
-    "core_rates"};
+constexpr std::string_view kCpuKeys[] = {"model",           "isa",
+                                         "cores",           "threads",
+                                         "numa_nodes",      "memory",
+                                         "cache",           "numa",
+                                         "bandwidth",       "prefetch",
+                                         "huge_pages_gain", "read_bandwidth",
+                                         "weight_pages",    "barrier_latency",
+                                         "int8_ops",        "bf16_ops",
+                                         "formats",         "dispatch_latency",
+                                         "panel_crossover", "core_rates"};
 constexpr std::string_view kNumaKeys[] = {"cpus", "memory", "bandwidth"};
 constexpr std::string_view kBandwidthKeys[] = {"threads", "file", "small", "huge"};
 constexpr std::string_view kFormatKeys[] = {"stream", "tile_weights", "tile_products", "panel_weights",
@@ -108,12 +113,14 @@ private:
     if (!list || list->kind == YamlNode::Kind::Null)
       return maps;
     if (!list->isSequence())
-      diagnostics.error(list->where, "'" + std::string(key) + "' needs a list of maps, but found " + list->describe());
+      diagnostics.error(list->where,
+                        "'" + std::string(key) + "' needs a list of maps, but found " + list->describe());
     for (const YamlNodePtr &item : list->items) {
       if (item->isMap())
         maps.push_back(item.get());
       else
-        diagnostics.error(item->where, "an entry of '" + std::string(key) + "' needs a map, but found " + item->describe());
+        diagnostics.error(item->where,
+                          "an entry of '" + std::string(key) + "' needs a map, but found " + item->describe());
     }
     return maps;
   }
@@ -157,11 +164,13 @@ private:
         diagnostics.error(pages->where, "'weight_pages' needs file or huge, but found " + pages->describe());
       machine.cpu.weightPages = pages->scalar;
     }
+    readRate(cpu, "huge_pages_gain", machine.cpu.hugePagesGain);
     if (const YamlNode *prefetch = cpu.find("prefetch")) {
       double bytes = 0;
       readNumber(*prefetch, "prefetch", bytes);
       if (bytes > 1 << 20 || bytes != std::floor(bytes))
-        diagnostics.error(prefetch->where, "'prefetch' needs whole bytes, at most 1048576, but found " + prefetch->describe());
+        diagnostics.error(prefetch->where,
+                          "'prefetch' needs whole bytes, at most 1048576, but found " + prefetch->describe());
       else
         machine.cpu.prefetchBytes = static_cast<int>(bytes);
     }

@@ -46,6 +46,8 @@ void printMemoryReads(std::ostream &out, const CpuMachine &cpu) {
         << ", small: " << number(point.small) << ", huge: " << number(point.huge) << "}\n";
   if (!cpu.weightPages.empty())
     out << "  weight_pages: " << cpu.weightPages << "\n";
+  if (cpu.hugePagesGain > 0)
+    out << "  huge_pages_gain: " << number(cpu.hugePagesGain) << "      # over the file mapping\n";
   if (cpu.prefetchBytes >= 0)
     out << "  prefetch: " << cpu.prefetchBytes << "                   # bytes ahead; 0: none\n";
 }
@@ -66,7 +68,8 @@ void printKernelRates(std::ostream &out, const CpuMachine &cpu) {
     out << "    " << isa << ":\n";
     for (const auto &[format, rates] : formats)
       out << "      " << format << ": {stream: " << number(rates.stream)
-          << ", tile_weights: " << number(rates.tileWeights) << ", tile_products: " << number(rates.tileProducts)
+          << ", tile_weights: " << number(rates.tileWeights)
+          << ", tile_products: " << number(rates.tileProducts)
           << ", panel_weights: " << number(rates.panelWeights)
           << ", panel_products: " << number(rates.panelProducts) << "}\n";
   }

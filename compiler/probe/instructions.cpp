@@ -108,8 +108,8 @@ __attribute__((target("amx-tile,amx-int8,amx-bf16"))) double amxLoop(int rounds,
   return 4.0 * rounds * 2 * 16 * 16 * depth;
 }
 
-// Operations/s of `loop` on all threads: the sum of the fastest of many short runs of each, which other programs did
-// not interrupt.
+// Operations/s of `loop` on all threads: the sum of the fastest of many short runs of each, which other
+// programs did not interrupt.
 double measureLoop(const std::vector<int> &cpus, double limit, double (*loop)(int)) {
   using Clock = std::chrono::steady_clock;
   constexpr int kRounds = 5000; // about a tenth of a millisecond
@@ -119,7 +119,8 @@ double measureLoop(const std::vector<int> &cpus, double limit, double (*loop)(in
     for (auto begin = start; std::chrono::duration<double>(begin - start).count() < limit;) {
       double operations = loop(kRounds);
       const auto end = Clock::now();
-      rates[thread] = std::max(rates[thread], operations / std::max(std::chrono::duration<double>(end - begin).count(), 1e-9));
+      rates[thread] = std::max(rates[thread],
+                               operations / std::max(std::chrono::duration<double>(end - begin).count(), 1e-9));
       begin = end;
     }
   });

@@ -1,4 +1,5 @@
-// What generated kernels reach on this machine: the efficiencies that predictions need and that no data sheet gives.
+// What generated kernels reach on this machine: the efficiencies that predictions need and that no data sheet
+// gives.
 //
 // Matrix kernels are measured by format on matrices of the shape of small experts, streaming from memory and in
 // cache; other families in cache on one core. Fits are lines through two measurements, so that no number here
@@ -16,7 +17,7 @@ using policy::FormatRates;
 
 namespace {
 
-constexpr int64_t kDepth = 2048;      // columns of measured matrices
+constexpr int64_t kDepth = 2048;     // columns of measured matrices
 constexpr int64_t kCachedRows = 128; // of matrices in cache, per thread
 
 size_t weightBytes(const KtTypeInfo &format, int64_t n, int64_t k) {
@@ -24,10 +25,14 @@ size_t weightBytes(const KtTypeInfo &format, int64_t n, int64_t k) {
 }
 
 // A `linear` kernel of `n` rows for `m` tokens (exactly, or at most with `dynamic`); its weights are operand 1.
-std::unique_ptr<TimedKernel> linearKernel(const KtTypeInfo &format, x64::Isa isa, int64_t n, int64_t m, bool dynamic,
-                                          uint8_t *weights, int threads) {
-  Params params = {{"format", std::string(format.name)}, {"n", n}, {"k", kDepth}, {"m", m},
-                   {"dynamic", int64_t{dynamic}},        {"x_stride", kDepth},
+std::unique_ptr<TimedKernel> linearKernel(const KtTypeInfo &format, x64::Isa isa, int64_t n, int64_t m,
+                                          bool dynamic, uint8_t *weights, int threads) {
+  Params params = {{"format", std::string(format.name)},
+                   {"n", n},
+                   {"k", kDepth},
+                   {"m", m},
+                   {"dynamic", int64_t{dynamic}},
+                   {"x_stride", kDepth},
                    {"y_stride", n}};
   auto made = TimedKernel::make("linear", params, isa, threads);
   if (!made)
@@ -58,7 +63,8 @@ public:
     return rates;
   }
 
-  // Fewest tokens for which the panel path beats small tiles (17: it never does up to a panel); 0 at levels without.
+  // Fewest tokens for which the panel path beats small tiles (17: it never does up to a panel); 0 at levels
+  // without.
   int crossover() {
     if (isa < x64::Isa::Avx512)
       return 0;
@@ -69,8 +75,8 @@ public:
     return 17;
   }
 
-  // Seconds of a dispatch to all threads that reads about `bytes` bytes of weights from memory; sets `read` to how
-  // many. 0 if it cannot be measured.
+  // Seconds of a dispatch to all threads that reads about `bytes` bytes of weights from memory; sets `read` to
+  // how many. 0 if it cannot be measured.
   double dispatchSeconds(size_t bytes, double &read) {
     int64_t n = std::max<int64_t>(static_cast<int64_t>(bytes / weightBytes(format, 4, kDepth)), threads) * 4;
     size_t stride = weightBytes(format, n, kDepth);
@@ -79,11 +85,12 @@ public:
       return 0;
     auto kernel = linearKernel(format, isa, n, 1, false, context.weights.data(), threads);
     std::vector<size_t> offsets(threads, context.offsets.front()); // the team walks together
-    return kernel ? teamSeconds(*kernel, context.cpus, context.seconds * 4, {1, context.weights.size(), stride, &offsets}) : 0;
+    return kernel ? teamSeconds(*kernel, context.cpus, context.seconds * 4,
+                                {1, context.weights.size(), stride, &offsets})
+                  : 0;
   }
 
-private:
-  // Every thread reads its own part of the weights, in calls of a megabyte.
+  // Bytes/s of one token with weights from memory. Every thread reads its own part, in calls of a megabyte.
   double stream() {
     int64_t n = static_cast<int64_t>((size_t{1} << 20) / weightBytes(format, 4, kDepth)) * 4;
     size_t stride = weightBytes(format, n, kDepth), slice = context.weights.size() / threads / 4096 * 4096;
@@ -92,9 +99,11 @@ private:
     auto make = [&](int thread) {
       return linearKernel(format, isa, n, 1, false, context.weights.data() + slice * thread, 1);
     };
-    return static_cast<double>(stride) * callRate(make, context.cpus, 0.5, context.seconds, {1, slice, stride, &context.offsets});
+    return static_cast<double>(stride) *
+           callRate(make, context.cpus, 0.5, context.seconds, {1, slice, stride, &context.offsets});
   }
 
+private:
   // Seconds per weight for `m` tokens, all threads, weights in cache.
   double tokensSeconds(int m, bool panel) {
     std::vector<uint8_t> weights(weightBytes(format, kCachedRows, kDepth) + KT_BUFFER_ALIGNMENT, 0x2e);
@@ -160,65 +169,90 @@ void rowRates(x64::Isa isa, const ProbeContext &context, std::map<std::string, d
   measure("quantize", m, with({{"k", k}, {"rows", int64_t{1}}, {"x_stride", k}, {"x_row_stride", k}}),
           [&](TimedKernel &kernel) { kernel.ownOperand(rows), kernel.ownOperand(q8); });
   measure("rms_norm", m,
-          with({{"k", k}, {"eps", 1e-6}, {"rows", int64_t{1}}, {"x_stride", k}, {"x_row_stride", k}, {"y_stride", k},
+          with({{"k", k},
+                {"eps", 1e-6},
+                {"rows", int64_t{1}},
+                {"x_stride", k},
+                {"x_row_stride", k},
+                {"y_stride", k},
                 {"y_row_stride", k}}),
           [&](TimedKernel &kernel) {
             kernel.ownOperand(rows), kernel.ownOperand(k * 4), kernel.ownOperand(rows), kernel.ownOperand(q8);
           });
   measure("rope", 16 * m,
-          with({{"dims", int64_t{128}}, {"rows", int64_t{16}}, {"x_stride", k}, {"x_row_stride", int64_t{128}},
+          with({{"dims", int64_t{128}},
+                {"rows", int64_t{16}},
+                {"x_stride", k},
+                {"x_row_stride", int64_t{128}},
                 {"style", std::string("neox")}}),
           [&](TimedKernel &kernel) {
             kernel.ownOperand(rows), kernel.ownOperand(64 * 64 * 8), kernel.numbers(countUp(m));
           });
-  measure("kv_store", m, with({{"width", k}, {"x_stride", k}, {"kv_type", std::string("f16")}, {"cache_stride", k}}),
+  measure("kv_store", m,
+          with({{"width", k}, {"x_stride", k}, {"kv_type", std::string("f16")}, {"cache_stride", k}}),
           [&](TimedKernel &kernel) {
             kernel.ownOperand(rows), kernel.ownOperand(rows), kernel.numbers(countUp(m));
           });
   measure("add", m, with({{"k", k}, {"x_stride", k}, {"y_stride", k}, {"gate", std::string("none")}}),
           [&](TimedKernel &kernel) { kernel.ownOperand(rows), kernel.ownOperand(rows), kernel.absent(); });
   measure("router_topk", m,
-          with({{"experts", int64_t{128}}, {"top_k", int64_t{8}}, {"gating", std::string("softmax")},
-                {"norm", int64_t{1}}, {"scale", 1.0}}),
+          with({{"experts", int64_t{128}},
+                {"top_k", int64_t{8}},
+                {"gating", std::string("softmax")},
+                {"norm", int64_t{1}},
+                {"scale", 1.0}}),
           [&](TimedKernel &kernel) {
             auto *logits = reinterpret_cast<float *>(kernel.ownOperand(128 * m * 4));
             for (int i = 0; i < 128 * m; ++i)
               logits[i] = static_cast<float>(i * 37 % 101) / 50; // all different, in no order
             kernel.absent(), kernel.ownOperand(8 * m * 4), kernel.ownOperand(8 * m * 4);
           });
-  measure("expert_group", 1, with({{"experts", int64_t{128}}, {"top_k", int64_t{8}}}), [&](TimedKernel &kernel) {
-    kernel.numbers(countUp(8 * m)), kernel.ownOperand(ktExpertListBytes(128, 8 * m));
-  });
+  measure("expert_group", 1, with({{"experts", int64_t{128}}, {"top_k", int64_t{8}}}),
+          [&](TimedKernel &kernel) {
+            kernel.numbers(countUp(8 * m)), kernel.ownOperand(ktExpertListBytes(128, 8 * m));
+          });
 }
 
 void attentionRates(x64::Isa isa, const ProbeContext &context, std::map<std::string, double> &rates) {
-  const int64_t past = 480;
-  const std::string type = "f16";
-  for (int64_t m : {int64_t{1}, int64_t{32}}) {
+  const std::string type = "bf16";
+  for (int64_t m : {int64_t{1}, int64_t{128}}) {
     const std::string suffix = m == 1 ? "" : kPrefillSuffix;
     const auto tokens = static_cast<uint32_t>(m);
-    const Params gqa = {{"heads", int64_t{8}}, {"kv_heads", int64_t{1}}, {"head_dim", int64_t{128}},
-                        {"v_dim", int64_t{128}}, {"scale", 0.1}, {"kv_type", type}, {"q_stride", int64_t{1024}},
-                        {"y_stride", int64_t{1024}}, {"window", int64_t{0}}, {"m", m}, {"dynamic", int64_t{m > 1}}};
-    const size_t cache = 512 * 128 * 4, rows = static_cast<size_t>(m) * 1024 * 4;
-    if (double rate = coreRate("attention_gqa", gqa, isa, context,
-                               [&](TimedKernel &kernel) {
-                                 kernel.ownOperand(rows), kernel.ownOperand(cache), kernel.ownOperand(cache);
-                                 kernel.ownOperand(rows), kernel.numbers(countUp(static_cast<int>(m), 480));
-                               },
-                               8 * tokens, tokens, past))
-      rates["attention_gqa" + suffix] = rate;
-    const Params mla = {{"heads", int64_t{4}}, {"latent", int64_t{512}}, {"rope", int64_t{64}}, {"scale", 0.1},
-                        {"kv_type", type}, {"q_stride", int64_t{256}}, {"q_row_stride", int64_t{64}}, {"m", m},
+    const uint32_t past = 512 - tokens;
+    const std::vector<int32_t> positions = countUp(static_cast<int>(m), static_cast<int>(past));
+    const Params gqa = {{"heads", int64_t{8}},
+                        {"kv_heads", int64_t{1}},
+                        {"head_dim", int64_t{128}},
+                        {"v_dim", int64_t{128}},
+                        {"scale", 0.1},
+                        {"kv_type", type},
+                        {"q_stride", int64_t{1024}},
+                        {"y_stride", int64_t{1024}},
+                        {"window", int64_t{0}},
+                        {"m", m},
                         {"dynamic", int64_t{m > 1}}};
-    if (double rate = coreRate("attention_mla", mla, isa, context,
-                               [&](TimedKernel &kernel) {
-                                 const size_t latents = static_cast<size_t>(m) * 4 * 512 * 4;
-                                 kernel.ownOperand(latents), kernel.ownOperand(latents);
-                                 kernel.ownOperand(512 * 576 * 4), kernel.ownOperand(latents);
-                                 kernel.numbers(countUp(static_cast<int>(m), 480));
-                               },
-                               4 * tokens, tokens, past))
+    const size_t cache = 512 * 128 * 4, rows = static_cast<size_t>(m) * 1024 * 4;
+    if (double rate = coreRate(
+            "attention_gqa", gqa, isa, context,
+            [&](TimedKernel &kernel) {
+              kernel.ownOperand(rows), kernel.ownOperand(cache), kernel.ownOperand(cache);
+              kernel.ownOperand(rows), kernel.numbers(positions);
+            },
+            m > 1 ? tokens : 8, tokens, past))
+      rates["attention_gqa" + suffix] = rate;
+    const Params mla = {
+        {"heads", int64_t{4}},      {"latent", int64_t{512}},   {"rope", int64_t{64}},         {"scale", 0.1},
+        {"kv_type", type},          {"q_stride", int64_t{256}}, {"q_row_stride", int64_t{64}}, {"m", m},
+        {"dynamic", int64_t{m > 1}}};
+    if (double rate = coreRate(
+            "attention_mla", mla, isa, context,
+            [&](TimedKernel &kernel) {
+              const size_t latents = static_cast<size_t>(m) * 4 * 512 * 4;
+              kernel.ownOperand(latents), kernel.ownOperand(latents);
+              kernel.ownOperand(512 * 576 * 4), kernel.ownOperand(latents);
+              kernel.numbers(positions);
+            },
+            m > 1 ? tokens : 4, tokens, past))
       rates["attention_mla" + suffix] = rate;
   }
 }
@@ -239,6 +273,11 @@ void measureFormats(const ProbeContext &context, const std::string &isaName, pol
       if (int tokens = probe.crossover())
         cpu.panelCrossover[isaName] = tokens;
   }
+}
+
+double measureStream(const ProbeContext &context, const std::string &isaName) {
+  std::optional<x64::Isa> isa = x64::parseIsa(isaName);
+  return isa ? FormatProbe(*ktTypeInfo(KT_TYPE_Q4_K), *isa, context).stream() : 0;
 }
 
 void measureFamilies(const ProbeContext &context, const std::string &isaName, policy::CpuMachine &cpu) {

@@ -56,8 +56,13 @@ void TimedKernel::numbers(const std::vector<int32_t> &values) {
 void TimedKernel::run(int thread, int threads, void *const *with) {
   auto share = [&](int t) { return static_cast<uint32_t>(uint64_t{units} * t / threads); };
   uint8_t *own = aligned(scratch) + scratchBytes * thread;
-  const KtKernelArgs args = {with, &step, own, share(thread), share(thread + 1),
-                             static_cast<uint32_t>(thread), static_cast<uint32_t>(threads)};
+  const KtKernelArgs args = {with,
+                             &step,
+                             own,
+                             share(thread),
+                             share(thread + 1),
+                             static_cast<uint32_t>(thread),
+                             static_cast<uint32_t>(threads)};
   if (args.unitBegin < args.unitEnd)
     function(&args);
 }

@@ -28,7 +28,8 @@ __attribute__((target("avx2"))) void readRange(const char *from, const char *to,
       for (int line = 0; line < 256; line += 64)
         _mm_prefetch(from + prefetch + line, _MM_HINT_T0);
     for (int i = 0; i < 8; ++i)
-      sums[i % 4] = _mm256_xor_si256(sums[i % 4], _mm256_loadu_si256(reinterpret_cast<const __m256i *>(from) + i));
+      sums[i % 4] =
+          _mm256_xor_si256(sums[i % 4], _mm256_loadu_si256(reinterpret_cast<const __m256i *>(from) + i));
   }
   __m256i all = _mm256_xor_si256(_mm256_xor_si256(sums[0], sums[1]), _mm256_xor_si256(sums[2], sums[3]));
   sink += static_cast<uint64_t>(_mm256_extract_epi64(all, 0));

@@ -67,19 +67,26 @@ public:
     for (size_t threads : {size_t{1}, cores.size() / 2, cores.size()})
       if (threads > 0 && (cpu.bandwidth.empty() || static_cast<size_t>(cpu.bandwidth.back().threads) < threads))
         cpu.bandwidth.push_back({static_cast<int>(threads), 0, 0, 0});
-    anonymous();
     mapped();
+    anonymous();
     choose();
     nodes();
   }
 
 private:
+  ProbeContext context(const Buffer &buffer) const {
+    return {cores, buffer, options.seconds / 16, cpu.barrierLatency, std::vector<size_t>(cores.size())};
+  }
+  bool measuresKernels() const { return options.kernels && !cpu.isa.empty(); }
+
   void anonymous() {
     for (Pages pages : {Pages::Small, Pages::Huge}) {
       Buffer buffer(bytes, pages, cores);
       for (policy::BandwidthPoint &point : cpu.bandwidth)
         (pages == Pages::Small ? point.small : point.huge) =
             measureRead(buffer, some(cores, point.threads), 0, options.seconds / 4);
+      if (pages == Pages::Huge && measuresKernels())
+        hugeStream = measureStream(context(buffer), cpu.isa.back());
     }
   }
 
@@ -89,13 +96,13 @@ private:
     for (policy::BandwidthPoint &point : cpu.bandwidth)
       point.file = measureRead(buffer, some(cores, point.threads), 0, options.seconds / 4);
     prefetch(buffer);
-    if (!options.kernels || cpu.isa.empty())
+    if (!measuresKernels())
       return;
-    const ProbeContext context{cores, buffer, options.seconds / 16, cpu.barrierLatency,
-                               std::vector<size_t>(cores.size())};
+    const ProbeContext shared = context(buffer);
     for (const std::string &isa : cpu.isa)
-      measureFormats(context, isa, cpu);
-    measureFamilies(context, cpu.isa.back(), cpu);
+      measureFormats(shared, isa, cpu);
+    measureFamilies(shared, cpu.isa.back(), cpu);
+    fileStream = measureStream(shared, cpu.isa.back());
   }
 
   // A distance counts only if it gains clearly: 3 %, more than two equal measurements differ.
@@ -109,17 +116,21 @@ private:
       }
   }
 
+  // What weights are read from fastest, by kernels if they were measured.
   void choose() {
     const policy::BandwidthPoint &all = cpu.bandwidth.back();
     cpu.readBandwidth = std::max({all.file, all.small, all.huge});
-    cpu.weightPages = all.huge > all.file * 1.03 ? "huge" : "file";
+    double file = fileStream > 0 ? fileStream : all.file, huge = fileStream > 0 ? hugeStream : all.huge;
+    cpu.hugePagesGain = file > 0 ? huge / file : 0;
+    cpu.weightPages = cpu.hugePagesGain > 1.05 ? "huge" : "file";
   }
 
   // Bandwidth of each node from its own cores; on one node it is the machine's.
   void nodes() {
     for (policy::NumaNode &node : cpu.numa) {
       std::vector<int> own;
-      std::set_intersection(node.cpus.begin(), node.cpus.end(), cores.begin(), cores.end(), std::back_inserter(own));
+      std::set_intersection(node.cpus.begin(), node.cpus.end(), cores.begin(), cores.end(),
+                            std::back_inserter(own));
       if (own.size() == cores.size()) {
         node.bandwidth = cpu.readBandwidth;
       } else if (!own.empty()) {
@@ -133,6 +144,7 @@ private:
   const std::vector<int> &cores;
   CpuMachine &cpu;
   uint64_t bytes = 0;
+  double fileStream = 0, hugeStream = 0; // bytes/s of kernels, from either kind of page
 };
 
 } // namespace

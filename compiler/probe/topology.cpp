@@ -31,7 +31,8 @@ std::vector<int> affinityMask() {
         cpus.push_back(cpu);
   if (set)
     CPU_FREE(set);
-  for (int cpu = 0; cpus.empty() && cpu < static_cast<int>(std::max(1u, std::thread::hardware_concurrency())); ++cpu)
+  for (int cpu = 0; cpus.empty() && cpu < static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+       ++cpu)
     cpus.push_back(cpu);
   return cpus;
 }
@@ -58,8 +59,8 @@ uint64_t lastLevelCaches(const std::string &root, const std::vector<int> &cores)
     std::string best, key;
     int level = 0;
     for (int index = 0; index < 8; ++index) {
-      std::string base =
-          root + "/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/cache/index" + std::to_string(index) + "/";
+      std::string base = root + "/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/cache/index" +
+                         std::to_string(index) + "/";
       int found = std::atoi(firstLine(base + "level").c_str());
       if (found > level && firstLine(base + "type") != "Instruction") {
         level = found;
@@ -78,7 +79,8 @@ std::vector<policy::NumaNode> readNodes(const std::string &root, const std::vect
   std::error_code ignored;
   for (const auto &entry : std::filesystem::directory_iterator(root + "/sys/devices/system/node", ignored)) {
     std::string name = entry.path().filename();
-    if (name.rfind("node", 0) != 0 || name.size() == 4 || name.find_first_not_of("0123456789", 4) != std::string::npos)
+    if (name.rfind("node", 0) != 0 || name.size() == 4 ||
+        name.find_first_not_of("0123456789", 4) != std::string::npos)
       continue;
     policy::NumaNode node;
     node.cpus = listed(entry.path().string() + "/cpulist", allowed);

@@ -10,15 +10,15 @@
 namespace ktc {
 
 struct Topology {
-  std::vector<int> cpus;                // CPUs that this process may use, ascending
-  std::vector<int> cores;               // of each physical core the first of them, ascending
-  std::vector<policy::NumaNode> nodes;  // with at least one of `cpus`; bandwidth unknown. Empty without sysfs
-  uint64_t cacheBytes = 0;              // last-level caches of `cores` together; 0: unknown
-  uint64_t memoryBytes = 0;             // 0: unknown
+  std::vector<int> cpus;               // CPUs that this process may use, ascending
+  std::vector<int> cores;              // of each physical core the first of them, ascending
+  std::vector<policy::NumaNode> nodes; // with at least one of `cpus`; bandwidth unknown. Empty without sysfs
+  uint64_t cacheBytes = 0;             // last-level caches of `cores` together; 0: unknown
+  uint64_t memoryBytes = 0;            // 0: unknown
 };
 
-// Reads the affinity mask and sysfs. `root` replaces "/" in front of sys and proc (for tests). Never fails: what
-// the system does not say is left out, and without sysfs every CPU counts as a core.
+// Reads the affinity mask and sysfs. `root` replaces "/" in front of sys and proc (for tests). Never fails:
+// what the system does not say is left out, and without sysfs every CPU counts as a core.
 Topology readTopology(const std::string &root = "");
 // As above with a given affinity mask (ascending, not empty).
 Topology readTopology(const std::string &root, const std::vector<int> &allowed);

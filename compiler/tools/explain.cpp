@@ -34,6 +34,7 @@ int explain(ExplainOptions options) {
   policy::Prediction prediction = policy::predict(modules, *table, target.machine, cost);
   if (onlyCpu(*table)) {
     options.schedule.context = std::max<int64_t>(options.depth + options.prompt, 4096);
+    options.schedule.memoryNodes = target.machine.cpu.numaNodes;
     kt::Status scheduled = runPasses(
         *target.module, [&](mlir::OpPassManager &passes) { addSchedulePasses(passes, options.schedule); });
     if (!scheduled)

@@ -36,7 +36,7 @@ def command(program, family, isa, weight_format, m, shape, threads, stream, page
                else [f"format={weight_format}"])
     params = formats + [f"n={n}", f"k={k}", f"m={m}", f"dynamic={int(m > 16)}"]
     if family != "linear":
-        params += ["experts=1", "top_k=1", "dense=1"]
+        params += ["experts=1", "top_k=1", "dense=1"] + (["act=silu"] if family == "gate_up" else [])
     parts = [program, "--family", family, "--isa", isa]
     for param in params:
         parts += ["--param", param]

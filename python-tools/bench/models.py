@@ -73,7 +73,7 @@ class ModelBench:
             rounds.append(result)
             print(f"  {pathlib.Path(model).name}: round {number + 1}: {line_of(result)}", file=sys.stderr)
         return {"prompt": prompt, "generated": generated, "depth": depth, "batch": batch,
-                "threads": rounds[0]["ours"]["threads"], "rounds": rounds}
+                "threads": rounds[0]["ours"]["threads"], "all_cores": not threads, "rounds": rounds}
 
     def ours(self, plan, prompt, generated, depth, batch, threads):
         command = [self.programs.path("ktrt"), "bench", plan, "-p", prompt, "-n", generated, "-d", depth, "-b", batch, "-r",
@@ -111,8 +111,9 @@ def summary(point, phase):
     if not rounds:
         return None
     mine = [rate_of(r["ours"], phase) for r in rounds]
-    row = {"rate": statistics.median(mine), "min": min(mine), "max": max(mine),
-           "predicted": statistics.median(r["ours"].get(f"predicted_{phase}_tokens_per_s", 0) for r in rounds)}
+    # Predictions are for a thread on every core.
+    predicted = [r["ours"].get(f"predicted_{phase}_tokens_per_s", 0) for r in rounds] if point["all_cores"] else [0]
+    row = {"rate": statistics.median(mine), "min": min(mine), "max": max(mine), "predicted": statistics.median(predicted)}
     peers = [r["peer"][phase] for r in rounds if phase in r.get("peer", {})]
     if peers:
         row["peer"] = statistics.median(peers)

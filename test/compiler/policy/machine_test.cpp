@@ -57,6 +57,7 @@ TEST(MachineTest, RoundTripOfMeasurements) {
   cpu.bandwidth = {{1, 1e10, 1.1e10, 1.2e10}, {16, 9e10, 9.5e10, 1.3e11}};
   cpu.weightPages = "huge";
   cpu.prefetchBytes = 1024;
+  cpu.hugePagesGain = 1.25;
   cpu.dispatchLatency = 3e-6;
   cpu.panelCrossover = {{"amx", 6}, {"avx512", 10}};
   cpu.formats["amx"]["q4_k"] = {2e10, 1e11, 2e11, 3e11, 4e11};
@@ -70,6 +71,7 @@ TEST(MachineTest, RoundTripOfMeasurements) {
   EXPECT_EQ(read->cpu.bandwidth[1].huge, 1.3e11);
   EXPECT_EQ(read->cpu.weightPages, "huge");
   EXPECT_EQ(read->cpu.prefetchBytes, 1024);
+  EXPECT_EQ(read->cpu.hugePagesGain, 1.25);
   EXPECT_EQ(read->cpu.panelCrossover.at("amx"), 6);
   EXPECT_EQ(read->cpu.formats.at("amx").at("q4_k").panelProducts, 4e11);
   EXPECT_EQ(read->cpu.coreRates.at("rms_norm"), 3e9);
