@@ -1,9 +1,10 @@
 // Predicts decode and prefill rates of a placement from a machine description.
 //
-// A simple roofline, for placements that have no schedule yet (those with a GPU) and for the bytes per device; what
-// runs on the CPU alone is predicted from its schedule (compiler/cost), which fills the same result. Decode: every device reads its bytes of a token at its bandwidth, one after the other,
-// plus a fixed cost per dispatch and per change of device. Prefill of one chunk: per device the larger of
-// arithmetic and reading. It neglects attention's arithmetic and cache reads, which grow with the context.
+// A simple roofline, for placements that have no schedule yet (those with a GPU) and for the bytes per device;
+// what runs on the CPU alone is predicted from its schedule (compiler/cost), which fills the same result.
+// Decode: every device reads its bytes of a token at its bandwidth, one after the other, plus a fixed cost per
+// dispatch and per change of device. Prefill of one chunk: per device the larger of arithmetic and reading. It
+// neglects attention's arithmetic and cache reads, which grow with the context.
 #pragma once
 
 #include "compiler/policy/match.h"
@@ -50,7 +51,7 @@ struct Prediction {
   std::vector<PredictedStep> steps;        // empty: not predicted from a schedule
   std::vector<FamilyTime> decodeFamilies;  // of one token, longest first; as `steps`
   std::vector<FamilyTime> prefillFamilies; // of the whole prompt
-  std::vector<std::string> assumptions; // sentences; rates that the machine description does not give
+  std::vector<std::string> assumptions;    // sentences; rates that the machine description does not give
 };
 
 // Predicts for `modules` in execution order, placed as in `table`. Never fails: unknown rates are assumed, and

@@ -24,8 +24,9 @@ struct BandwidthPoint {
   double huge = 0;  // anonymous memory in transparent huge pages, where the system grants them
 };
 
-// What kernels of one weight format reach at one ISA level with all cores. Weights and products (one weight times
-// one activation) are counted per second, so that W weights times m tokens take W / weights + W * m / products.
+// What kernels of one weight format reach at one ISA level with all cores. Weights and products (one weight
+// times one activation) are counted per second, so that W weights times m tokens take W / weights + W * m /
+// products.
 struct FormatRates {
   double stream = 0;       // bytes/s of one token's product with weights from memory (the file mapping)
   double tileWeights = 0;  // small tiles, weights in cache
@@ -49,15 +50,17 @@ struct CpuMachine {
   int threads = 1;              // hardware threads
   int numaNodes = 1;
   uint64_t memoryBytes = 0;
-  uint64_t cacheBytes = 0;   // of the last level, all caches together
+  uint64_t cacheBytes = 0;    // of the last level, all caches together
   std::vector<NumaNode> numa; // empty: not described
-  double readBandwidth = 0;  // bytes/s, all cores reading a buffer much larger than the caches, best kind of page
+  double readBandwidth =
+      0; // bytes/s, all cores reading a buffer much larger than the caches, best kind of page
   std::vector<BandwidthPoint> bandwidth; // ascending thread counts, the last with all cores
   std::string weightPages;               // "file" or "huge": what weights are read from fastest; "": unknown
-  double hugePagesGain = 0; // rate of kernels that read weights from huge pages over that from a file; 0: unknown
-  int prefetchBytes = -1;         // distance of software prefetches that read fastest, 0: none; -1: unknown
-  double barrierLatency = 0;      // seconds for all cores to meet once
-  double dispatchLatency = 0;     // seconds that one streaming kernel costs beyond bytes / stream, barrier included
+  double hugePagesGain =
+      0;                  // rate of kernels that read weights from huge pages over that from a file; 0: unknown
+  int prefetchBytes = -1; // distance of software prefetches that read fastest, 0: none; -1: unknown
+  double barrierLatency = 0;  // seconds for all cores to meet once
+  double dispatchLatency = 0; // seconds that one streaming kernel costs beyond bytes / stream, barrier included
   std::map<std::string, double> int8Ops;     // by ISA level; a multiply-add counts as two
   std::map<std::string, double> bf16Ops;     // by ISA level
   std::map<std::string, int> panelCrossover; // by ISA level: fewest tokens for which panels beat tiles
@@ -94,8 +97,8 @@ kt::Result<Machine> loadMachine(const std::string &file, Diagnostics &diagnostic
 // The description as YAML that parseMachine reads back.
 std::string machineToYaml(const Machine &machine);
 
-// CPUs of `0-7,16`, the spelling of the system and of `numa` entries, ascending and each once. Fails on anything
-// else, and on more than 8192 CPUs.
+// CPUs of `0-7,16`, the spelling of the system and of `numa` entries, ascending and each once. Fails on
+// anything else, and on more than 8192 CPUs.
 kt::Result<std::vector<int>> parseCpuList(std::string_view text);
 // The same backwards.
 std::string formatCpuList(const std::vector<int> &cpus);

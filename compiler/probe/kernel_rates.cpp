@@ -103,6 +103,17 @@ public:
            callRate(make, context.cpus, 0.5, context.seconds, {1, slice, stride, &context.offsets});
   }
 
+  // Seconds that a short dispatch with weights in cache takes longer with all threads, and a barrier, than its
+  // share takes one of them.
+  double teamOverhead() {
+    const int64_t rows = kCachedRows * threads;
+    std::vector<uint8_t> weights(weightBytes(format, rows, kDepth) + KT_BUFFER_ALIGNMENT, 0x2e);
+    auto kernel = linearKernel(format, isa, rows, 1, false, weights.data(), threads);
+    auto make = [&](int) { return linearKernel(format, isa, kCachedRows, 1, false, weights.data(), 1); };
+    double alone = callRate(make, context.cpus, 0, context.seconds / 4) / threads;
+    return kernel && alone > 0 ? teamSeconds(*kernel, context.cpus, context.seconds) - 1 / alone : 0;
+  }
+
 private:
   // Seconds per weight for `m` tokens, all threads, weights in cache.
   double tokensSeconds(int m, bool panel) {
@@ -286,12 +297,15 @@ void measureFamilies(const ProbeContext &context, const std::string &isaName, po
     return;
   rowRates(*isa, context, cpu.coreRates);
   attentionRates(*isa, context, cpu.coreRates);
-  // A short and a long dispatch of one kernel: the part of the time that does not grow with the bytes.
+  // What a dispatch costs beyond its work: in cache against one thread alone, and streaming, where the part of
+  // the time that does not grow with the bytes counts.
   FormatProbe probe(*ktTypeInfo(KT_TYPE_Q4_K), *isa, context);
   double few = 0, many = 0, shortTime = probe.dispatchSeconds(size_t{2} << 20, few);
   double longTime = probe.dispatchSeconds(size_t{16} << 20, many);
+  cpu.dispatchLatency = std::max(context.barrier, probe.teamOverhead());
   if (shortTime > 0 && longTime > shortTime && many > few)
-    cpu.dispatchLatency = std::max(context.barrier, shortTime - few * (longTime - shortTime) / (many - few));
+    cpu.dispatchLatency =
+        std::max(cpu.dispatchLatency, shortTime - few * (longTime - shortTime) / (many - few));
 }
 
 } // namespace ktc

@@ -45,12 +45,14 @@ TEST(ProbeTest, Measures) {
     for (const char *format : {"f32", "bf16", "q8_0", "q4_k", "mxfp4"}) {
       ASSERT_TRUE(cpu.formats[isa].contains(format)) << isa << " " << format;
       policy::FormatRates rates = cpu.formats[isa][format];
-      for (double rate : {rates.stream, rates.tileWeights, rates.tileProducts, rates.panelWeights, rates.panelProducts})
+      for (double rate :
+           {rates.stream, rates.tileWeights, rates.tileProducts, rates.panelWeights, rates.panelProducts})
         EXPECT_GT(rate, 1e6) << isa << " " << format;
     }
   }
-  for (const char *family : {"rms_norm", "quantize", "rope", "kv_store", "add", "router_topk", "expert_group",
-                             "attention_gqa", "attention_gqa_prefill", "attention_mla", "attention_mla_prefill"})
+  for (const char *family :
+       {"rms_norm", "quantize", "rope", "kv_store", "add", "router_topk", "expert_group", "attention_gqa",
+        "attention_gqa_prefill", "attention_mla", "attention_mla_prefill"})
     if (!cpu.isa.empty()) {
       EXPECT_GT(cpu.coreRates[family], 1e5) << family;
     }
