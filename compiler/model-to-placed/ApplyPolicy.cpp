@@ -2,6 +2,7 @@
 #include "compiler/model-to-placed/ApplyPolicy.h"
 #include "compiler/model-to-placed/ModuleRefs.h"
 #include "compiler/model-to-placed/Passes.h"
+#include "compiler/probe/probe.h"
 
 namespace ktc {
 
@@ -46,7 +47,7 @@ struct ApplyPolicy : impl::ModelApplyPolicyBase<ApplyPolicy> {
       return fail(parsed.error());
     policy::Machine machine;
     if (machineFile.empty()) {
-      machine = policy::detectMachine();
+      machine = detectMachine();
     } else {
       kt::Result<policy::Machine> loaded = policy::loadMachine(machineFile, diagnostics);
       if (!loaded)

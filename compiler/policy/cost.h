@@ -1,12 +1,15 @@
 // Predicts decode and prefill rates of a placement from a machine description.
 //
-// A simple roofline. Decode: every device reads its bytes of a token at its bandwidth, one after the other,
-// plus a fixed cost per dispatch and per change of device. Prefill of one chunk: per device the larger of
-// arithmetic and reading. It neglects attention's arithmetic and cache reads, which grow with the context.
+// A simple roofline, for placements that have no schedule yet (those with a GPU) and for the bytes per device;
+// what runs on the CPU alone is predicted from its schedule (compiler/cost), which fills the same result.
+// Decode: every device reads its bytes of a token at its bandwidth, one after the other, plus a fixed cost per
+// dispatch and per change of device. Prefill of one chunk: per device the larger of arithmetic and reading. It
+// neglects attention's arithmetic and cache reads, which grow with the context.
 #pragma once
 
 #include "compiler/policy/match.h"
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -24,6 +27,19 @@ struct DeviceTime {
   double prefillSeconds = 0; // of one chunk
 };
 
+// One replay of an entry point.
+struct PredictedStep {
+  std::string entry;
+  int64_t tokens = 1;
+  double seconds = 0;            // with an empty KV cache
+  double secondsPerPosition = 0; // more for each token in the cache
+};
+
+struct FamilyTime {
+  std::string family; // of kernels, or "copy"
+  double seconds = 0;
+};
+
 struct Prediction {
   double decodeTokensPerS = 0;
   double prefillTokensPerS = 0;
@@ -32,7 +48,10 @@ struct Prediction {
   std::string decodeBound;    // what a faster part would help most: "cpu memory bandwidth", "dispatch", …
   std::string prefillBound;
   std::vector<DeviceTime> devices;
-  std::vector<std::string> assumptions; // sentences; rates that the machine description does not give
+  std::vector<PredictedStep> steps;        // empty: not predicted from a schedule
+  std::vector<FamilyTime> decodeFamilies;  // of one token, longest first; as `steps`
+  std::vector<FamilyTime> prefillFamilies; // of the whole prompt
+  std::vector<std::string> assumptions;    // sentences; rates that the machine description does not give
 };
 
 // Predicts for `modules` in execution order, placed as in `table`. Never fails: unknown rates are assumed, and

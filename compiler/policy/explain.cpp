@@ -90,6 +90,21 @@ std::string rate(double value) {
   return buffer;
 }
 
+// "linear 61 %, gate_up 23 %, …" down to one per cent.
+std::string familyShares(const std::vector<FamilyTime> &families) {
+  double sum = 0;
+  for (const FamilyTime &time : families)
+    sum += time.seconds;
+  std::string text;
+  for (const FamilyTime &time : families)
+    if (time.seconds >= 0.01 * sum) {
+      char share[16];
+      std::snprintf(share, sizeof(share), " %.0f %%", 100 * time.seconds / sum);
+      text += (text.empty() ? "" : ", ") + time.family + share;
+    }
+  return text;
+}
+
 std::string machineLine(const Machine &machine) {
   const CpuMachine &cpu = machine.cpu;
   std::string text = "machine: " + (cpu.model.empty() ? std::string("cpu") : cpu.model) + ", " +
@@ -124,6 +139,10 @@ std::string explainText(std::span<const ModuleRef> modules, const PlacementTable
   text += "predicted: decode " + rate(prediction.decodeTokensPerS) + " tokens/s (bound by " +
           prediction.decodeBound + "), prefill " + rate(prediction.prefillTokensPerS) + " tokens/s (bound by " +
           prediction.prefillBound + ")\n";
+  if (!prediction.decodeFamilies.empty())
+    text += "time of a decoded token: " + familyShares(prediction.decodeFamilies) + "\n";
+  if (!prediction.prefillFamilies.empty())
+    text += "time of a prompt: " + familyShares(prediction.prefillFamilies) + "\n";
   for (const std::string &assumption : prediction.assumptions)
     text += "note: " + assumption + "\n";
   return text;
@@ -137,6 +156,18 @@ nlohmann::json explainJson(std::span<const ModuleRef> modules, const PlacementTa
     devices.push_back({{"name", use.device},
                        {"bytes", use.bytes},
                        {"budget", use.budget || use.explicitBudget ? json(use.budget) : json(nullptr)}});
+  json steps = json::array();
+  for (const PredictedStep &step : prediction.steps)
+    steps.push_back({{"entry", step.entry},
+                     {"tokens", step.tokens},
+                     {"seconds", step.seconds},
+                     {"seconds_per_position", step.secondsPerPosition}});
+  auto familiesJson = [](const std::vector<FamilyTime> &families) {
+    json object = json::object();
+    for (const FamilyTime &time : families)
+      object[time.family] = time.seconds;
+    return object;
+  };
   for (size_t m = 0; m < modules.size(); ++m) {
     if (modules[m].op.empty())
       continue;
@@ -157,7 +188,10 @@ nlohmann::json explainJson(std::span<const ModuleRef> modules, const PlacementTa
         {"decode_bound", prediction.decodeBound},
         {"prefill_bound", prediction.prefillBound},
         {"dispatch_seconds", prediction.dispatchSeconds},
-        {"assumptions", prediction.assumptions}}},
+        {"assumptions", prediction.assumptions},
+        {"steps", steps},
+        {"decode_families", familiesJson(prediction.decodeFamilies)},
+        {"prefill_families", familiesJson(prediction.prefillFamilies)}}},
       {"machine", {{"measured", machine.measured}, {"cpu", machine.cpu.model}, {"gpus", machine.gpus.size()}}},
       {"placement", placement}};
 }

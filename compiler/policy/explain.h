@@ -16,8 +16,9 @@ std::string explainText(std::span<const ModuleRef> modules, const PlacementTable
                         const Prediction &prediction);
 
 // The same for programs: `devices: [{name, bytes, budget}]` (budget null when unknown), `predicted:
-// {decode_tokens_per_s, prefill_tokens_per_s, decode_bound, prefill_bound, …}`, `placement: [{path, op, device,
-// prefill_device, format, bytes, rule}]` with one entry per operation.
+// {decode_tokens_per_s, prefill_tokens_per_s, decode_bound, prefill_bound, steps: [{entry, tokens, seconds,
+// seconds_per_position}], decode_families, prefill_families: {family: seconds}, …}`, `placement: [{path, op,
+// device, prefill_device, format, bytes, rule}]` with one entry per operation.
 nlohmann::json explainJson(std::span<const ModuleRef> modules, const PlacementTable &table,
                            const Machine &machine, const Prediction &prediction);
 

@@ -1,7 +1,8 @@
 // Description of the machine that a plan is compiled for: what it has and how fast that is.
 //
 // Placement needs the devices and their memory; predictions need the rates. A description comes from a file
-// (`--machine`), from measuring (`ktc probe`), or from a quick look at this machine without measuring.
+// (`--machine`), from measuring (`ktc probe`), or from a quick look at this machine without measuring; the last
+// two are in compiler/probe.
 #pragma once
 
 #include "compiler/policy/diagnostics.h"
@@ -15,6 +16,32 @@
 
 namespace ktc::policy {
 
+// Read bandwidth with some number of threads, one per core, in bytes/s by kind of memory page.
+struct BandwidthPoint {
+  int threads = 1;
+  double file = 0;  // a file mapping in the page cache: how linked weights are read
+  double small = 0; // anonymous memory in pages of 4 KiB
+  double huge = 0;  // anonymous memory in transparent huge pages, where the system grants them
+};
+
+// What kernels of one weight format reach at one ISA level with all cores. Weights and products (one weight
+// times one activation) are counted per second, so that W weights times m tokens take W / weights + W * m /
+// products.
+struct FormatRates {
+  double stream = 0;       // bytes/s of one token's product with weights from memory (the file mapping)
+  double tileWeights = 0;  // small tiles, weights in cache
+  double tileProducts = 0; // "
+  double panelWeights = 0; // panels of many tokens; 0: the level has none for this format
+  double panelProducts = 0;
+};
+
+// One NUMA node.
+struct NumaNode {
+  std::vector<int> cpus; // ascending
+  uint64_t memoryBytes = 0;
+  double bandwidth = 0; // bytes/s that its own cores read from its own memory
+};
+
 // Rates are per second and for the whole machine; 0 means unknown.
 struct CpuMachine {
   std::string model;
@@ -23,10 +50,25 @@ struct CpuMachine {
   int threads = 1;              // hardware threads
   int numaNodes = 1;
   uint64_t memoryBytes = 0;
-  double readBandwidth = 0;              // bytes/s, all cores reading a buffer much larger than the caches
-  double barrierLatency = 0;             // seconds for all cores to meet once
-  std::map<std::string, double> int8Ops; // by ISA level; a multiply-add counts as two
-  std::map<std::string, double> bf16Ops; // by ISA level
+  uint64_t cacheBytes = 0;    // of the last level, all caches together
+  std::vector<NumaNode> numa; // empty: not described
+  double readBandwidth =
+      0; // bytes/s, all cores reading a buffer much larger than the caches, best kind of page
+  std::vector<BandwidthPoint> bandwidth; // ascending thread counts, the last with all cores
+  std::string weightPages;               // "file" or "huge": what weights are read from fastest; "": unknown
+  double hugePagesGain =
+      0;                  // rate of kernels that read weights from huge pages over that from a file; 0: unknown
+  int prefetchBytes = -1; // distance of software prefetches that read fastest, 0: none; -1: unknown
+  double barrierLatency = 0;  // seconds for all cores to meet once
+  double dispatchLatency = 0; // seconds that one streaming kernel costs beyond bytes / stream, barrier included
+  std::map<std::string, double> int8Ops;     // by ISA level; a multiply-add counts as two
+  std::map<std::string, double> bf16Ops;     // by ISA level
+  std::map<std::string, int> panelCrossover; // by ISA level: fewest tokens for which panels beat tiles
+  std::map<std::string, std::map<std::string, FormatRates>> formats; // by ISA level, then weight format
+  // Items/s of one core by kernel family; what an item is, is said by ktc::workOf (compiler/cost/work.h).
+  std::map<std::string, double> coreRates;
+
+  int threadsPerCore() const { return threads > cores ? threads / cores : 1; }
 };
 
 struct GpuMachine {
@@ -55,18 +97,13 @@ kt::Result<Machine> loadMachine(const std::string &file, Diagnostics &diagnostic
 // The description as YAML that parseMachine reads back.
 std::string machineToYaml(const Machine &machine);
 
-// This machine without measuring: exact where the system says it, assumed rates elsewhere. Takes some ten
-// milliseconds, more if a GPU driver has to start.
-Machine detectMachine();
+// CPUs of `0-7,16`, the spelling of the system and of `numa` entries, ascending and each once. Fails on
+// anything else, and on more than 8192 CPUs.
+kt::Result<std::vector<int>> parseCpuList(std::string_view text);
+// The same backwards.
+std::string formatCpuList(const std::vector<int> &cpus);
 
-struct ProbeOptions {
-  double seconds = 1.0;              // per measurement, at most
-  uint64_t bufferBytes = 1ull << 30; // for the read bandwidth; halved until a third of free memory holds it
-  bool gpus = true;
-};
-
-// This machine measured (`ktc probe`): read bandwidth, int8 and bf16 rates of every ISA level that runs here,
-// barrier latency, and for GPUs memory and PCIe bandwidth. Takes a few seconds.
-Machine probeMachine(const ProbeOptions &options = {});
+// Bytes/s of `60GB/s`, `2.5e10` or `1.5TiB/s`; the `/s` may be left out.
+kt::Result<double> parseBandwidth(std::string_view text);
 
 } // namespace ktc::policy

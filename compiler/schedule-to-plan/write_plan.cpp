@@ -59,6 +59,14 @@ void buildProvenance(PlanTables &tables) {
   provenance->placement = options.placement;
   provenance->predicted_decode_tokens_per_s = options.predictedDecode;
   provenance->predicted_prefill_tokens_per_s = options.predictedPrefill;
+  for (const policy::PredictedStep &step : options.predictedSteps) {
+    auto predicted = std::make_unique<PredictedStepT>();
+    predicted->entry = step.entry;
+    predicted->tokens = static_cast<uint32_t>(step.tokens);
+    predicted->seconds = step.seconds;
+    predicted->seconds_per_position = step.secondsPerPosition;
+    provenance->predicted_steps.push_back(std::move(predicted));
+  }
   provenance->transforms = options.transforms;
   tables.plan.provenance = std::move(provenance);
 }

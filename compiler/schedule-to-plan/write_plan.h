@@ -6,6 +6,7 @@
 #pragma once
 
 #include "compiler/gguf-to-model/reader.h"
+#include "compiler/policy/cost.h"
 #include "compiler/schedule-to-kernels/code_image.h"
 #include "runtime/abi/result.hpp"
 #include "runtime/plan/writer.h"
@@ -31,6 +32,7 @@ struct PlanOptions {
   // How the plan was made (`Provenance` of plan.fbs), stored as given.
   std::string compiler, options, policyName, policy, machine, placement;
   double predictedDecode = 0, predictedPrefill = 0; // tokens/s
+  std::vector<policy::PredictedStep> predictedSteps;
   std::vector<std::string> transforms;
 };
 

@@ -5,6 +5,7 @@
 #include "compiler/gguf-to-model/import.h"
 #include "compiler/model-to-placed/ApplyPolicy.h"
 #include "compiler/policy/cost.h"
+#include "templates/x64/x64.h"
 
 #include "mlir/Pass/PassManager.h"
 
@@ -64,6 +65,12 @@ kt::Result<std::unique_ptr<Target>> openModel(const std::string &path);
 
 // Loads machine and policy, prepares the module and places it. Policy diagnostics go to stderr.
 kt::Result<policy::PlacementTable> placeModel(Target &target, const TargetOptions &options);
+
+// The highest level that the machine runs; Avx2 if its description names none.
+x64::Isa bestIsa(const policy::Machine &machine);
+
+// True if everything runs on the CPU.
+bool onlyCpu(const policy::PlacementTable &table);
 
 // Runs passes on a module; the error is the first diagnostic they emit.
 kt::Status runPasses(mlir::ModuleOp module, const std::function<void(mlir::OpPassManager &)> &add);

@@ -2,7 +2,7 @@
 #include "compiler/tools/commands.h"
 
 #include "compiler/pipeline/Pipeline.h"
-#include "compiler/policy/machine.h"
+#include "compiler/probe/probe.h"
 
 #include "mlir/IR/Diagnostics.h"
 
@@ -71,7 +71,7 @@ void addTargetOptions(CLI::App &command, TargetOptions &options, bool modelRequi
 kt::Result<policy::Machine> loadMachineOf(const TargetOptions &options, policy::Diagnostics &diagnostics) {
   if (!options.machineFile.empty())
     return policy::loadMachine(options.machineFile, diagnostics);
-  return policy::detectMachine();
+  return detectMachine();
 }
 
 kt::Result<std::unique_ptr<Target>> openModel(const std::string &path) {
@@ -90,6 +90,21 @@ kt::Result<std::unique_ptr<Target>> openModel(const std::string &path) {
     report("ktc: warning: " + warning);
   target->module = std::move(imported->module);
   return target;
+}
+
+x64::Isa bestIsa(const policy::Machine &machine) {
+  x64::Isa best = x64::Isa::Avx2;
+  for (const std::string &name : machine.cpu.isa)
+    if (std::optional<x64::Isa> isa = x64::parseIsa(name); isa && *isa > best)
+      best = *isa;
+  return best;
+}
+
+bool onlyCpu(const policy::PlacementTable &table) {
+  for (const policy::Placement &placement : table.placements)
+    if (placement.device != "cpu" || placement.prefillDevice != "cpu")
+      return false;
+  return true;
 }
 
 kt::Status runPasses(mlir::ModuleOp module, const std::function<void(mlir::OpPassManager &)> &add) {

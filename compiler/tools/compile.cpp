@@ -1,4 +1,5 @@
 // ktc compile: model + policy → plan; stops at any stage with --emit.
+#include "compiler/cost/schedule_cost.h"
 #include "compiler/model-to-placed/ModuleRefs.h"
 #include "compiler/pipeline/Pipeline.h"
 #include "compiler/policy/explain.h"
@@ -112,11 +113,8 @@ std::string readFileOrEmpty(const std::string &path) {
   return text.str();
 }
 
-// Records in the plan how it was made.
-PlanOptions describePlan(const Target &target, const CompileOptions &options,
-                         const policy::PlacementTable &table, int64_t context) {
-  NetworkOps network = collectNetworkOps(*target.module);
-  policy::Prediction prediction = policy::predict(network.modules, table, target.machine);
+// Records in the plan how it was made. Placement and prediction are added when the schedule is known.
+PlanOptions describePlan(const Target &target, const CompileOptions &options, int64_t context) {
   PlanOptions plan;
   plan.weights = options.weights == "link"   ? WeightStorage::Link
                  : options.weights == "pack" ? WeightStorage::Pack
@@ -133,10 +131,22 @@ PlanOptions describePlan(const Target &target, const CompileOptions &options,
   if (target.policy.spelling != policy::Spelling::BuiltIn)
     plan.policy = readFileOrEmpty(options.target.rules);
   plan.machine = policy::machineToYaml(target.machine);
-  plan.placement = policy::explainText(network.modules, table, target.machine, prediction);
+  return plan;
+}
+
+// Predicts the rates of the schedule in `target` at the best level of `isas` that the machine runs.
+void addPrediction(const Target &target, const std::vector<policy::ModuleRef> &modules,
+                   const policy::PlacementTable &table, const std::vector<x64::Isa> &isas, PlanOptions &plan) {
+  x64::Isa best = bestIsa(target.machine), used = isas.front();
+  for (x64::Isa isa : isas)
+    if (isa <= best && (isa > used || used > best))
+      used = isa;
+  policy::Prediction prediction = policy::predict(modules, table, target.machine);
+  predictSchedule(*target.module, target.machine, {used}, prediction);
+  plan.placement = policy::explainText(modules, table, target.machine, prediction);
   plan.predictedDecode = prediction.decodeTokensPerS;
   plan.predictedPrefill = prediction.prefillTokensPerS;
-  return plan;
+  plan.predictedSteps = prediction.steps;
 }
 
 // The KV cache's positions: what was asked for, or what the model was trained for up to 4096.
@@ -209,7 +219,8 @@ int compile(CompileOptions options) {
   int64_t context = chooseContext(*target.module, options.context);
   options.schedule.context = context;
   options.schedule.memoryNodes = target.machine.cpu.numaNodes;
-  PlanOptions plan = describePlan(target, options, *table, context);
+  PlanOptions plan = describePlan(target, options, context);
+  std::vector<policy::ModuleRef> modules = collectNetworkOps(*target.module).modules; // gone after scheduling
   progress.phase("scheduling");
   kt::Status scheduled = runPasses(
       *target.module, [&](mlir::OpPassManager &passes) { addSchedulePasses(passes, options.schedule); });
@@ -217,6 +228,8 @@ int compile(CompileOptions options) {
     return fail(options.target.model + ": " + scheduled.error().message);
   if (options.emit == "schedule")
     return emit(options.output, printModule(*target.module));
+
+  addPrediction(target, modules, *table, *isas, plan);
 
   progress.phase("generating kernels");
   std::string message;

@@ -1,6 +1,8 @@
 // ktc explain: what runs where, bytes per device, predicted rates; loads nothing.
 #include "compiler/policy/explain.h"
+#include "compiler/cost/schedule_cost.h"
 #include "compiler/model-to-placed/ModuleRefs.h"
+#include "compiler/pipeline/Pipeline.h"
 #include "compiler/tools/commands.h"
 
 #include <CLI/CLI.hpp>
@@ -8,29 +10,62 @@
 
 namespace ktc {
 
-static int explain(const TargetOptions &options, bool json) {
-  kt::Result<std::unique_ptr<Target>> target = openModel(options.model);
-  if (!target)
-    return fail(target.error().message);
-  kt::Result<policy::PlacementTable> table = placeModel(**target, options);
+namespace {
+
+struct ExplainOptions {
+  TargetOptions target;
+  ScheduleOptions schedule;
+  int prompt = 512;
+  int64_t depth = 0;
+  bool json = false;
+};
+
+int explain(ExplainOptions options) {
+  kt::Result<std::unique_ptr<Target>> opened = openModel(options.target.model);
+  if (!opened)
+    return fail(opened.error().message);
+  Target &target = **opened;
+  kt::Result<policy::PlacementTable> table = placeModel(target, options.target);
   if (!table)
     return fail(table.error().message);
-  NetworkOps network = collectNetworkOps(*(*target)->module);
-  policy::Prediction prediction = policy::predict(network.modules, *table, (*target)->machine);
-  std::string text =
-      json ? policy::explainJson(network.modules, *table, (*target)->machine, prediction).dump(2) + "\n"
-           : policy::explainText(network.modules, *table, (*target)->machine, prediction);
+  std::vector<policy::ModuleRef> modules = collectNetworkOps(*target.module).modules;
+  policy::CostOptions cost;
+  cost.prefillTokens = options.prompt;
+  policy::Prediction prediction = policy::predict(modules, *table, target.machine, cost);
+  if (onlyCpu(*table)) {
+    options.schedule.context = std::max<int64_t>(options.depth + options.prompt, 4096);
+    options.schedule.memoryNodes = target.machine.cpu.numaNodes;
+    kt::Status scheduled = runPasses(
+        *target.module, [&](mlir::OpPassManager &passes) { addSchedulePasses(passes, options.schedule); });
+    if (!scheduled)
+      return fail(options.target.model + ": " + scheduled.error().message);
+    predictSchedule(*target.module, target.machine, {bestIsa(target.machine), options.prompt, options.depth},
+                    prediction);
+  }
+  std::string text = options.json
+                         ? policy::explainJson(modules, *table, target.machine, prediction).dump(2) + "\n"
+                         : policy::explainText(modules, *table, target.machine, prediction);
   (void)writeText("", text);
   return 0;
 }
 
+} // namespace
+
 void addExplainCommand(CLI::App &app, int &exitCode) {
-  auto options = std::make_shared<TargetOptions>();
-  auto json = std::make_shared<bool>(false);
+  auto options = std::make_shared<ExplainOptions>();
   CLI::App *command = app.add_subcommand("explain", "Show what runs where and how fast it will be");
-  addTargetOptions(*command, *options, true);
-  command->add_flag("--json", *json, "One JSON object on stdout");
-  command->callback([options, json, &exitCode] { exitCode = explain(*options, *json); });
+  addTargetOptions(*command, options->target, true);
+  command->add_option("--prompt", options->prompt, "Tokens of the prompt that prefill is predicted for")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  command->add_option("--depth", options->depth, "Tokens in the KV cache before prompt and decode")
+      ->check(CLI::Range(0, 1 << 22))
+      ->capture_default_str();
+  command->add_option("--chunk", options->schedule.chunk, "Largest prefill chunk in tokens")
+      ->check(CLI::Range(1, 8192))
+      ->capture_default_str();
+  command->add_flag("--json", options->json, "One JSON object on stdout");
+  command->callback([options, &exitCode] { exitCode = explain(*options); });
 }
 
 } // namespace ktc

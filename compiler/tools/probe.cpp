@@ -1,5 +1,5 @@
 // ktc probe: measure this machine.
-#include "compiler/policy/machine.h"
+#include "compiler/probe/probe.h"
 #include "compiler/tools/commands.h"
 
 #include <CLI/CLI.hpp>
@@ -16,7 +16,7 @@ void addProbeCommand(CLI::App &app, int &exitCode) {
       exitCode = fail(folder.error().message);
       return;
     }
-    policy::Machine machine = policy::probeMachine();
+    policy::Machine machine = probeMachine();
     if (kt::Status status = writeText(*output, policy::machineToYaml(machine)); !status)
       exitCode = fail(status.error().message);
   });

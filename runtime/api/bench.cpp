@@ -5,6 +5,7 @@
 // uses.
 #include "runtime/api/bandwidth.h"
 #include "runtime/api/model.h"
+#include "runtime/api/prediction.h"
 #include "runtime/api/statistics.h"
 #include "runtime/plan/message.h"
 #include "runtime/text/sampler.h"
@@ -40,6 +41,7 @@ private:
   KtrtStatus evaluateSteps(uint32_t tokens, uint32_t step);
   double bytesPerToken() const;
   uint64_t weightBytesOfStep(uint32_t tokens) const;
+  void addPredictions(KtrtBenchResult &result) const;
   void progress();
 
   std::vector<int32_t> randomTokens(uint32_t count) {
@@ -170,7 +172,19 @@ KtrtStatus Bench::run(KtrtBenchResult &result) {
   result.boundTokensPerSecond = result.bytesPerToken > 0 ? bandwidth / result.bytesPerToken : 0;
   if (result.boundTokensPerSecond > 0)
     result.shareOfBound = result.decode.median / result.boundTokensPerSecond;
+  addPredictions(result);
   return KTRT_OK;
+}
+
+// For the depth, batch and prompt of this measurement, from the middle of what it visits.
+void Bench::addPredictions(KtrtBenchResult &result) const {
+  const plan::Plan &plan = model.session->plan();
+  double step = predictedDecode(plan, options.batch, options.depth + options.decodeTokens / 2.0);
+  if (options.decodeTokens && step > 0)
+    result.predictedDecodeTokensPerSecond = options.batch / step;
+  double prompt = predictedPrompt(plan, options.promptTokens, model.session->prefillCapacity(), options.depth);
+  if (options.promptTokens && prompt > 0)
+    result.predictedPrefillTokensPerSecond = options.promptTokens / prompt;
 }
 
 void reportProfile(const KtrtModel &model, KtrtProfileFn onRow, void *user) {

@@ -297,6 +297,10 @@ typedef struct KtrtBenchResult {
   double bytesPerToken; /* weights and KV read for one decoded token, mean over the measured depths */
   double boundTokensPerSecond; /* readBandwidth / bytesPerToken */
   double shareOfBound;         /* median decode rate / bound; 0 if not measured */
+  /* What the compiler predicted for these options on the machine it compiled for, with a thread on every core;
+   * 0 if the plan does not say or it was not measured here. */
+  double predictedDecodeTokensPerSecond;
+  double predictedPrefillTokensPerSecond;
 } KtrtBenchResult;
 
 /* Measures tokens per second with random token ids, after one unmeasured run. Needs no vocabulary. */

@@ -202,6 +202,11 @@ private:
          text(provenance->options()), text(provenance->policy_name()));
     line("  predicted decode %.2f prefill %.2f tokens/s", provenance->predicted_decode_tokens_per_s(),
          provenance->predicted_prefill_tokens_per_s());
+    for (uint32_t i = 0; i < sizeOf(provenance->predicted_steps()); ++i) {
+      const PredictedStep *step = provenance->predicted_steps()->Get(i);
+      line("  predicted %s tokens %u: %.3f ms + %.4f us per position", text(step->entry()), step->tokens(),
+           step->seconds() * 1e3, step->seconds_per_position() * 1e6);
+    }
     for (uint32_t i = 0; i < sizeOf(provenance->transforms()); ++i)
       line("  transform '%s'", text(provenance->transforms()->Get(i)));
     block("policy", provenance->policy());

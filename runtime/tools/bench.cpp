@@ -40,8 +40,8 @@ void printJson(const KtrtInfo &info, const KtrtBenchOptions &options, const Ktrt
   json.member("depth", options.depth).member("batch", options.batch).member("repetitions", options.repetitions);
   json.member("bytes_per_token", result.bytesPerToken).member("read_bandwidth", result.readBandwidth);
   json.member("bound_tokens_per_s", result.boundTokensPerSecond).member("share_of_bound", result.shareOfBound);
-  json.member("predicted_decode_tokens_per_s", info.predictedDecodeTokensPerSecond);
-  json.member("predicted_prefill_tokens_per_s", info.predictedPrefillTokensPerSecond);
+  json.member("predicted_decode_tokens_per_s", result.predictedDecodeTokensPerSecond);
+  json.member("predicted_prefill_tokens_per_s", result.predictedPrefillTokensPerSecond);
   json.member("threads", info.threads).member("isa", info.isa);
   json.key("devices");
   writeNames(json, info.devices);
@@ -49,25 +49,27 @@ void printJson(const KtrtInfo &info, const KtrtBenchOptions &options, const Ktrt
   std::printf("%s\n", json.text().c_str());
 }
 
-void printRate(const char *name, uint32_t tokens, const KtrtRate &rate) {
-  if (tokens)
-    std::printf("%-9s %5u tokens  %10.2f tokens/s  (%.2f to %.2f)\n", name, tokens, rate.median, rate.min,
-                rate.max);
+// The measured rate beside what the compiler predicted.
+void printRate(const char *name, uint32_t tokens, const KtrtRate &rate, double predicted) {
+  if (!tokens)
+    return;
+  std::printf("%-9s %5u tokens  %10.2f tokens/s  (%.2f to %.2f)", name, tokens, rate.median, rate.min,
+              rate.max);
+  if (predicted > 0)
+    std::printf("  predicted %.2f, measured %.0f %% of it", predicted, 100 * rate.median / predicted);
+  std::printf("\n");
 }
 
 void printText(const KtrtInfo &info, const KtrtBenchOptions &options, const KtrtBenchResult &result) {
   std::printf("%s, %s, %u threads, %s, depth %u, batch %u, %u repetitions\n", info.name, info.isa, info.threads,
               info.devices, options.depth, options.batch, options.repetitions);
-  printRate("prefill", options.promptTokens, result.prefill);
-  printRate("decode", options.decodeTokens, result.decode);
+  printRate("prefill", options.promptTokens, result.prefill, result.predictedPrefillTokensPerSecond);
+  printRate("decode", options.decodeTokens, result.decode, result.predictedDecodeTokensPerSecond);
   std::printf("bound     %.2f tokens/s = %.2f GB/s read / %.3f MB per token", result.boundTokensPerSecond,
               result.readBandwidth * 1e-9, result.bytesPerToken * 1e-6);
   if (options.decodeTokens)
     std::printf("; decode reaches %.1f %%", result.shareOfBound * 100);
   std::printf("\n");
-  if (info.predictedDecodeTokensPerSecond > 0)
-    std::printf("predicted %.2f tokens/s decode, %.2f prefill\n", info.predictedDecodeTokensPerSecond,
-                info.predictedPrefillTokensPerSecond);
 }
 
 // Goes to standard error, so that --profile and --json go together.

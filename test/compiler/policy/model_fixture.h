@@ -124,7 +124,14 @@ inline std::vector<ModuleRef> modulesOf(const Shape &shape) { return ModelBuilde
 inline Machine serverWith(int gpus) {
   Machine machine;
   machine.measured = true;
-  machine.cpu = {"test cpu", {"avx2", "avx512"}, 32, 64, 1, 1ull << 40, 250e9, 2e-6, {{"avx512", 2e13}}, {}};
+  machine.cpu.model = "test cpu";
+  machine.cpu.isa = {"avx2", "avx512"};
+  machine.cpu.cores = 32;
+  machine.cpu.threads = 64;
+  machine.cpu.memoryBytes = 1ull << 40;
+  machine.cpu.readBandwidth = 250e9;
+  machine.cpu.barrierLatency = 2e-6;
+  machine.cpu.int8Ops = {{"avx512", 2e13}};
   for (int i = 0; i < gpus; ++i)
     machine.gpus.push_back({"test gpu", 89, 24ull << 30, 900e9, 25e9, 25e9, 1.6e14});
   return machine;

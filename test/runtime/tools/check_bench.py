@@ -16,7 +16,8 @@ bound = report["read_bandwidth"] / report["bytes_per_token"]
 assert math.isclose(report["bound_tokens_per_s"], bound, rel_tol=1e-9)
 share = report["decode"]["tokens_per_s"]["median"] / bound
 assert math.isclose(report["share_of_bound"], share, rel_tol=1e-9)
-assert report["predicted_decode_tokens_per_s"] >= 0
+for kind in ("prefill", "decode"):
+    assert report[f"predicted_{kind}_tokens_per_s"] > 0, kind
 assert report["threads"] >= 1
 assert report["isa"] in ("avx2", "avx2vnni", "avx512", "amx"), report["isa"]
 assert report["devices"] == ["cpu"], report["devices"]

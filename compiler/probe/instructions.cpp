@@ -2,11 +2,11 @@
 //
 // Target attributes and assembly let the file compile for any x86-64; each function is called only when
 // detectIsa found its level.
-#include "compiler/policy/probe.h"
+#include "compiler/probe/measure.h"
+#include "compiler/probe/team.h"
 
 #include <cpuid.h>
 #include <immintrin.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -14,31 +14,13 @@
 #include <atomic>
 #include <chrono>
 #include <cstring>
+#include <numeric>
 
-namespace ktc::policy {
+namespace ktc {
 namespace {
 
 // Where results go, so that loops are not removed.
 std::atomic<uint64_t> sink;
-
-__attribute__((target("avx2"))) void readRange(const char *from, const char *to) {
-  __m256i sums[4] = {};
-  for (; from + 256 <= to; from += 256)
-    for (int i = 0; i < 8; ++i)
-      sums[i % 4] =
-          _mm256_xor_si256(sums[i % 4], _mm256_loadu_si256(reinterpret_cast<const __m256i *>(from) + i));
-  __m256i all = _mm256_xor_si256(_mm256_xor_si256(sums[0], sums[1]), _mm256_xor_si256(sums[2], sums[3]));
-  sink += static_cast<uint64_t>(_mm256_extract_epi64(all, 0));
-}
-
-void readRangePlain(const char *from, const char *to) {
-  uint64_t sum = 0, word;
-  for (; from + 8 <= to; from += 8) {
-    std::memcpy(&word, from, 8);
-    sum ^= word;
-  }
-  sink += sum;
-}
 
 // Each loop keeps ten accumulators in flight, which hides the latency of the multiply-add on current cores.
 // Written as assembly, because compilers keep an array of accumulators in memory.
@@ -126,21 +108,23 @@ __attribute__((target("amx-tile,amx-int8,amx-bf16"))) double amxLoop(int rounds,
   return 4.0 * rounds * 2 * 16 * 16 * depth;
 }
 
-// Operations/s of `loop` on all threads: calibrated to a sixteenth of `limit` on one thread, best of three.
-double measureLoop(int threads, double limit, double (*loop)(int)) {
-  int rounds = 1000;
-  for (; rounds < (1 << 28); rounds *= 2) {
-    double seconds = runTogether(1, [&](int) { loop(rounds); });
-    if (seconds > limit / 16)
-      break;
-  }
-  double best = 0;
-  for (int pass = 0; pass < 3; ++pass) {
-    std::atomic<uint64_t> operations{0};
-    double seconds = runTogether(threads, [&](int) { operations += static_cast<uint64_t>(loop(rounds)); });
-    best = std::max(best, static_cast<double>(operations) / seconds);
-  }
-  return best;
+// Operations/s of `loop` on all threads: the sum of the fastest of many short runs of each, which other
+// programs did not interrupt.
+double measureLoop(const std::vector<int> &cpus, double limit, double (*loop)(int)) {
+  using Clock = std::chrono::steady_clock;
+  constexpr int kRounds = 5000; // about a tenth of a millisecond
+  std::vector<double> rates(cpus.size());
+  runTogether(cpus, [&](int thread) {
+    const auto start = Clock::now();
+    for (auto begin = start; std::chrono::duration<double>(begin - start).count() < limit;) {
+      double operations = loop(kRounds);
+      const auto end = Clock::now();
+      rates[thread] = std::max(rates[thread],
+                               operations / std::max(std::chrono::duration<double>(end - begin).count(), 1e-9));
+      begin = end;
+    }
+  });
+  return std::accumulate(rates.begin(), rates.end(), 0.0);
 }
 
 // Asks the kernel for the right to use AMX tiles; granted per process.
@@ -177,50 +161,27 @@ std::vector<std::string> detectIsa() {
   return levels;
 }
 
-double measureInt8(const std::string &isa, int threads, double seconds) {
+double measureInt8(const std::string &isa, const std::vector<int> &cpus, double seconds) {
   if (isa == "avx2")
-    return measureLoop(threads, seconds, int8Avx2);
+    return measureLoop(cpus, seconds, int8Avx2);
   if (isa == "avx2vnni")
-    return measureLoop(threads, seconds, int8Avx2Vnni);
+    return measureLoop(cpus, seconds, int8Avx2Vnni);
   if (isa == "avx512")
-    return measureLoop(threads, seconds, int8Avx512);
+    return measureLoop(cpus, seconds, int8Avx512);
   if (isa == "amx")
-    return measureLoop(threads, seconds, [](int rounds) { return amxLoop(rounds, false); });
+    return measureLoop(cpus, seconds, [](int rounds) { return amxLoop(rounds, false); });
   return 0;
 }
 
-double measureBf16(const std::string &isa, int threads, double seconds) {
+double measureBf16(const std::string &isa, const std::vector<int> &cpus, double seconds) {
   if (isa == "avx512") {
     unsigned a = 0, b, c, d;
     bool supported = __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 5 & 1);
-    return supported ? measureLoop(threads, seconds, bf16Avx512) : 0;
+    return supported ? measureLoop(cpus, seconds, bf16Avx512) : 0;
   }
   if (isa == "amx")
-    return measureLoop(threads, seconds, [](int rounds) { return amxLoop(rounds, true); });
+    return measureLoop(cpus, seconds, [](int rounds) { return amxLoop(rounds, true); });
   return 0;
 }
 
-double measureReadBandwidth(int threads, uint64_t bytes, double seconds) {
-  bytes &= ~uint64_t{4095};
-  void *memory =
-      bytes ? mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) : MAP_FAILED;
-  if (memory == MAP_FAILED)
-    return 0;
-  madvise(memory, bytes, MADV_HUGEPAGE); // fewer TLB misses; only a wish
-  char *buffer = static_cast<char *>(memory);
-  bool avx2 = __builtin_cpu_supports("avx2");
-  auto slice = [&](int thread) { return bytes / 4096 * thread / threads * 4096; };
-  // Every thread touches its own part first, so that its pages lie on its NUMA node.
-  runTogether(threads, [&](int t) { std::memset(buffer + slice(t), t + 1, slice(t + 1) - slice(t)); });
-  double best = 0, spent = 0;
-  for (int pass = 0; pass < 20 && (pass < 2 || spent < seconds); ++pass) {
-    double taken = runTogether(
-        threads, [&](int t) { (avx2 ? readRange : readRangePlain)(buffer + slice(t), buffer + slice(t + 1)); });
-    best = std::max(best, static_cast<double>(bytes) / taken);
-    spent += taken;
-  }
-  munmap(memory, bytes);
-  return best;
-}
-
-} // namespace ktc::policy
+} // namespace ktc

@@ -1,5 +1,5 @@
 // GPUs of this machine through the CUDA driver library, loaded at run time so that nothing depends on it.
-#include "compiler/policy/probe.h"
+#include "compiler/probe/measure.h"
 
 #include <dlfcn.h>
 
@@ -7,7 +7,10 @@
 #include <chrono>
 #include <cstddef>
 
-namespace ktc::policy {
+namespace ktc {
+
+using policy::GpuMachine;
+
 namespace {
 
 // The few driver functions that are needed; types as in the driver's ABI.
@@ -150,4 +153,4 @@ std::vector<GpuMachine> detectGpus(bool measureRates) {
   return gpus;
 }
 
-} // namespace ktc::policy
+} // namespace ktc

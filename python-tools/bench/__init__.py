@@ -1,0 +1,1 @@
+"""Benchmarks: kernels, whole models, and other engines beside ours. See `python3 python-tools/bench --help`."""
