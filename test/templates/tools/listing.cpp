@@ -45,7 +45,7 @@ void addMatrixOptions(std::vector<Entry> &entries) {
   entries.emplace_back("linear", merge(linear, {{"bias", one}}));
   entries.emplace_back("linear", merge(linear, {{"accumulate", one}}));
   entries.emplace_back("linear", merge(linear, {{"batch", int64_t(3)}}));
-  entries.emplace_back("linear", merge(linear, {{"prefetch", int64_t(4096)}}));
+  entries.emplace_back("linear", merge(linear, {{"prefetch", one}}));
   const Params dense = {{"n", rows}, {"k", k}, {"m", one}, {"experts", one}, {"top_k", one}, {"dense", one}};
   const Params mixed = {{"format_gate", "q4_0"}, {"format_up", "q8_0"}};
   for (const char *act : {"silu", "gelu_tanh", "swiglu_oai"})
