@@ -27,8 +27,8 @@ PanelKernel::Layout PanelKernel::layout(int64_t m, int64_t k, size_t matrices) c
   Layout place;
   place.spans = (k + panelSpan - 1) / panelSpan;
   const int64_t needed = (m + panelTokens - 1) / panelTokens;
-  place.blocks =
-      std::clamp<int64_t>(packedBudget / (place.spans * packedBytes), 2, std::max<int64_t>(needed, 2));
+  const int64_t fitting = packedBudget / (place.spans * packedBytes);
+  place.blocks = std::clamp<int64_t>((std::min(fitting, needed) + 1) / 2 * 2, 2, INT32_MAX); // taken in pairs
   place.packed = place.products(matrices);
   place.bytes = place.packed + place.spans * place.blocks * packedBytes;
   return place;
@@ -124,10 +124,12 @@ void PanelKernel::emitMatrix(const PanelMatrix &matrix, const Layout &place, siz
   const MatrixWeights &weights = *matrix.weights;
   const int tail = static_cast<int>(weights.k % panelSpan / 32);
   const std::unique_ptr<PanelDecoder> decoder = makePanelDecoder(*this, *weights.format, !usesTiles());
-  Label clearLoop, spanLoop, last, decoded;
+  Label clearLoop, spanLoop, simple, summed;
   matrix.address();
   mov(ptr[frame(SpanRow)], weightRow);
+  mov(qword[frame(DecodeRow)], 0);
   emitScratch(rdi, place.products(index));
+  mov(ptr[frame(Products)], rdi);
   mov(rcx, ptr[frame(ChunkBlocks)]);
   zero(vec(0));
   L(clearLoop);
@@ -139,27 +141,49 @@ void PanelKernel::emitMatrix(const PanelMatrix &matrix, const Layout &place, siz
   emitScratch(rax, place.packed);
   mov(ptr[frame(Packed)], rax);
   mov(qword[frame(SpansLeft)], immediate(place.spans, "spans"));
-  L(spanLoop);
-  if (tail > 0 && place.spans > 1) {
-    cmp(qword[frame(SpansLeft)], 1);
-    je(last);
+  mov(rax, ptr[frame(Scratch)]);
+  for (auto [slot, offset] : {std::pair{Panel, panelWeights + panelBytes},
+                              {NextPanel, panelWeights},
+                              {Scales, panelScales + panelScaleBytes},
+                              {NextScales, panelScales}}) {
+    lea(rdx, ptr[rax + offset]);
+    mov(ptr[frame(slot)], rdx);
   }
-  mov(r12d, 4);
-  if (tail == 0 || place.spans > 1)
-    emitDecodeSpan(weights, *decoder, panelSpanBlocks);
+  if (usesTiles())
+    emitStreamStart();
+  L(spanLoop);
   if (tail > 0) {
-    if (place.spans > 1)
+    Label last, decoded;
+    if (place.spans > 1) {
+      cmp(qword[frame(SpansLeft)], 1);
+      je(last);
+      emitDecode(weights, *decoder, panelSpanBlocks);
       jmp(decoded);
+    }
     L(last);
-    emitDecodeSpan(weights, *decoder, tail);
+    emitDecode(weights, *decoder, tail);
     L(decoded);
+  } else {
+    emitDecode(weights, *decoder, panelSpanBlocks);
+  }
+  emitNextSpan(weights);
+  if (usesTiles()) {
+    cmp(qword[frame(RowCount)], panelTileRows);
+    jbe(simple);
+    cmp(qword[frame(ChunkBlocks)], 1);
+    jbe(simple);
+    emitStream(weights, *decoder, tail > 0);
+    jmp(summed);
+    L(simple);
   }
   // Arguments of the product routine: see emitSpanProducts().
   mov(r9, ptr[frame(Scratch)]);
+  mov(rsi, ptr[frame(Panel)]);
+  mov(r13, ptr[frame(Scales)]);
   mov(rdi, ptr[frame(Packed)]);
   mov(rcx, ptr[frame(ChunkBlocks)]);
   mov(r14, ptr[frame(RowCount)]);
-  emitScratch(rbx, place.products(index));
+  mov(rbx, ptr[frame(Products)]);
   mov(r12d, 4);
   if (tail > 0) {
     mov(eax, (tail + 1) / 2);
@@ -167,63 +191,96 @@ void PanelKernel::emitMatrix(const PanelMatrix &matrix, const Layout &place, siz
     cmove(r12d, eax);
   }
   call(products);
+  L(summed);
   add(qword[frame(Packed)], immediate(place.blocks * packedBytes, "packed tokens"));
-  add(qword[frame(SpanRow)], immediate(spanBytes(weights), "a span"));
   dec(qword[frame(SpansLeft)]);
   jnz(spanLoop);
+  if (usesTiles())
+    emitStreamEnd();
 }
 
-// Decodes the span at SpanRow of RowCount rows to the panel. A group of four rows that the matrix does not have
-// in full decodes the last row again.
-void PanelKernel::emitDecodeSpan(const MatrixWeights &weights, PanelDecoder &decoder, int blocks) {
-  if (decoder.gathers()) {
-    Label gatherLoop;
-    xor_(ecx, ecx);
-    L(gatherLoop);
-    emitDecodeAddresses(weights);
-    decoder.emitGather(blocks);
-    add(ecx, panelRowGroup);
-    cmp(rcx, ptr[frame(RowCount)]);
-    jb(gatherLoop);
+// The panel in the making becomes the one in use, and the next span the one to decode.
+void PanelKernel::emitNextSpan(const MatrixWeights &weights) {
+  for (auto [now, next] : {std::pair{Panel, NextPanel}, {Scales, NextScales}}) {
+    mov(rax, ptr[frame(now)]);
+    mov(rdx, ptr[frame(next)]);
+    mov(ptr[frame(now)], rdx);
+    mov(ptr[frame(next)], rax);
   }
-  Label rowLoop;
-  decoder.emitConstants();
-  xor_(ecx, ecx);
-  L(rowLoop);
-  emitDecodeAddresses(weights);
-  emitScratch(rdx, panelHeader);
-  lea(r12, ptr[rdx + rcx * 4 + (panelScales - panelHeader)]);
-  mov(eax, ecx); // tile of the rows, and row in it
-  shr(eax, 4);
-  shl(eax, 12);
-  mov(edi, ecx);
-  and_(edi, 15);
-  shl(edi, 6);
-  add(rdi, rax);
-  lea(rdi, ptr[rdx + rdi + (panelWeights - panelHeader)]);
-  decoder.emitRows(blocks);
-  add(ecx, panelRowGroup);
-  cmp(rcx, ptr[frame(RowCount)]);
-  jb(rowLoop);
+  add(qword[frame(SpanRow)], immediate(spanBytes(weights), "a span"));
+  mov(qword[frame(DecodeRow)], 0);
 }
 
-// r8-r11 = addresses of rows rcx.., r13 = their gathered scales. Clobbers rax, rdx, rsi.
-void PanelKernel::emitDecodeAddresses(const MatrixWeights &weights) {
-  mov(rsi, ptr[frame(SpanRow)]);
+// Decodes the span at SpanRow of the rows from DecodeRow on.
+void PanelKernel::emitDecode(const MatrixWeights &weights, PanelDecoder &decoder, int blocks) {
+  Label loop, done;
+  if (decoder.gathers()) {
+    Label gathered;
+    cmp(qword[frame(DecodeRow)], 0);
+    jne(gathered);
+    emitGather(weights, decoder, blocks);
+    L(gathered);
+  }
+  decoder.emitConstants();
+  L(loop);
+  mov(rax, ptr[frame(DecodeRow)]);
+  cmp(rax, ptr[frame(RowCount)]);
+  jae(done);
+  emitDecodeGroup(weights, decoder, blocks, nullptr);
+  jmp(loop);
+  L(done);
+}
+
+// Gathers the scales of the span at SpanRow of all rows. DecodeRow is and stays 0.
+void PanelKernel::emitGather(const MatrixWeights &weights, PanelDecoder &decoder, int blocks) {
+  Label loop;
+  L(loop);
+  emitRowAddresses(weights);
+  decoder.emitGather(blocks);
+  mov(rax, ptr[frame(DecodeRow)]);
+  add(rax, panelRowGroup);
+  mov(ptr[frame(DecodeRow)], rax);
+  cmp(rax, ptr[frame(RowCount)]);
+  jb(loop);
+  mov(qword[frame(DecodeRow)], 0);
+}
+
+// Decodes four rows from DecodeRow on to NextPanel and moves on. A group that the matrix does not have in full
+// decodes the last row again.
+void PanelKernel::emitDecodeGroup(const MatrixWeights &weights, PanelDecoder &decoder, int blocks,
+                                  const std::function<void()> &between) {
+  emitRowAddresses(weights);
+  decoder.emitRows(blocks, between);
+  add(qword[frame(DecodeRow)], panelRowGroup);
+}
+
+// What a decoder wants to know about the four rows from DecodeRow on. Clobbers rax.
+void PanelKernel::emitRowAddresses(const MatrixWeights &weights) {
+  mov(r13, ptr[frame(DecodeRow)]);
+  mov(rdi, ptr[frame(SpanRow)]);
   mov(rdx, ptr[frame(RowCount)]);
   dec(rdx);
   for (int i = 0; i < panelRowGroup; ++i) {
     const Reg64 row(8 + i);
-    lea(rax, ptr[rcx + i]);
+    lea(rax, ptr[r13 + i]);
     cmp(rax, rdx);
     cmova(rax, rdx);
     imul(row, rax, immediate(weights.rowBytes, "a weight row"));
-    add(row, rsi);
+    add(row, rdi);
   }
-  mov(r13d, ecx);
-  shl(r13d, 5); // panelGatherBytes / panelRowGroup
-  add(r13, ptr[frame(Scratch)]);
-  add(r13, panelGather);
+  emitScratch(rdx, panelHeader);
+  mov(r12, ptr[frame(NextScales)]);
+  lea(r12, ptr[r12 + r13 * 4]);
+  mov(eax, r13d); // tile of the rows, and row in it
+  shr(eax, 4);
+  shl(eax, 12);
+  mov(edi, r13d);
+  and_(edi, 15);
+  shl(edi, 6);
+  add(rdi, rax);
+  add(rdi, ptr[frame(NextPanel)]);
+  shl(r13, 5); // panelGatherBytes / panelRowGroup
+  lea(r13, ptr[rdx + r13 + (panelGather - panelHeader)]);
 }
 
 // ---- Use of the results

@@ -43,9 +43,20 @@ protected:
     FirstToken = ChunkBlocks + 8, // first token of the current sixteen
     Packed = FirstToken + 8,      // their packed form, their products
     Products = Packed + 8,
-    SpanRow = Products + 8, // address of the first row at the current span, spans left
-    SpansLeft = SpanRow + 8,
-    PanelFrameEnd = SpansLeft + 8
+    SpanRow = Products + 8, // address of the first row at the span to decode, first row to decode
+    DecodeRow = SpanRow + 8,
+    SpansLeft = DecodeRow + 8,
+    Panel = SpansLeft + 8, // panel and scales in use, those in the making
+    Scales = Panel + 8,
+    NextPanel = Scales + 8,
+    NextScales = NextPanel + 8,
+    Step = NextScales + 8, // of a block, 0..3; steps left in the span
+    StepsLeft = Step + 8,
+    BlockPacked = StepsLeft + 8, // tokens and products of the current block
+    BlockProducts = BlockPacked + 8,
+    PastPacked = BlockProducts + 8, // tokens and products of the block that is summed but not scaled
+    PastProducts = PastPacked + 8,
+    PanelFrameEnd = PastProducts + 8
   };
   static constexpr size_t ownSlots = PanelFrameEnd;
 
@@ -104,8 +115,22 @@ private:
   // panel_kernel.cpp
   void emitRowBlock(const PanelPass &pass, const Layout &place, Label &products);
   void emitMatrix(const PanelMatrix &matrix, const Layout &place, size_t index, Label &products);
-  void emitDecodeSpan(const MatrixWeights &weights, PanelDecoder &decoder, int blocks);
-  void emitDecodeAddresses(const MatrixWeights &weights);
+  void emitDecode(const MatrixWeights &weights, PanelDecoder &decoder, int blocks);
+  void emitGather(const MatrixWeights &weights, PanelDecoder &decoder, int blocks);
+  void emitDecodeGroup(const MatrixWeights &weights, PanelDecoder &decoder, int blocks,
+                       const std::function<void()> &between);
+  void emitRowAddresses(const MatrixWeights &weights);
+  void emitNextSpan(const MatrixWeights &weights);
+
+  // panel_stream.cpp
+  void emitStreamStart();
+  void emitStream(const MatrixWeights &weights, PanelDecoder &decoder, bool hasTail);
+  void emitStreamEnd();
+  void emitStep(const std::function<void(const std::function<void()> &)> &work);
+  void emitStepAddresses();
+  void emitStepScaling(int row);
+  void emitBlockEnd();
+
   void emitStores(const PanelPass &pass, const Layout &place);
   void emitStoreTile(const PanelPass &pass, const Layout &place, int tile);
 

@@ -22,8 +22,6 @@ constexpr int vectorRows = 8;
 
 void PanelKernel::emitSpanProducts() {
   mov(r8d, 64); // stride of all tiles
-  lea(rsi, ptr[r9 + panelWeights]);
-  lea(r13, ptr[r9 + panelScales]);
   Label few;
   auto blockLoop = [&](int rowTiles) {
     Label pairs, single, done;

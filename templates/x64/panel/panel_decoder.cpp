@@ -43,22 +43,33 @@ void PanelDecoder::emitHalfFloats(int dst, int src, int word) {
   e.vcvtph2ps(Zmm(dst), Emitter::Ymm(31));
 }
 
-void PanelDecoder::emitRows(int blocks) {
+void PanelDecoder::emitRows(int blocks, std::function<void()> betweenCode) {
+  between = std::move(betweenCode);
   emitScales(blocks);
+  pause();
   emitBound();
+  pause();
   emitFactors();
+  pause();
   for (int i = 0; i < panelRowGroup; ++i) {
     emitRow(i, blocks);
-    for (int g = 0; g < (blocks + 1) / 2; ++g) {
-      emitGroup(i, g, blocks);
+    pause();
+    for (int g = 0; g < panelSpanBlocks / 2; ++g) {
+      if (2 * g < blocks) {
+        emitGroup(i, g, blocks);
+      } else if (2 * g - blocks < 2) { // the first group that does not exist
+        biased ? e.vmovdqu32(e.zmm0, e.splat<uint8_t>(0x80)) : e.vpxord(e.zmm0, e.zmm0, e.zmm0);
+      }
       if (2 * g + 1 == blocks) { // only the lower half exists
         e.vmovdqu8(Emitter::Ymm(0), Emitter::Ymm(0));
         if (biased)
           e.vinserti64x4(Zmm(0), Zmm(0), e.splat<uint8_t>(0x80), 1);
       }
       e.vmovdqu32(e.ptr[e.rdi + (g * 1024 + i * 64)], Zmm(0));
+      pause();
     }
   }
+  between = nullptr;
 }
 
 // zmm8 = bound (without the factor `extreme` if there are no offsets) in every lane of a row; D to r12.
@@ -171,7 +182,7 @@ void TablePanelDecoder::emitTableWords(int dst, int factors, int first) {
 }
 
 // The tables of sub-blocks 4 half .. 4 half + 3, doubled for the two lanes of a sub-block: two vectors.
-void TablePanelDecoder::emitTable16(int i, int half) {
+void TablePanelDecoder::emitTable16(int half) {
   std::array<uint8_t, 64> select;
   for (int byte = 0; byte < 64; ++byte)
     select[byte] = static_cast<uint8_t>(2 * (4 * half + byte / 16) + byte % 2);
@@ -204,8 +215,11 @@ void TablePanelDecoder::emitRow(int i, int blocks) {
   e.vbroadcasti32x4(e.zmm10, e.ptr[e.rdx + (panelHeaderFactors + i * 16)]);
   if (scheme.offsets)
     e.vbroadcasti32x4(e.zmm11, e.ptr[e.rdx + (panelHeaderOffsets + i * 16)]);
-  for (int half = 0; half < (blocks + 3) / 4; ++half)
-    emitTable16(i, half);
+  for (int half = 0; half < (blocks + 3) / 4; ++half) {
+    emitTable16(half);
+    if (half == 0)
+      pause();
+  }
 }
 
 void TablePanelDecoder::emitLookup(int g) { e.vpshufb(e.zmm0, Zmm(firstTable + g), e.zmm0); }

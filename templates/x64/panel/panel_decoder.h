@@ -16,11 +16,12 @@
 // table of sixteen bytes per sub-block (built with A and M, looked up with vpshufb) or by multiplying words.
 //
 // Registers. r8-r11 address the four rows at the span, rdi the panel, rdx the PanelHeader, r12 the four D, r13
-// the gathered scales of these rows. Decoders clobber rax, rbx, zmm0-zmm31 and k4-k7.
+// the gathered scales of these rows. Decoders clobber rax, zmm0-zmm19, zmm30, zmm31 and k4-k7.
 #pragma once
 
 #include "templates/x64/emitter.h"
 
+#include <functional>
 #include <memory>
 
 namespace ktc::x64 {
@@ -47,9 +48,10 @@ public:
   // Formats whose scales lie apart: copies those of four rows together, to r13. True if there is such code.
   virtual bool gathers() const { return false; }
   virtual void emitGather(int /*blocks*/) {}
-  // Bytes of four rows and `blocks` (1..8) sub-blocks of 32: row i, weights 64g.. at rdi + 1024 g + 64 i. The
-  // second half of a last odd group becomes zero weights.
-  void emitRows(int blocks);
+  // Bytes of four rows and `blocks` (1..8) sub-blocks of 32: row i, weights 64g.. at rdi + 1024 g + 64 i. What
+  // is missing to 256 weights becomes zero weights. `between`, if there is one, is called after every few
+  // instructions: it may emit code of its own that uses none of these registers.
+  void emitRows(int blocks, std::function<void()> between = nullptr);
 
 protected:
   // How A and M come about from S and O.
@@ -86,9 +88,16 @@ protected:
   const bool biased;
   Scheme scheme;
 
+  void pause() {
+    if (between)
+      between();
+  }
+
 private:
   void emitBound();
   void emitFactors();
+
+  std::function<void()> between;
 };
 
 // Sixteen-entry (or with sub-blocks of 16 eight-entry) tables of bytes per sub-block.
@@ -105,7 +114,7 @@ protected:
 private:
   static constexpr int firstTable = 16; // zmm16-zmm19
   void emitTableWords(int dst, int factors, int first);
-  void emitTable16(int i, int half);
+  void emitTable16(int half);
   void emitTable8(int i, int g);
 
   const std::array<int8_t, 16> values;

@@ -143,13 +143,11 @@ protected:
   void emitGroup(int i, int g, int blocks) override {
     const RegExp first = row(i) + (2 * g * blockBytes + size);
     const bool both = 2 * g + 1 < blocks;
-    e.mov(e.eax, e.dword[first]);
+    e.kmovd(e.k4, e.dword[first]);
     if (both) {
-      e.mov(e.ebx, e.dword[first + blockBytes]);
-      e.shl(e.rbx, 32);
-      e.or_(e.rax, e.rbx);
+      e.kmovd(e.k7, e.dword[first + blockBytes]);
+      e.kunpckdq(e.k4, e.k7, e.k4);
     }
-    e.kmovq(e.k4, e.rax);
     emitNibbleCodes(e, first + 4, first + (blockBytes + 4), both);
     e.vpaddb(e.zmm0 | e.k4, e.zmm0, e.splat<uint8_t>(16));
     emitScaled(i, g);
