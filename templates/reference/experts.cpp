@@ -94,10 +94,10 @@ static KernelFn bindGateUp(const Params &params) {
                            ktTypeTakesQ8k(gate->id) == ktTypeTakesQ8k(up->id);
       for (int64_t slot : expert.slots)
         for (int64_t row = rows.begin; row < rows.end; ++row)
-          h[slot * n + row] = static_cast<float>(
-              gated(kind,
-                    product(gate, 2, expert.id * gateRows + row, slot / topK, asPanel) + biasOf(7, expert.id, row),
-                    product(up, 3, expert.id * upRows + row, slot / topK, asPanel) + biasOf(8, expert.id, row)));
+          h[slot * n + row] = static_cast<float>(gated(
+              kind,
+              product(gate, 2, expert.id * gateRows + row, slot / topK, asPanel) + biasOf(7, expert.id, row),
+              product(up, 3, expert.id * upRows + row, slot / topK, asPanel) + biasOf(8, expert.id, row)));
     }
   };
 }

@@ -9,7 +9,7 @@ namespace ktc::test {
 
 namespace {
 
-constexpr int64_t experts = 5, topK = 3, mostTokens = 17;
+constexpr int64_t experts = 5, topK = 3, mostTokens = 29;
 
 // Distinct experts per token; reproducible, so that the first tokens are the same for every count.
 std::vector<int32_t> chosenExperts(int64_t tokens) {
@@ -189,7 +189,7 @@ TEST_P(ExpertFormats, tokensDoNotInfluenceEachOther) {
         // Biases take part in one half of the cases.
         const BothResults whole = runBoth(GetParam(), {n, k, mostTokens, dense, dynamic}, isa, dynamic);
         const BothResults tiles = runBoth(GetParam(), {n, k, mostTokens, dense, dynamic}, isa, false);
-        for (int64_t m : {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17}) {
+        for (int64_t m : {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 29}) {
           SCOPED_TRACE(std::string(isaName(isa)) + " m " + std::to_string(m) + (dynamic ? " dynamic" : ""));
           const BothResults part = runBoth(GetParam(), {n, k, m, dense, dynamic}, isa, dynamic);
           expectSameBits(part, whole);

@@ -107,6 +107,33 @@ TEST_P(LinearFormats, linearUnitsDoNotInfluenceEachOther) {
   }
 }
 
+// Every way through blocks of 32 rows and 32 tokens: whole and partial ones of either, with several spans and a
+// rest of k.
+TEST_P(LinearFormats, linearPanelEdges) {
+  const KtTypeInfo &format = formatInfo(GetParam());
+  const int64_t k = format.blockElements == 1    ? 33
+                    : format.blockElements == 32 ? 1120
+                                                 : 1024,
+                most = 97, n = 83;
+  for (Isa isa : runnableIsas()) {
+    KernelCase whole = linearCase(GetParam(), n, k, most);
+    const std::vector<float> all = fromBytes<float>(runGenerated(whole, isa)[2]);
+    EXPECT_LE(nmse(all, fromBytes<float>(runPanelReference(whole, isa)[2])), 1e-6) << isaName(isa);
+    for (int64_t tokens : {15, 16, 17, 31, 32, 33, 47, 48, 49, 64, 65, 96}) {
+      if (usesPanels(isa, format, tokens) != usesPanels(isa, format, most))
+        continue;
+      KernelCase part = withTokens(whole, most, true, static_cast<uint32_t>(tokens));
+      part.operands[0].resize(whole.operands[0].size() / most * tokens);
+      part.operands[2].resize(tokens * n * 4);
+      for (uint32_t parts : {1, 2, 5}) {
+        const std::vector<float> y = fromBytes<float>(runGenerated(part, isa, parts)[2]);
+        EXPECT_TRUE(std::equal(y.begin(), y.end(), all.begin()))
+            << isaName(isa) << " tokens " << tokens << " in " << parts << " parts";
+      }
+    }
+  }
+}
+
 // More tokens than are packed at a time.
 TEST_P(LinearFormats, linearManyTokens) {
   const KtTypeInfo &format = formatInfo(GetParam());

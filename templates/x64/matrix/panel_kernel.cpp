@@ -65,6 +65,18 @@ void PanelKernel::emitPanelEpilogue() {
     tilerelease();
 }
 
+void PanelKernel::emitPanelRows(size_t unitBegin, size_t unitEnd, int64_t n) {
+  mov(eax, dword[frame(unitBegin)]);
+  shl(rax, 2);
+  mov(ptr[frame(RowBegin)], rax);
+  mov(eax, dword[frame(unitEnd)]);
+  shl(rax, 2);
+  mov(edx, immediate(n, "n"));
+  cmp(rax, rdx);
+  cmova(rax, rdx);
+  mov(ptr[frame(RowEnd)], rax);
+}
+
 void PanelKernel::emitLimit(size_t slot) {
   cmp(rax, ptr[frame(slot)]);
   cmova(rax, ptr[frame(slot)]);
@@ -169,8 +181,6 @@ void PanelKernel::emitMatrix(const PanelMatrix &matrix, const Layout &place, siz
   emitNextSpan(weights);
   if (usesTiles()) {
     cmp(qword[frame(RowCount)], panelTileRows);
-    jbe(simple);
-    cmp(qword[frame(ChunkBlocks)], 1);
     jbe(simple);
     emitStream(weights, *decoder, tail > 0);
     jmp(summed);

@@ -86,6 +86,9 @@ protected:
   void emitPanelPrologue();
   // Gives the tiles back. Only after emitPanelPrologue().
   void emitPanelEpilogue();
+  // RowBegin, RowEnd = weight rows of the units in two frame slots (dwords), of a matrix with `n` rows.
+  // Clobbers rax, rdx.
+  void emitPanelRows(size_t unitBegin, size_t unitEnd, int64_t n);
   // The products of the rows RowBegin..RowEnd (frame slots) with TokenTotal (frame slot) tokens. Changes all
   // registers.
   void emitPanels(const PanelPass &pass, int64_t m);

@@ -1,4 +1,4 @@
-// The panel path of Amx for 32 rows and 32 tokens or more: tile instructions in a stream of vector code.
+// The panel path of Amx for more than 16 rows: tile instructions in a stream of vector code.
 //
 // A *block* is the sums of 32 rows and 32 tokens over a span, a *step* a quarter of it: 64 weights of k, four
 // tile loads and four products. Tile instructions take many cycles each but no vector ports, and follow each
@@ -70,8 +70,6 @@ void PanelKernel::emitStream(const MatrixWeights &weights, PanelDecoder &decoder
 void PanelKernel::emitStreamEnd() {
   Label loop, none;
   cmp(qword[frame(RowCount)], panelTileRows);
-  jbe(none);
-  cmp(qword[frame(ChunkBlocks)], 1);
   jbe(none);
   L(loop);
   emitStepAddresses();
