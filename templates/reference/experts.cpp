@@ -2,6 +2,7 @@
 #include "templates/param_check.h"
 #include "templates/reference/families.h"
 #include "templates/reference/matrix.h"
+#include "templates/reference/panel.h"
 
 #include <algorithm>
 #include <cmath>
@@ -70,28 +71,34 @@ static KernelFn bindGateUp(const Params &params) {
   const int64_t upRows = optionalInt(params, "up_expert_rows", n);
   const size_t kind = needChoice(params, "act", gatedKinds);
   const bool bias = flag(params, "bias");
+  const int64_t panels = optionalInt(params, "panels", 0, 0);
   return [=](const KtKernelArgs *args) {
     float *h = static_cast<float *>(args->operands[4]);
     const int32_t *lists = dense ? nullptr : static_cast<const int32_t *>(args->operands[5]);
     const auto active = activeExperts(lists, experts, args->step->nTokens);
     // Activations as the format of the matrix wants them.
-    auto product = [&](const KtTypeInfo *format, int operand, int64_t row, int64_t token) {
-      std::vector<float> weights = dequantizedRow({format, k}, args->operands[operand], row);
+    auto product = [&](const KtTypeInfo *format, int operand, int64_t row, int64_t token, bool asPanel) {
+      std::vector<float> weights = matrixRow({format, k}, args->operands[operand], row, asPanel);
       if (ktTypeTakesF32Activations(format->id))
         return dot(weights, static_cast<const float *>(args->operands[0]) + token * xStride);
       const void *rows = args->operands[ktTypeTakesQ8k(format->id) ? 6 : 1];
-      return dot(weights, activationValues(*format, rows, k, token).data());
+      return dot(weights, activationRow(*format, rows, k, token, asPanel).data());
     };
     auto biasOf = [&](int operand, int64_t expert, int64_t row) {
       return bias ? static_cast<const float *>(args->operands[operand])[expert * n + row] : 0.0f;
     };
     const Range rows = rowsOf(args, n);
-    for (const ActiveExpert &expert : active)
+    for (const ActiveExpert &expert : active) {
+      const int64_t count = static_cast<int64_t>(expert.slots.size());
+      const bool asPanel = usesPanels(*gate, panels, count) && usesPanels(*up, panels, count) &&
+                           ktTypeTakesQ8k(gate->id) == ktTypeTakesQ8k(up->id);
       for (int64_t slot : expert.slots)
         for (int64_t row = rows.begin; row < rows.end; ++row)
-          h[slot * n + row] = static_cast<float>(
-              gated(kind, product(gate, 2, expert.id * gateRows + row, slot / topK) + biasOf(7, expert.id, row),
-                    product(up, 3, expert.id * upRows + row, slot / topK) + biasOf(8, expert.id, row)));
+          h[slot * n + row] = static_cast<float>(gated(
+              kind,
+              product(gate, 2, expert.id * gateRows + row, slot / topK, asPanel) + biasOf(7, expert.id, row),
+              product(up, 3, expert.id * upRows + row, slot / topK, asPanel) + biasOf(8, expert.id, row)));
+    }
   };
 }
 
@@ -106,7 +113,8 @@ static KernelFn bindDown(const Params &params) {
   const int64_t experts = dense ? 1 : needInt(params, "experts", 1, maxExperts),
                 topK = dense ? 1 : needInt(params, "top_k", 1, experts);
   const int64_t yStride = optionalInt(params, "y_stride", n),
-                expertRows = optionalInt(params, "expert_rows", n);
+                expertRows = optionalInt(params, "expert_rows", n),
+                panels = optionalInt(params, "panels", 0, 0);
   return [=](const KtKernelArgs *args) {
     float *y = static_cast<float *>(args->operands[3]);
     const int32_t *lists = dense ? nullptr : static_cast<const int32_t *>(args->operands[4]);
@@ -117,19 +125,21 @@ static KernelFn bindDown(const Params &params) {
       for (int64_t t = 0; t < args->step->nTokens; ++t)
         for (int64_t row = rows.begin; row < rows.end; ++row)
           y[t * yStride + row] = 0;
-    for (const ActiveExpert &expert : active)
+    for (const ActiveExpert &expert : active) {
+      const bool asPanel = usesPanels(*format, panels, static_cast<int64_t>(expert.slots.size()));
       for (int64_t slot : expert.slots)
         for (int64_t row = rows.begin; row < rows.end; ++row) {
           std::vector<float> weights =
-              dequantizedRow({format, k}, args->operands[2], expert.id * expertRows + row);
+              matrixRow({format, k}, args->operands[2], expert.id * expertRows + row, asPanel);
           double value = ktTypeTakesF32Activations(format->id)
                              ? dot(weights, static_cast<const float *>(args->operands[0]) + slot * k)
-                             : dot(weights, activationValues(*format, args->operands[1], k, slot).data());
+                             : dot(weights, activationRow(*format, args->operands[1], k, slot, asPanel).data());
           if (bias)
             value += static_cast<const float *>(args->operands[6])[expert.id * n + row];
           float &out = y[slot / topK * yStride + row];
           out = static_cast<float>(out + (slotWeights ? slotWeights[slot] : 1.0f) * value);
         }
+    }
   };
 }
 

@@ -2,6 +2,7 @@
 #include "templates/param_check.h"
 #include "templates/reference/families.h"
 #include "templates/reference/matrix.h"
+#include "templates/reference/panel.h"
 
 #include <algorithm>
 
@@ -19,22 +20,24 @@ static KernelFn bindLinear(const Params &params) {
   const int64_t xBatchStride = optionalInt(params, "x_batch_stride", k);
   const int64_t yStride = optionalInt(params, "y_stride", batch * n);
   const int64_t yBatchStride = optionalInt(params, "y_batch_stride", n);
+  const int64_t panels = optionalInt(params, "panels", 0, 0);
   const bool bias = flag(params, "bias"), accumulate = flag(params, "accumulate");
   return [=, format = &format](const KtKernelArgs *args) {
     const Matrix matrix{format, k};
     float *y = static_cast<float *>(args->operands[2]);
+    const bool asPanel = usesPanels(*format, panels, args->step->nTokens);
     const float *biases = bias ? static_cast<const float *>(args->operands[3]) : nullptr;
     for (int64_t unit = args->unitBegin; unit < args->unitEnd; ++unit) {
       int64_t b = unit / unitsOf(n), first = unit % unitsOf(n) * KT_ROWS_PER_UNIT;
       for (int64_t row = first; row < std::min<int64_t>(first + KT_ROWS_PER_UNIT, n); ++row) {
-        std::vector<float> weights = dequantizedRow(matrix, args->operands[1], b * batchRows + row);
+        std::vector<float> weights = matrixRow(matrix, args->operands[1], b * batchRows + row, asPanel);
         for (int64_t t = 0; t < args->step->nTokens; ++t) {
           double value = 0;
           if (ktTypeTakesF32Activations(format->id))
             value =
                 dot(weights, static_cast<const float *>(args->operands[0]) + t * xStride + b * xBatchStride);
           else
-            value = dot(weights, activationValues(*format, args->operands[0], k, t * batch + b).data());
+            value = dot(weights, activationRow(*format, args->operands[0], k, t * batch + b, asPanel).data());
           float &out = y[t * yStride + b * yBatchStride + row];
           out = static_cast<float>(value + (biases ? biases[b * n + row] : 0) + (accumulate ? out : 0));
         }

@@ -150,7 +150,7 @@ GateUpKernel::PanelPass GateUpKernel::panelPass() {
     emitSlotNumber(rax);
     emitQuotient(topK);
     imul(rax, rax, immediate(denseActivationBytes(gate), "an activation row"));
-    add(rax, ptr[frame(XQ8)]);
+    add(rax, ptr[frame(gate.takesQ8k ? XQ8k : XQ8)]);
   };
   pass.store = [this] {
     if (bias) {

@@ -211,15 +211,7 @@ void LinearKernel::emitAllPanels() {
   };
   mov(eax, dword[frame(Tokens)]);
   mov(ptr[frame(TokenTotal)], rax);
-  mov(eax, dword[frame(Unit)]);
-  shl(rax, 2);
-  mov(ptr[frame(RowBegin)], rax);
-  mov(eax, dword[frame(UnitEnd)]);
-  shl(rax, 2);
-  mov(edx, immediate(n, "n"));
-  cmp(rax, rdx);
-  cmova(rax, rdx);
-  mov(ptr[frame(RowEnd)], rax);
+  emitPanelRows(Unit, UnitEnd, n);
   emitPanels(pass, m);
 }
 

@@ -36,7 +36,7 @@ struct Kernel {
 // Kernels with dynamic = 1 of linear (without batches), gate_up and down multiply a matrix that has at least so
 // many tokens by panels, from Avx512 on and for quantised formats; otherwise by tiles. The two add in different
 // orders. Measured: with fewer tokens, making a panel costs more than it saves.
-constexpr int64_t panelCrossover(Isa isa) { return isa == Isa::Amx ? 6 : 10; }
+constexpr int64_t panelCrossover(Isa isa) { return isa == Isa::Amx ? 10 : 16; }
 
 // Generates one kernel. Fails with a message when the family is unknown or a parameter is out of range.
 kt::Result<Kernel> generate(std::string_view family, const Params &params, Isa isa);

@@ -71,15 +71,7 @@ void ExpertKernel::emitExpert(const std::function<void(int, int)> &tile, const P
   cmp(eax, static_cast<uint32_t>(panelCrossover(isa)));
   jb(few);
   mov(ptr[frame(TokenTotal)], rax);
-  mov(eax, dword[frame(UnitBegin)]);
-  shl(rax, 2);
-  mov(ptr[frame(RowBegin)], rax);
-  mov(eax, dword[frame(UnitEnd)]);
-  shl(rax, 2);
-  mov(edx, immediate(n, "n"));
-  cmp(rax, rdx);
-  cmova(rax, rdx);
-  mov(ptr[frame(RowEnd)], rax);
+  emitPanelRows(UnitBegin, UnitEnd, n);
   emitPanels(*panels, m);
   jmp(done);
   L(few);

@@ -1,44 +1,62 @@
 // The panel path of linear, gate_up and down: many tokens at once, for prefill.
 //
-// The tiles of MatrixKernel decode weights again for every eight tokens. Here sixteen rows of a matrix are
-// decoded once into a *panel* of bytes, and activations are packed once per thread so that the bytes of sixteen
-// tokens lie side by side; products of 16 rows x 16 tokens then need no shuffles, and every scale is a vector
-// of tokens times a broadcast value of a row. Amx multiplies such a block with one tile instruction, Avx512
-// with vpdpbusd.
+// The tiles of MatrixKernel decode weights again for every eight tokens. Here 32 rows of a matrix are decoded
+// once per 256 weights of k (a *span*) into a panel of bytes with one scale per row and span
+// (panel/panel_decoder.h), and the tokens are packed once per thread so that the bytes of sixteen tokens lie
+// side by side, also with one scale per token and span. Integer sums then run over a whole span:
+//   product[row][token] += float(sum over the span of byte[row] * q[token]) * D[row] * d[token]
+// Amx sums a span of 16 rows x 16 tokens with four tile instructions: rows of weights are the rows of the first
+// operand as they are, packed tokens are the second. Avx512 uses vpdpbusd with weights plus 128, whose surplus
+// the packed sums take away.
 //
-// The sum of one output is built block by block along k, the same way in every lane: it depends neither on the
+// The sum of one output is built span by span along k, the same way in every lane: it depends neither on the
 // other tokens, nor on the other rows, nor on how many of either there are.
 //
-// A span of 256 weights is panelSpanStride bytes in both forms, a shorter one at the end of a row too:
-//   panel   u8 or s8 w[4 groups of 64][16 rows][64] · float S[16 rows][16 sub-blocks of 16] · float M[16][16]
-//   packed  s8 q[64 groups of 4][16 tokens][4] · float d[8 blocks][16 tokens] · s of 32 [8][16] · s of 16
-//   [16][16]
+// Spans are the outer loop of a row block: its panel and its products stay in the first-level cache, and packed
+// tokens are read once per span.
 #pragma once
 
 #include "templates/x64/matrix/matrix_kernel.h"
 
 namespace ktc::x64 {
 
+class PanelDecoder;
+
 class PanelKernel : public MatrixKernel {
 public:
   using MatrixKernel::MatrixKernel;
 
 protected:
-  static constexpr int panelRows = 16, panelTokens = 16;
+  static constexpr int panelRows = 32, panelTokens = 16;
 
   enum PanelSlot : size_t {
-    TokenRows = MatrixKernel::ownSlots, // address of each token's q8 row, for sixteen tokens
+    TokenRows = MatrixKernel::ownSlots, // address of each token's row of activations, for sixteen tokens
     Scratch = TokenRows + 8 * panelTokens,
     RowBegin = Scratch + 8, // weight rows of this call
     RowEnd = RowBegin + 8,
-    Row = RowEnd + 8, // first row of the panel, and how many rows it has
+    Row = RowEnd + 8, // first row of the panel (when storing: of the tile), and how many rows it has
     RowCount = Row + 8,
     TokenTotal = RowCount + 8,   // tokens of the matrix
-    ChunkBegin = TokenTotal + 8, // tokens that are packed
+    ChunkBegin = TokenTotal + 8, // tokens that are packed, and how many sixteens they are
     ChunkEnd = ChunkBegin + 8,
-    FirstToken = ChunkEnd + 8, // first token of the current sixteen, and its address in the packed form
-    Packed = FirstToken + 8,
-    PanelFrameEnd = Packed + 8
+    ChunkBlocks = ChunkEnd + 8,
+    FirstToken = ChunkBlocks + 8, // first token of the current sixteen
+    Packed = FirstToken + 8,      // their packed form, their products
+    Products = Packed + 8,
+    SpanRow = Products + 8, // address of the first row at the span to decode, first row to decode
+    DecodeRow = SpanRow + 8,
+    SpansLeft = DecodeRow + 8,
+    Panel = SpansLeft + 8, // panel and scales in use, those in the making
+    Scales = Panel + 8,
+    NextPanel = Scales + 8,
+    NextScales = NextPanel + 8,
+    Step = NextScales + 8, // of a block, 0..3; steps left in the span
+    StepsLeft = Step + 8,
+    BlockPacked = StepsLeft + 8, // tokens and products of the current block
+    BlockProducts = BlockPacked + 8,
+    PastPacked = BlockProducts + 8, // tokens and products of the block that is summed but not scaled
+    PastProducts = PastPacked + 8,
+    PanelFrameEnd = PastProducts + 8
   };
   static constexpr size_t ownSlots = PanelFrameEnd;
 
@@ -50,15 +68,15 @@ protected:
   };
   // What a family adds to the loops.
   struct PanelPass {
-    std::vector<PanelMatrix> matrices; // all with the same k
-    // Emits rax = address of the q8 row of the token number in rax. May clobber rcx and rdx.
+    std::vector<PanelMatrix> matrices; // all with the same k and kind of activations
+    // Emits rax = address of the activation row of the token number in rax. May clobber rcx and rdx.
     std::function<void()> tokenRow;
     // Emits the use of one token's results: token number in tokenCursor, sixteen floats of matrix i at
-    // r10 + i * resultBytes, absent rows hold anything; k1 masks the rows that exist. May clobber rax, rcx,
-    // rdx, r8, r9, k7 and vector registers.
+    // r10 + i * resultBytes for the rows from Row on, absent rows hold anything; k1 masks the rows that exist.
+    // May clobber rax, rcx, rdx, r8, r9, k7 and vector registers.
     std::function<void()> store;
   };
-  static constexpr int resultBytes = panelRows * panelTokens * 4;
+  static constexpr int resultBytes = 16 * panelTokens * 4;
 
   // True if a kernel for at most `m` tokens gets a panel path for these matrices.
   bool usesPanels(int64_t m, const std::vector<const MatrixWeights *> &matrices) const;
@@ -68,41 +86,63 @@ protected:
   void emitPanelPrologue();
   // Gives the tiles back. Only after emitPanelPrologue().
   void emitPanelEpilogue();
+  // RowBegin, RowEnd = weight rows of the units in two frame slots (dwords), of a matrix with `n` rows.
+  // Clobbers rax, rdx.
+  void emitPanelRows(size_t unitBegin, size_t unitEnd, int64_t n);
   // The products of the rows RowBegin..RowEnd (frame slots) with TokenTotal (frame slot) tokens. Changes all
   // registers.
   void emitPanels(const PanelPass &pass, int64_t m);
 
 private:
   struct Layout {
-    int64_t spans, chunk;          // spans of a row, tokens that are packed at a time
-    int64_t panels, packed, bytes; // offsets in the scratch, and its size
-    int64_t panelBytes;
+    int64_t spans;         // of a row
+    int64_t blocks;        // sixteens of tokens that are packed at a time
+    int64_t packed, bytes; // offset of the packed tokens in the scratch, and its size
+    int64_t products(size_t matrix) const;
   };
   Layout layout(int64_t m, int64_t k, size_t matrices) const;
   bool usesTiles() const { return isa == Isa::Amx; }
-  // Amx multiplies signed bytes, so w = S * (u + multiple) needs no sums.
-  bool storesSigned(const MatrixWeights &weights) const;
-  bool hasOffsets(const MatrixWeights &weights) const;
+  // rax = min(rax, slot).
+  void emitLimit(size_t slot);
+  void emitScratch(const Reg64 &dst, int64_t offset);
 
+  // panel_pack.cpp
   void emitPackChunk(const PanelPass &pass, const Layout &place);
   void emitTokenRows(const PanelPass &pass);
-  void emitPack(const MatrixWeights &weights);
-  void emitPackSpan(int64_t k, int blocks);
-  void emitTransposed(int chunks, const Reg64 &offset, int64_t from, int to, bool addPairs);
-  void emitTransposedTail(const Reg64 &offset, int64_t from, int column);
-  void emitColumns(int first, int to);
+  void emitPack(const MatrixWeights &weights, const Layout &place);
+  void emitGatherScales();
+  void emitRescaled(PanelDecoder &decoder, int blocks);
+  void emitTransposedSpan(int blocks, const std::function<Xbyak::RegExp(int)> &row);
+  void emitTransposedGroup(const std::function<Xbyak::RegExp(int)> &row);
 
-  void emitDecode(const PanelMatrix &matrix, int64_t panel);
-  void emitDecodeSpan(const MatrixWeights &weights, int blocks);
+  // panel_kernel.cpp
+  void emitRowBlock(const PanelPass &pass, const Layout &place, Label &products);
+  void emitMatrix(const PanelMatrix &matrix, const Layout &place, size_t index, Label &products);
+  void emitDecode(const MatrixWeights &weights, PanelDecoder &decoder, int blocks);
+  void emitGather(const MatrixWeights &weights, PanelDecoder &decoder, int blocks);
+  void emitDecodeGroup(const MatrixWeights &weights, PanelDecoder &decoder, int blocks,
+                       const std::function<void()> &between);
+  void emitRowAddresses(const MatrixWeights &weights);
+  void emitNextSpan(const MatrixWeights &weights);
 
-  void emitRowTiles(const PanelPass &pass, const Layout &place);
-  void emitPanelProducts(const MatrixWeights &weights, int64_t panel, int64_t results);
-  void emitProductSpan(const MatrixWeights &weights, int blocks);
-  void emitTileProduct(const MatrixWeights &weights, int part);
-  void emitRowDot(const MatrixWeights &weights, int row, int part, const Vec &dot);
-  void emitBlockSums(const MatrixWeights &weights, int block);
-  void emitBlockOffsets(const MatrixWeights &weights, int block);
-  void emitResults(int64_t results);
+  // panel_stream.cpp
+  void emitStreamStart();
+  void emitStream(const MatrixWeights &weights, PanelDecoder &decoder, bool hasTail);
+  void emitStreamEnd();
+  void emitStep(const std::function<void(const std::function<void()> &)> &work);
+  void emitStepAddresses();
+  void emitStepScaling(int row);
+  void emitBlockEnd();
+
+  void emitStores(const PanelPass &pass, const Layout &place);
+  void emitStoreTile(const PanelPass &pass, const Layout &place, int tile);
+
+  // panel_products.cpp
+  void emitSpanProducts();
+  void emitTileBlock(int rowTiles, int tokenTiles);
+  void emitTileScaling(int rowTiles, int tokenTiles);
+  void emitVectorBlock(int tokenTiles);
+  void emitResults(const Reg64 &products, int64_t results);
 };
 
 } // namespace ktc::x64

@@ -1,17 +1,30 @@
-// Offsets and tiles shared by the two halves of the panel path (panel_kernel.cpp, panel_products.cpp).
+// Scratch, packed tokens and tile registers of the panel path, shared by its parts (panel_*.cpp).
 #pragma once
+
+#include "templates/x64/panel/panel_decoder.h"
 
 namespace ktc::x64 {
 
-// Bytes of a span of a panel (sixteen rows) and of packed activations (sixteen tokens), and what is where.
-constexpr int panelSpanStride = 6144;
-constexpr int panelScales = 4096, panelOffsets = 5120;
-constexpr int packedScales = 4096, packedSums32 = 4608, packedSums16 = 5120;
+// A panel is up to 32 rows of one span: s8 (or u8) [2 row tiles][4 groups][16 rows][64 weights].
+constexpr int panelTiles = 2, panelTileRows = 16, panelTileBytes = 4096, panelGroupBytes = 1024;
 
-// Tile registers: int32 sums in turn, then operands of 32 and of 16 weights.
-constexpr int sumTiles = 4, weightTile = 4, tokenTile = 5, halfWeightTile = 6, halfTokenTile = 7;
+// Sixteen tokens and a span, packed: s8 q[64 groups of 4][16 tokens][4] · float d[16] · int32 -128 * sum of
+// q[16]
+constexpr int packedScales = 4096, packedSums = 4160, packedBytes = 4224;
 
-// Scratch offsets: the stored sum tiles, then the results of the matrices.
-constexpr int panelSums = 0, panelResults = panelSums + sumTiles * 1024;
+// Products so far of sixteen tokens: float [2 row tiles][16 rows][16 tokens]
+constexpr int productTileBytes = 1024, productBytes = panelTiles * productTileBytes;
+
+// Scratch offsets: the integer sums of four tiles; results of a tile, a row per token, for two matrices; what
+// decoders keep; scales of the rows and bytes of two panels, one in use and one in the making; products that
+// nobody wants. Then products and packed tokens follow.
+constexpr int panelSums = 0, panelResults = 4096, panelHeader = 6144, panelGather = 6400, panelScales = 7424;
+constexpr int panelScaleBytes = panelTiles * panelTileRows * 4, panelBytes = panelTiles * panelTileBytes;
+constexpr int panelPastScales = panelScales + 2 * panelScaleBytes; // of the block whose sums are stored
+constexpr int panelWeights = 8192, panelUnused = panelWeights + 2 * panelBytes;
+constexpr int panelProducts = panelUnused + 2 * productBytes;
+static_assert(panelPastScales + panelScaleBytes <= panelWeights);
+static_assert(panelHeader + panelHeaderBytes <= panelGather);
+static_assert(panelGather + panelTiles * panelTileRows / panelRowGroup * panelGatherBytes <= panelScales);
 
 } // namespace ktc::x64

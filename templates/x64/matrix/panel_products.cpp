@@ -1,8 +1,9 @@
-// Products of a panel with sixteen packed tokens: see panel_kernel.h.
+// Products of a panel with packed tokens over one span: see panel_kernel.h.
 //
-// Registers: rsi panel, rdi packed tokens, r8 = 64 (stride of all tiles), r9 stored sums, zmm16-31 the sums of
-// the sixteen rows, a lane per token. zmm0-7 hold packed bytes of a block for vpdpbusd; zmm8 d, zmm9 and zmm10
-// s.
+// A routine that the loops call, because a kernel of two matrices would otherwise hold it twice. On entry r9 is
+// the scratch, rdi the packed tokens of the span, rcx how many sixteens of tokens there are, rbx their
+// products, r14 the number of rows, r12 the groups of 64 weights. Only rsp survives; the frame lies a return
+// address further up.
 #include "templates/x64/matrix/panel_kernel.h"
 #include "templates/x64/matrix/panel_layout.h"
 
@@ -10,136 +11,163 @@ namespace ktc::x64 {
 
 namespace {
 
-constexpr int firstSum = 16, scaleRegister = 8, sumRegister = 9, firstTemporary = 11;
+// Tiles 0-3 hold sums (row tile + 2 * token tile), 4 and 5 weights, 6 and 7 tokens.
+constexpr int weightTile = 4, tokenTile = 6;
+int sumTile(int row, int token) { return row + 2 * token; }
 
-// Sixteen weights share a scale, or thirty-two: a *part* is what one integer sum may span.
-int partsPerBlock(const MatrixWeights &weights) { return weights.decoder->scalePerSixteen() ? 2 : 1; }
+// Rows of weights in registers at a time without tiles.
+constexpr int vectorRows = 8;
 
 } // namespace
 
-// float[token][row] at scratch offset `results` = panel at offset `panel` times the tokens at Packed.
-void PanelKernel::emitPanelProducts(const MatrixWeights &weights, int64_t panel, int64_t results) {
-  const int64_t spans = weights.k / 256;
-  const int tail = static_cast<int>(weights.k % 256 / 32);
-  mov(r9, ptr[frame(Scratch)]);
-  lea(rsi, ptr[r9 + immediate(panel, "panels")]);
-  mov(rdi, ptr[frame(Packed)]);
-  mov(r8d, 64);
-  for (int row = 0; row < panelRows; ++row)
-    zero(vec(firstSum + row));
-  if (spans > 0) {
-    Label loop;
-    mov(ecx, immediate(spans, "spans"));
-    align(32);
-    L(loop);
-    emitProductSpan(weights, spanBlocks);
-    add(rsi, panelSpanStride);
-    add(rdi, panelSpanStride);
-    dec(ecx);
-    jnz(loop);
-  }
-  if (tail > 0)
-    emitProductSpan(weights, tail);
-  emitResults(results);
-}
-
-// Tile products run as far ahead of the vector code that uses them as there are tiles.
-void PanelKernel::emitProductSpan(const MatrixWeights &weights, int blocks) {
-  const int perBlock = partsPerBlock(weights), ahead = sumTiles / perBlock - 1;
-  auto issue = [&](int block) {
-    for (int part = 0; part < perBlock && block < blocks; ++part)
-      emitTileProduct(weights, block * perBlock + part);
+void PanelKernel::emitSpanProducts() {
+  mov(r8d, 64); // stride of all tiles
+  Label few;
+  auto blockLoop = [&](int rowTiles) {
+    Label pairs, single, done;
+    L(pairs);
+    cmp(ecx, 2);
+    jb(single);
+    usesTiles() ? emitTileBlock(rowTiles, 2) : emitVectorBlock(2);
+    add(rdi, 2 * packedBytes);
+    add(rbx, 2 * productBytes);
+    sub(ecx, 2);
+    jmp(pairs);
+    L(single);
+    test(ecx, ecx);
+    jz(done);
+    usesTiles() ? emitTileBlock(rowTiles, 1) : emitVectorBlock(1);
+    L(done);
+    ret();
   };
-  if (usesTiles())
-    for (int block = 0; block < ahead; ++block)
-      issue(block);
-  for (int block = 0; block < blocks; ++block) {
-    if (usesTiles())
-      issue(block + ahead);
-    emitBlockSums(weights, block);
-    if (hasOffsets(weights))
-      emitBlockOffsets(weights, block);
-  }
-}
-
-// Stored sums of part % sumTiles = weights . tokens of a part.
-void PanelKernel::emitTileProduct(const MatrixWeights &weights, int part) {
-  const bool half = weights.decoder->scalePerSixteen();
-  const int bytes = half ? 16 : 32, perGroup = 64 / bytes;
-  const Xbyak::Tmm sum(part % sumTiles), w(half ? halfWeightTile : weightTile),
-      x(half ? halfTokenTile : tokenTile);
-  tilezero(sum);
-  tileloadd(w, ptr[rsi + r8 + (part / perGroup * 1024 + part % perGroup * bytes)]);
-  tileloadd(x, ptr[rdi + r8 + part * bytes * panelTokens]);
-  storesSigned(weights) ? tdpbssd(sum, w, x) : tdpbusd(sum, w, x);
-  tilestored(ptr[r9 + r8 + (panelSums + part % sumTiles * 1024)], sum);
-}
-
-// dot = float of the integer sums of a row and a part, a lane per token.
-void PanelKernel::emitRowDot(const MatrixWeights &weights, int row, int part, const Vec &dot) {
-  if (usesTiles()) {
-    vcvtdq2ps(dot, ptr[r9 + (panelSums + part % sumTiles * 1024 + row * 64)]);
+  if (!usesTiles()) {
+    blockLoop(0);
     return;
   }
-  const int bytes = weights.decoder->scalePerSixteen() ? 16 : 32, perGroup = 64 / bytes;
-  const int first = part * bytes % 32 / 4; // packed registers of the part
-  zero(dot);
-  for (int i = 0; i < bytes / 4; ++i) {
-    const Vec quad = vec(firstTemporary + 4);
-    vpbroadcastd(quad, ptr[rsi + (part / perGroup * 1024 + row * 64 + part % perGroup * bytes + i * 4)]);
-    dotBytes(dot, quad, vec(first + i));
-  }
-  vcvtdq2ps(dot, dot);
+  cmp(r14d, panelTileRows);
+  jbe(few, T_NEAR);
+  blockLoop(2);
+  L(few);
+  blockLoop(1);
 }
 
-// sum += float(u . q) * S * d for every row of a block. Two parts of a block share d.
-void PanelKernel::emitBlockSums(const MatrixWeights &weights, int block) {
-  const bool half = weights.decoder->scalePerSixteen();
-  const Vec d = vec(scaleRegister);
-  vmovups(d, ptr[rdi + (packedScales + block * 64)]);
-  if (!usesTiles())
-    for (int i = 0; i < 8; ++i)
-      moveInt(vec(i), ptr[rdi + (block * 512 + i * 64)]);
-  for (int row = 0; row < panelRows; ++row) {
-    const Vec dot = vec(firstTemporary + row % 2 * 2), other = vec(firstTemporary + 1 + row % 2 * 2);
-    const int scale = panelScales + row * 64 + block * 8;
-    if (half) {
-      emitRowDot(weights, row, 2 * block, dot);
-      vmulps(dot, dot, ptr_b[rsi + scale]);
-      emitRowDot(weights, row, 2 * block + 1, other);
-      vfmadd231ps(dot, other, ptr_b[rsi + (scale + 4)]);
-      vfmadd231ps(vec(firstSum + row), dot, d);
-    } else {
-      emitRowDot(weights, row, block, dot);
-      vmulps(dot, dot, d);
-      vfmadd231ps(vec(firstSum + row), dot, ptr_b[rsi + scale]);
+// Sums of a span with tile instructions, then their use. All of a span is summed before anything is scaled.
+void PanelKernel::emitTileBlock(int rowTiles, int tokenTiles) {
+  Label groupLoop;
+  using Xbyak::Tmm;
+  for (int row = 0; row < rowTiles; ++row)
+    for (int token = 0; token < tokenTiles; ++token)
+      tilezero(Tmm(sumTile(row, token)));
+  mov(r10, rsi);
+  mov(r11, rdi);
+  mov(edx, r12d);
+  L(groupLoop);
+  for (int token = 0; token < tokenTiles; ++token) {
+    tileloadd(Tmm(tokenTile + token), ptr[r11 + r8 + token * packedBytes]);
+    for (int row = 0; row < rowTiles; ++row) {
+      if (token == 0)
+        tileloadd(Tmm(weightTile + row), ptr[r10 + r8 + row * panelTileBytes]);
+      tdpbssd(Tmm(sumTile(row, token)), Tmm(weightTile + row), Tmm(tokenTile + token));
     }
   }
+  add(r10, panelGroupBytes);
+  add(r11, panelGroupBytes);
+  dec(edx);
+  jnz(groupLoop);
+  for (int row = 0; row < rowTiles; ++row)
+    for (int token = 0; token < tokenTiles; ++token)
+      tilestored(ptr[r9 + r8 + (panelSums + sumTile(row, token) * 1024)], Tmm(sumTile(row, token)));
+  emitTileScaling(rowTiles, tokenTiles);
 }
 
-// sum += M * s for every row of a block.
-void PanelKernel::emitBlockOffsets(const MatrixWeights &weights, int block) {
-  const bool half = weights.decoder->scalePerSixteen();
-  const bool subtract = weights.decoder->offset() == BlockDecoder::Offset::Subtracted;
-  for (int part = 0; part < (half ? 2 : 1); ++part)
-    vmovups(vec(sumRegister + part), half ? ptr[rdi + (packedSums16 + block * 128 + part * 64)]
-                                          : ptr[rdi + (packedSums32 + block * 64)]);
-  for (int row = 0; row < panelRows; ++row)
-    for (int part = 0; part < (half ? 2 : 1); ++part) {
-      const Vec sum = vec(firstSum + row), s = vec(sumRegister + part);
-      const Address offset = ptr_b[rsi + (panelOffsets + row * 64 + block * 8 + part * 4)];
-      subtract ? vfnmadd231ps(sum, s, offset) : vfmadd231ps(sum, s, offset);
+// product += float(sum) * d of the token * D of the row, for the stored sums.
+void PanelKernel::emitTileScaling(int rowTiles, int tokenTiles) {
+  for (int token = 0; token < tokenTiles; ++token)
+    vmovups(vec(30 + token), ptr[rdi + (token * packedBytes + packedScales)]);
+  int turn = 0;
+  for (int token = 0; token < tokenTiles; ++token)
+    for (int row = 0; row < rowTiles * panelTileRows; ++row) {
+      const Vec sum = vec(turn), product = vec(turn + 1);
+      turn = (turn + 2) % 16;
+      const int tile = row / panelTileRows, line = row % panelTileRows * 64;
+      const Address place = ptr[rbx + (token * productBytes + tile * productTileBytes + line)];
+      vcvtdq2ps(sum, ptr[r9 + (panelSums + sumTile(tile, token) * 1024 + line)]);
+      vmovups(product, place);
+      vmulps(sum, sum, vec(30 + token));
+      vfmadd231ps(product, sum, ptr_b[r13 + row * 4]);
+      vmovups(place, product);
     }
 }
 
-// Turns the sums, a row per register, into a row of sixteen floats per token.
-void PanelKernel::emitResults(int64_t results) {
-  for (int rows = 0; rows < panelRows; rows += 4) {
-    auto sum = [&](int i) { return Zmm(firstSum + rows + i); };
-    vunpcklps(Zmm(0), sum(0), sum(1));
-    vunpckhps(Zmm(1), sum(0), sum(1));
-    vunpcklps(Zmm(2), sum(2), sum(3));
-    vunpckhps(Zmm(3), sum(2), sum(3));
+// The same with vpdpbusd, eight rows at a time. The sums start at -128 times the sum of the token's bytes.
+void PanelKernel::emitVectorBlock(int tokenTiles) {
+  Label rowLoop, groupLoop, sameTile;
+  auto sum = [&](int row, int token) { return vec(row * tokenTiles + token); };
+  mov(r10, rsi);   // weights
+  mov(r11, rbx);   // products
+  mov(rbp, r13);   // scales
+  mov(r15d, r14d); // rows left
+  L(rowLoop);
+  for (int token = 0; token < tokenTiles; ++token) {
+    vmovdqu32(sum(0, token), ptr[rdi + (token * packedBytes + packedSums)]);
+    for (int row = 1; row < vectorRows; ++row)
+      vmovdqa32(sum(row, token), sum(0, token));
+  }
+  mov(rax, rdi);
+  mov(r9, r10);
+  mov(edx, r12d);
+  align(32);
+  L(groupLoop);
+  for (int quad = 0; quad < 16; ++quad) {
+    for (int token = 0; token < tokenTiles; ++token)
+      vmovdqu32(vec(28 + quad % 2 * 2 + token), ptr[rax + (token * packedBytes + quad * 64)]);
+    for (int row = 0; row < vectorRows; ++row) {
+      const Vec weights = vec(20 + row);
+      vpbroadcastd(weights, ptr[r9 + (row * 64 + quad * 4)]);
+      for (int token = 0; token < tokenTiles; ++token)
+        dotBytes(sum(row, token), weights, vec(28 + quad % 2 * 2 + token));
+    }
+  }
+  add(rax, panelGroupBytes);
+  add(r9, panelGroupBytes);
+  dec(edx);
+  jnz(groupLoop);
+  for (int token = 0; token < tokenTiles; ++token) {
+    vmovups(vec(30), ptr[rdi + (token * packedBytes + packedScales)]);
+    for (int row = 0; row < vectorRows; ++row) {
+      const Vec product = vec(20 + row);
+      const Address place = ptr[r11 + (token * productBytes + row * 64)];
+      vcvtdq2ps(sum(row, token), sum(row, token));
+      vmovups(product, place);
+      vmulps(sum(row, token), sum(row, token), vec(30));
+      vfmadd231ps(product, sum(row, token), ptr_b[rbp + row * 4]);
+      vmovups(place, product);
+    }
+  }
+  add(r10, vectorRows * 64);
+  add(r11, vectorRows * 64);
+  add(rbp, vectorRows * 4);
+  mov(eax, r10d); // behind the last row of a tile the next one starts three kilobytes further
+  sub(eax, esi);
+  test(eax, panelGroupBytes - 1);
+  jnz(sameTile);
+  add(r10, panelTileBytes - panelGroupBytes);
+  L(sameTile);
+  sub(r15d, vectorRows);
+  ja(rowLoop);
+}
+
+// Turns the sixteen rows of sixteen tokens at `products` into a row of sixteen floats per token, at scratch
+// offset `results` (r9 is the scratch).
+void PanelKernel::emitResults(const Reg64 &products, int64_t results) {
+  for (int rows = 0; rows < panelTileRows; rows += 4) {
+    auto source = [&](int i) { return ptr[products + (rows + i) * 64]; };
+    vmovups(Zmm(8), source(0));
+    vmovups(Zmm(9), source(2));
+    vunpcklps(Zmm(0), Zmm(8), source(1));
+    vunpckhps(Zmm(1), Zmm(8), source(1));
+    vunpcklps(Zmm(2), Zmm(9), source(3));
+    vunpckhps(Zmm(3), Zmm(9), source(3));
     vunpcklpd(Zmm(4), Zmm(0), Zmm(2));
     vunpckhpd(Zmm(5), Zmm(0), Zmm(2));
     vunpcklpd(Zmm(6), Zmm(1), Zmm(3));

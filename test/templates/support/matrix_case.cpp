@@ -65,8 +65,13 @@ Bytes expertLists(const std::vector<int32_t> &ids, int64_t experts) {
 }
 
 bool usesPanels(Isa isa, const KtTypeInfo &format, int64_t tokens) {
-  return isa >= Isa::Avx512 && !ktTypeTakesF32Activations(format.id) && !ktTypeTakesQ8k(format.id) &&
-         tokens >= x64::panelCrossover(isa);
+  return isa >= Isa::Avx512 && !ktTypeTakesF32Activations(format.id) && tokens >= x64::panelCrossover(isa);
+}
+
+std::vector<Bytes> runPanelReference(KernelCase kernelCase, Isa isa) {
+  if (isa >= Isa::Avx512 && intParam(kernelCase.params, "batch", 1) == 1)
+    kernelCase.params["panels"] = x64::panelCrossover(isa);
+  return runReference(kernelCase);
 }
 
 KernelCase withTokens(KernelCase kernelCase, int64_t m, bool dynamic, uint32_t tokens) {

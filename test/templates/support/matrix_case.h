@@ -30,6 +30,10 @@ Bytes expertLists(const std::vector<int32_t> &ids, int64_t experts);
 // True if a kernel with dynamic = 1 multiplies a matrix of this format with `tokens` tokens by panels.
 bool usesPanels(Isa isa, const KtTypeInfo &format, int64_t tokens);
 
+// The result of the reference for the arithmetic that a kernel with dynamic = 1 uses on `isa`: panels from the
+// crossover on, as templates/reference/panel.h models them.
+std::vector<Bytes> runPanelReference(KernelCase kernelCase, Isa isa);
+
 // A copy of `kernelCase` for the first `tokens` tokens and with the exact or dynamic form of the kernel.
 KernelCase withTokens(KernelCase kernelCase, int64_t m, bool dynamic, uint32_t tokens);
 
