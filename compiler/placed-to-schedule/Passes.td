@@ -13,7 +13,7 @@ def SchedLowerEntries : Pass<"sched-lower-entries", "::mlir::ModuleOp"> {
   }];
   let options = [
     ListOption<"decodeSizes", "decode", "int64_t", "Token counts of the decode entries (default 1,2,4,8,16)">,
-    Option<"chunk", "chunk", "int64_t", "256", "Largest prefill chunk in tokens">,
+    Option<"chunk", "chunk", "int64_t", "2048", "Largest prefill chunk in tokens">,
     Option<"headRows", "head-rows", "int64_t", "16", "Largest number of rows of the head entry">,
     Option<"context", "context", "int64_t", "4096", "Positions of the KV cache">,
     Option<"kvType", "kv-type", "std::string", "\"bf16\"", "Element type of the KV cache: bf16, f16, f32 or q8_0">,
