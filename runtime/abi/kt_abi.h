@@ -21,6 +21,15 @@
 /* Rows of a weight matrix in one work unit of the linear, gate_up and down families. */
 #define KT_ROWS_PER_UNIT 4u
 
+/* Units of a gate_up kernel with `by_cost`: shares of the whole work in the order of active experts and their
+ * rows. An expert has ceil(n / KT_SHARE_ROWS) blocks of rows that cost KT_SHARE_BASE + its slots each, and a
+ * block belongs to the share that its first bit of work falls into: block b of an expert before which P has
+ * been spent begins at P + b * cost, and units [u, v) are the blocks that begin in [total * u / KT_SHARES,
+ * total * v / KT_SHARES). */
+#define KT_SHARES 65536u
+#define KT_SHARE_ROWS 32u
+#define KT_SHARE_BASE 64u
+
 /* All buffers, rows of q8 and q8k activations and weight segments start at multiples of this many bytes.
  * Weights that stay in the original GGUF file are only aligned to the file's own alignment, and rows inside a
  * tensor to nothing at all: kernels use unaligned loads for weights. */

@@ -54,6 +54,28 @@ Range rowsOf(const KtKernelArgs *args, int64_t n) {
           std::min<int64_t>(int64_t(args->unitEnd) * KT_ROWS_PER_UNIT, n)};
 }
 
+// Rows of each active expert that the shares of this call stand for (kt_abi.h).
+std::vector<Range> sharesOf(const KtKernelArgs *args, const std::vector<ActiveExpert> &active, int64_t n) {
+  const int64_t blocks = (n + KT_SHARE_ROWS - 1) / KT_SHARE_ROWS;
+  auto costOf = [](const ActiveExpert &expert) { return int64_t(KT_SHARE_BASE + expert.slots.size()); };
+  int64_t total = 0, spent = 0;
+  for (const ActiveExpert &expert : active)
+    total += costOf(expert) * blocks;
+  const int64_t begin = total * args->unitBegin / KT_SHARES, end = total * args->unitEnd / KT_SHARES;
+  std::vector<Range> rows;
+  for (const ActiveExpert &expert : active) {
+    Range own{n, 0};
+    for (int64_t block = 0; block < blocks; ++block)
+      if (int64_t at = spent + block * costOf(expert); at >= begin && at < end) {
+        own.begin = std::min<int64_t>(own.begin, block * KT_SHARE_ROWS);
+        own.end = std::min<int64_t>((block + 1) * KT_SHARE_ROWS, n);
+      }
+    rows.push_back(own);
+    spent += blocks * costOf(expert);
+  }
+  return rows;
+}
+
 } // namespace
 
 static KernelFn bindGateUp(const Params &params) {
@@ -72,6 +94,7 @@ static KernelFn bindGateUp(const Params &params) {
   const size_t kind = needChoice(params, "act", gatedKinds);
   const bool bias = flag(params, "bias");
   const int64_t panels = optionalInt(params, "panels", 0, 0);
+  const bool byCost = !dense && flag(params, "by_cost");
   return [=](const KtKernelArgs *args) {
     float *h = static_cast<float *>(args->operands[4]);
     const int32_t *lists = dense ? nullptr : static_cast<const int32_t *>(args->operands[5]);
@@ -87,8 +110,9 @@ static KernelFn bindGateUp(const Params &params) {
     auto biasOf = [&](int operand, int64_t expert, int64_t row) {
       return bias ? static_cast<const float *>(args->operands[operand])[expert * n + row] : 0.0f;
     };
-    const Range rows = rowsOf(args, n);
+    std::vector<Range> shares = byCost ? sharesOf(args, active, n) : std::vector<Range>();
     for (const ActiveExpert &expert : active) {
+      const Range rows = byCost ? shares[size_t(&expert - active.data())] : rowsOf(args, n);
       const int64_t count = static_cast<int64_t>(expert.slots.size());
       const bool asPanel = usesPanels(*gate, panels, count) && usesPanels(*up, panels, count) &&
                            ktTypeTakesQ8k(gate->id) == ktTypeTakesQ8k(up->id);

@@ -120,6 +120,22 @@ TEST_P(ExpertFormats, gateUp) {
     }
 }
 
+// Shares of the work instead of rows: the same results, whatever the split.
+TEST_P(ExpertFormats, gateUpByCost) {
+  const int64_t k = testLengths(formatInfo(GetParam())).back();
+  for (Shape shape : {Shape{70, k, 1, false}, Shape{70, k, 9, false}, Shape{100, k, 40, false, true}}) {
+    KernelCase rows = gateUpCase(GetParam(), GetParam(), shape, "silu"), shares = rows;
+    shares.params["by_cost"] = int64_t(1);
+    shares.units = KT_SHARES;
+    EXPECT_EQ(runReference(rows), runReference(shares));
+    for (Isa isa : runnableIsas()) {
+      const std::vector<Bytes> want = runGenerated(rows, isa);
+      for (uint32_t parts : {1, 2, 3, 16, 1000})
+        EXPECT_EQ(want, runGenerated(shares, isa, parts)) << isaName(isa) << " in " << parts << " parts";
+    }
+  }
+}
+
 TEST_P(ExpertFormats, down) {
   for (bool dense : {false, true})
     for (bool accumulate : {false, true}) {

@@ -102,7 +102,13 @@ static Value emitGateUp(const FeedForward &ff, Value none, EntryBuilder &entry) 
     operands.append({ff.gateBias, ff.upBias});
     bytes += 2 * ff.ffn * 4;
   }
-  entry.dispatch("gate_up", params, operands, {4}, {rowGroups(ff.ffn), 0}, ff.path, active * bytes);
+  // Many tokens: experts differ in their tokens, and each should be packed by few threads.
+  Units units = {rowGroups(ff.ffn), 0};
+  if (!dense && entry.getShape().dynamic) {
+    params.push_back({"by_cost", entry.integer(1)});
+    units.fixed = KT_SHARES;
+  }
+  entry.dispatch("gate_up", params, operands, {4}, units, ff.path, active * bytes);
   return h;
 }
 

@@ -12,6 +12,7 @@ ExpertKernel::ExpertKernel(const Params &params, const Target &target) : PanelKe
   experts = dense ? 1 : needInt(params, "experts", 1, maxExperts);
   topK = dense ? 1 : needInt(params, "top_k", 1, experts);
   units = (n + rowsPerUnit - 1) / rowsPerUnit;
+  byCost = !dense && flag(params, "by_cost");
 }
 
 void ExpertKernel::loadCommonArguments(int listsOperand) {
@@ -37,7 +38,9 @@ void ExpertKernel::emitExperts(const std::function<void(int, int)> &tile, const 
     emitExpert(tile, panels);
     return;
   }
-  Label expertLoop, done;
+  Label expertLoop, next, done;
+  if (byCost)
+    emitShares();
   mov(qword[frame(Active)], 0);
   L(expertLoop);
   const Reg64 lists = r8, position = rax;
@@ -54,10 +57,72 @@ void ExpertKernel::emitExperts(const std::function<void(int, int)> &tile, const 
   mov(dword[frame(SlotCount)], ecx);
   lea(rdx, ptr[lists + rdx * 4 + 4 * ktExpertListSlots(experts)]);
   mov(ptr[frame(SlotList)], rdx);
+  if (byCost) {
+    emitOwnBlocks();
+    mov(eax, dword[frame(UnitBegin)]);
+    cmp(eax, dword[frame(UnitEnd)]);
+    jae(next, T_NEAR);
+  }
   emitExpert(tile, panels);
+  L(next);
   inc(qword[frame(Active)]);
   jmp(expertLoop);
   L(done);
+}
+
+// Turns the units of this call, which are shares (kt_abi.h), into the part of the work that they stand for.
+void ExpertKernel::emitShares() {
+  const Reg64 lists = r8, position = rcx, total = r9, cost = rax;
+  const size_t start = 4 * ktExpertListStart(experts);
+  Label loop, counted;
+  mov(lists, ptr[frame(Lists)]);
+  xor_(total.cvt32(), total.cvt32());
+  xor_(position.cvt32(), position.cvt32());
+  L(loop);
+  cmp(position.cvt32(), dword[lists]);
+  jge(counted);
+  mov(cost.cvt32(), dword[lists + position * 4 + (start + 4)]);
+  sub(cost.cvt32(), dword[lists + position * 4 + start]);
+  lea(total, ptr[total + cost + KT_SHARE_BASE]);
+  inc(position);
+  jmp(loop);
+  L(counted);
+  imul(total, total, static_cast<int>(shareBlocks()));
+  const std::pair<size_t, size_t> ends[] = {{UnitBegin, ShareBegin}, {UnitEnd, ShareEnd}};
+  for (auto [share, end] : ends) {
+    mov(eax, dword[frame(share)]);
+    imul(rax, total);
+    shr(rax, __builtin_ctz(KT_SHARES));
+    mov(ptr[frame(end)], rax);
+  }
+  mov(qword[frame(Spent)], 0);
+}
+
+// The units of the current expert whose blocks begin in this call's part of the work.
+void ExpertKernel::emitOwnBlocks() {
+  const Reg64 cost = rcx;
+  mov(cost.cvt32(), dword[frame(SlotCount)]);
+  add(cost, KT_SHARE_BASE);
+  const std::pair<size_t, size_t> ends[] = {{ShareBegin, UnitBegin}, {ShareEnd, UnitEnd}};
+  for (auto [share, unit] : ends) {
+    // min(ceil(max(share - spent, 0) / cost), blocks), as units
+    xor_(edx, edx);
+    mov(rax, ptr[frame(share)]);
+    sub(rax, ptr[frame(Spent)]);
+    cmovs(rax, rdx);
+    lea(rax, ptr[rax + cost - 1]);
+    div(cost);
+    mov(edx, static_cast<uint32_t>(shareBlocks()));
+    cmp(rax, rdx);
+    cmova(rax, rdx);
+    imul(rax, rax, KT_SHARE_ROWS / rowsPerUnit);
+    mov(edx, static_cast<uint32_t>(units));
+    cmp(rax, rdx);
+    cmova(rax, rdx);
+    mov(dword[frame(unit)], eax);
+  }
+  imul(cost, cost, static_cast<int>(shareBlocks()));
+  add(ptr[frame(Spent)], cost);
 }
 
 // One expert, by panels or by tiles.

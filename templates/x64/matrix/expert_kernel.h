@@ -24,7 +24,10 @@ protected:
     SlotCount = SlotList + 8,
     AheadRows = SlotCount + 8, // from this unit to the next one: rows, and experts besides
     AheadExperts = AheadRows + 8,
-    ExpertSlots = AheadExperts + 8 // first slot of the families
+    ShareBegin = AheadExperts + 8, // byCost: the work of this call, and what the experts before this one take
+    ShareEnd = ShareBegin + 8,
+    Spent = ShareEnd + 8,
+    ExpertSlots = Spent + 8 // first slot of the families
   };
 
   // Loads token count, units and (with lists) operand `listsOperand` into the frame. `args` must be intact.
@@ -49,10 +52,13 @@ protected:
   void emitSlotQuotient(int t, int64_t divisor);
 
   int64_t n, m, experts, topK, units;
-  bool dense, dynamic;
+  bool dense, dynamic, byCost;
 
 private:
   void emitExpert(const std::function<void(int, int)> &tile, const PanelPass *panels);
+  int64_t shareBlocks() const { return (n + KT_SHARE_ROWS - 1) / KT_SHARE_ROWS; }
+  void emitShares();
+  void emitOwnBlocks();
   void emitNextUnit();
   void emitUnits(const std::function<void(int, int)> &tile);
   void emitSlotTiles(int rows, const std::function<void(int, int)> &tile);
