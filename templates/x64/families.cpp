@@ -4,9 +4,10 @@
 namespace ktc::x64 {
 
 static const Family *const allFamilies[] = {
-    &linearFamily,       &gateUpFamily,     &downFamily,        &embedFamily,   &quantizeFamily,
-    &rmsNormFamily,      &addFamily,        &ropeFamily,        &kvStoreFamily, &attentionGqaFamily,
-    &attentionMlaFamily, &attentionMergeFamily, &routerTopkFamily, &expertGroupFamily,
+    &linearFamily,     &gateUpFamily,       &downFamily,         &embedFamily,
+    &quantizeFamily,   &rmsNormFamily,      &addFamily,          &ropeFamily,
+    &kvStoreFamily,    &attentionGqaFamily, &attentionMlaFamily, &attentionMergeFamily,
+    &routerTopkFamily, &expertGroupFamily,
 };
 
 std::span<const Family *const> families() { return allFamilies; }
