@@ -221,4 +221,15 @@ AddSpec readAdd(const Params &params) {
   return spec;
 }
 
+bool readDownQuantize(const Params &params) {
+  if (!flag(params, "quantize"))
+    return false;
+  if (flag(params, "dynamic"))
+    reject("quantize", "0 in a dynamic kernel", 1);
+  const KtTypeInfo &format = needFormat(params, "format");
+  if (ktTypeTakesF32Activations(format.id))
+    reject("quantize", std::string("0 for ") + format.name + ", which takes float32 rows", 1);
+  return true;
+}
+
 } // namespace ktc

@@ -105,5 +105,8 @@ AttentionMergeSpec readAttentionMerge(const Params &params);
 RouterSpec readRouter(const Params &params);
 ExpertGroupSpec readExpertGroup(const Params &params);
 AddSpec readAdd(const Params &params);
+// Parameter `quantize` of family `down`: whether the kernel makes the quantised rows itself. Throws ParamError
+// for kernels that cannot: dynamic ones, whose rows may be many, and those that take float32 rows.
+bool readDownQuantize(const Params &params);
 
 } // namespace ktc

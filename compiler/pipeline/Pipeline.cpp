@@ -38,6 +38,8 @@ void addSchedulePasses(OpPassManager &passes, const ScheduleOptions &options) {
   // Fusions first: they remove commands and buffers that barriers and memory would otherwise be planned for.
   passes.addPass(createSchedFuseNormQuantize());
   passes.addPass(createSchedFuseResidual());
+  // After the norm, which takes a quantize dispatch without any work done twice.
+  passes.addPass(createSchedFuseQuantizeDown());
   // Lifetimes are counted in barrier groups, so barriers come before memory.
   passes.addPass(createSchedInsertBarriers());
   passes.addPass(createSchedPlanPrefetch());

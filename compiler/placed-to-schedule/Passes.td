@@ -30,6 +30,16 @@ def SchedFuseNormQuantize : Pass<"sched-fuse-norm-quantize", "::mlir::ModuleOp">
   let dependentDialects = ["::ktc::sched::SchedDialect"];
 }
 
+def SchedFuseQuantizeDown : Pass<"sched-fuse-quantize-down", "::mlir::ModuleOp"> {
+  let summary = "Let down quantise the few rows of a decode entry itself instead of reading those of a quantize dispatch";
+  let description = [{
+    Saves a barrier: between `gate_up` and `down` of routed experts one is left. Every thread then quantises all rows of the entry, so
+    that is done only in entries for an exact number of tokens, for dense rows of at most 16384 elements together that nothing else
+    reads in their quantised form.
+  }];
+  let dependentDialects = ["::ktc::sched::SchedDialect"];
+}
+
 def SchedFuseResidual : Pass<"sched-fuse-residual", "::mlir::ModuleOp"> {
   let summary = "Let linear and down accumulate into the residual stream instead of adding afterwards";
   let description = [{

@@ -3,6 +3,8 @@
 #include "templates/reference/families.h"
 #include "templates/reference/matrix.h"
 #include "templates/reference/panel.h"
+#include "templates/reference/quantize_row.h"
+#include "templates/specs.h"
 
 #include <algorithm>
 #include <cmath>
@@ -126,14 +128,25 @@ static KernelFn bindGateUp(const Params &params) {
   };
 }
 
+// The quantised rows that a matrix of `format` takes, of `count` float32 rows of k elements.
+static std::vector<uint8_t> quantizedRows(const KtTypeInfo &format, const float *rows, int64_t count,
+                                          int64_t k) {
+  const int64_t group = ktTypeTakesQ8k(format.id) ? 256 : 32;
+  const size_t bytes = quantizedRowBytes(k, group);
+  std::vector<uint8_t> quantized(count * bytes);
+  for (int64_t i = 0; i < count; ++i)
+    quantizeRow(rows + i * k, k, group, &quantized[i * bytes]);
+  return quantized;
+}
+
 static KernelFn bindDown(const Params &params) {
   const KtTypeInfo *format = &needFormat(params, "format");
   const int64_t n = needInt(params, "n"), k = needInt(params, "k", 1, maxRowElements);
   needWholeBlocks(*format, k);
-  needInt(params, "m", 1, maxTokensPerReplay);
+  const int64_t m = needInt(params, "m", 1, maxTokensPerReplay);
   flag(params, "prefetch");
   const bool dense = flag(params, "dense"), accumulate = flag(params, "accumulate"),
-             bias = flag(params, "bias");
+             bias = flag(params, "bias"), quantizes = readDownQuantize(params);
   const int64_t experts = dense ? 1 : needInt(params, "experts", 1, maxExperts),
                 topK = dense ? 1 : needInt(params, "top_k", 1, experts);
   const int64_t yStride = optionalInt(params, "y_stride", n),
@@ -145,6 +158,10 @@ static KernelFn bindDown(const Params &params) {
     const float *slotWeights = static_cast<const float *>(args->operands[5]);
     const auto active = activeExperts(lists, experts, args->step->nTokens);
     const Range rows = rowsOf(args, n);
+    const float *floats = static_cast<const float *>(args->operands[0]);
+    const std::vector<uint8_t> own =
+        quantizes ? quantizedRows(*format, floats, m * topK, k) : std::vector<uint8_t>();
+    const void *quantized = quantizes ? own.data() : args->operands[1];
     if (!accumulate)
       for (int64_t t = 0; t < args->step->nTokens; ++t)
         for (int64_t row = rows.begin; row < rows.end; ++row)
@@ -156,8 +173,8 @@ static KernelFn bindDown(const Params &params) {
           std::vector<float> weights =
               matrixRow({format, k}, args->operands[2], expert.id * expertRows + row, asPanel);
           double value = ktTypeTakesF32Activations(format->id)
-                             ? dot(weights, static_cast<const float *>(args->operands[0]) + slot * k)
-                             : dot(weights, activationRow(*format, args->operands[1], k, slot, asPanel).data());
+                             ? dot(weights, floats + slot * k)
+                             : dot(weights, activationRow(*format, quantized, k, slot, asPanel).data());
           if (bias)
             value += static_cast<const float *>(args->operands[6])[expert.id * n + row];
           float &out = y[slot / topK * yStride + row];

@@ -1,5 +1,7 @@
 // Family `down`: y[t][n] (+)= sum over the slots of t of w[slot] * (Wd[expert] . h[slot] + b[expert]), experts
-// ascending.
+// ascending. With `quantize` the kernel makes the quantised rows of h itself.
+#include "templates/specs.h"
+#include "templates/x64/blocks/quantize_block.h"
 #include "templates/x64/matrix/expert_kernel.h"
 
 namespace ktc::x64 {
@@ -22,13 +24,16 @@ private:
     FrameEnd = Bias + 8
   };
 
+  int64_t group() const { return weights.takesQ8k ? 256 : 32; }
+  int64_t quantizedBytes() const { return m * topK * denseActivationBytes(weights); }
+  void emitQuantize();
   void emitClear();
   void emitTile(int tokens, int rows);
   PanelPass panelPass();
 
   MatrixWeights weights;
   int64_t expertRows, yStep;
-  bool accumulate, bias;
+  bool accumulate, bias, quantizes;
 };
 
 DownKernel::DownKernel(const Params &params, const Target &target) : ExpertKernel(params, target) {
@@ -37,6 +42,39 @@ DownKernel::DownKernel(const Params &params, const Target &target) : ExpertKerne
   yStep = 4 * optionalInt(params, "y_stride", n);
   accumulate = flag(params, "accumulate");
   bias = flag(params, "bias");
+  quantizes = readDownQuantize(params);
+}
+
+// The float32 rows of all slots as quantised rows in the scratch, where HQ8 points. Every thread makes all of
+// them, because its weight rows meet every slot; that saves the meeting after which they could be shared.
+// `args` must be intact and is clobbered.
+void DownKernel::emitQuantize() {
+  const Reg64 from = rsi, row = rbp, rowsLeft = rbx;
+  const Reg32 blocks = ecx, counter = edi;
+  const Q8Output to = {r12, r13, r14};
+  Label rowLoop, blockLoop;
+  loadScratch(row);
+  mov(ptr[frame(HQ8)], row);
+  mov(from, ptr[frame(HFloat)]);
+  mov(rowsLeft, immediate(m * topK, "slots"));
+  L(rowLoop);
+  mov(to.q, row);
+  emitQ8Parts(*this, weights.k, group(), to);
+  mov(blocks, immediate(weights.k / group(), "blocks"));
+  L(blockLoop);
+  if (weights.takesQ8k) {
+    emitQuantizeGroup(*this, from, counter, to);
+  } else {
+    for (int i = 0; i < 32 / lanes(); ++i)
+      vmovups(vec(i), ptr[from + i * lanes() * 4]);
+    emitQuantizeBlock(*this, 0, 4, to);
+    add(from, 128);
+  }
+  dec(blocks);
+  jnz(blockLoop);
+  add(row, immediate(denseActivationBytes(weights), "an activation row"));
+  dec(rowsLeft);
+  jnz(rowLoop);
 }
 
 // y = 0 in the rows of this thread, for every token: experts then only add.
@@ -145,6 +183,7 @@ DownKernel::PanelPass DownKernel::panelPass() {
 Kernel DownKernel::build() {
   const bool panels = dynamic && usesPanels(m, {&weights});
   const PanelPass pass = panelPass();
+  Label idle;
   prologue(FrameEnd);
   const std::pair<size_t, int> operands[] = {{HFloat, 0}, {HQ8, 1}, {W, 2}, {Y, 3}, {SlotWeights, 5}};
   for (auto [slot, operand] : operands) {
@@ -158,12 +197,21 @@ Kernel DownKernel::build() {
   if (panels)
     emitPanelPrologue();
   loadCommonArguments(4);
+  if (quantizes) {
+    mov(eax, dword[frame(UnitBegin)]);
+    cmp(eax, dword[frame(UnitEnd)]);
+    jae(idle);
+    emitQuantize();
+  }
   if (!accumulate)
     emitClear();
   emitExperts([this](int tokens, int rows) { emitTile(tokens, rows); }, panels ? &pass : nullptr);
   if (panels)
     emitPanelEpilogue();
+  L(idle);
   epilogue();
+  if (quantizes) // never together with panels, which are for dynamic kernels
+    return finish((immediate(quantizedBytes(), "quantised rows") + size_t(63)) / 64 * 64);
   return finish(scratchFor(panels, weights.k, 1));
 }
 

@@ -228,6 +228,69 @@ TEST_P(ExpertFormats, unitsDoNotInfluenceEachOther) {
   }
 }
 
+// The same call with rows quantised by `quantize`, and with float32 rows that `down` quantises.
+struct QuantizeForms {
+  KernelCase apart, fused;
+};
+
+QuantizeForms quantizeForms(const std::string &name, const Shape &shape, bool accumulate) {
+  const bool isQ8k = ktTypeTakesQ8k(formatInfo(name).id);
+  const Bytes rows = toBytes(activationValues(shape.slots(), shape.k, 4));
+  KernelCase quantize;
+  quantize.family = "quantize";
+  quantize.params = {{"k", shape.k}, {"m", shape.slots()}, {"group", int64_t(isQ8k ? 256 : 32)}};
+  const size_t rowBytes = isQ8k ? ktQ8kRowBytes(shape.k) : ktQ8RowBytes(shape.k);
+  quantize.operands = {rows, Bytes(shape.slots() * rowBytes)};
+  quantize.outputs = {1};
+  quantize.units = static_cast<uint32_t>(shape.slots());
+  quantize.step.nTokens = static_cast<uint32_t>(shape.slots());
+  QuantizeForms forms;
+  forms.apart = downCase(name, shape, !accumulate, accumulate);
+  forms.apart.params["dynamic"] = int64_t(0);
+  forms.apart.operands[1] = runReference(quantize)[1];
+  for (Isa isa : runnableIsas())
+    EXPECT_EQ(runGenerated(quantize, isa)[1], forms.apart.operands[1]);
+  forms.fused = forms.apart;
+  forms.fused.params["quantize"] = int64_t(1);
+  forms.fused.operands[0] = rows;
+  forms.fused.operands[1].clear();
+  return forms;
+}
+
+// `down` that quantises gives the bits of the two steps, for any split of its units: in the last one some calls
+// have none.
+TEST_P(ExpertFormats, downQuantisesLikeQuantize) {
+  const KtTypeInfo &format = formatInfo(GetParam());
+  if (ktTypeTakesF32Activations(format.id))
+    return;
+  for (int64_t tokens : {1, 2, 3, 4})
+    for (bool dense : {false, true})
+      for (bool accumulate : {false, true}) {
+        const Shape shape = {14, lengthFor(format), tokens, dense, accumulate != dense};
+        const QuantizeForms forms = quantizeForms(GetParam(), shape, accumulate);
+        const Bytes reference = runReference(forms.fused)[3];
+        EXPECT_EQ(reference, runReference(forms.apart)[3]);
+        for (Isa isa : runnableIsas()) {
+          SCOPED_TRACE(kernelName("down", forms.fused.params) + std::string(isaName(isa)));
+          const Bytes apart = runGenerated(forms.apart, isa)[3];
+          for (uint32_t parts : {1, 3, 7})
+            EXPECT_EQ(runGenerated(forms.fused, isa, parts)[3], apart) << parts << " parts";
+          expectClose(3, apart, reference);
+        }
+      }
+}
+
+TEST(ExpertQuantize, needsFewRowsOfAQuantisedKind) {
+  Params params = downCase("q4_k", {8, 256, 1, false}, true, false).params;
+  params["quantize"] = int64_t(1);
+  expectRefused("down", params, "'quantize' must be 0 in a dynamic kernel");
+  params["dynamic"] = int64_t(0);
+  params["format"] = "bf16";
+  expectRefused("down", params, "'quantize' must be 0 for bf16");
+  params["quantize"] = int64_t(2);
+  expectRefused("down", params, "'quantize' must be in 0..1");
+}
+
 INSTANTIATE_TEST_SUITE_P(Experts, ExpertFormats, testing::ValuesIn(formatNames()),
                          [](const auto &info) { return info.param; });
 

@@ -59,6 +59,8 @@ void addMatrixOptions(std::vector<Entry> &entries) {
     entries.emplace_back("down", merge(routed, {{"format", "mxfp4"}}));
   }
   entries.emplace_back("down", merge(merge(dense, {{"format", "q8_0"}}), {{"accumulate", one}}));
+  entries.emplace_back("down", merge(merge(dense, {{"format", "q8_0"}}), {{"quantize", one}}));
+  entries.emplace_back("down", merge({{"format", "q4_k"}, {"k", int64_t(512)}, {"quantize", one}}, dense));
 }
 
 // These generators loop over units of work, so the number of tokens changes no code (but that of expert_group).
