@@ -71,6 +71,7 @@ class Kernels(unittest.TestCase):
         for part in ("--family gate_up", "format_gate=q6_k", "format_up=q6_k", "m=64", "dynamic=1", "dense=1", "act=silu",
                      "--stream 512", "--pages small", "--threads 2"):
             self.assertIn(part, text)
+        self.assertIn("prefetch=1", text)
         self.assertNotIn("dense", " ".join(map(str, kernels.command("k", "linear", "amx", "q6_k", 1, (8, 8), 1, 0, None))))
 
 

@@ -6,6 +6,8 @@
 // is not linear in it.
 #include "compiler/cost/dispatch_cost.h"
 
+#include "compiler/cost/assumed_rates.h"
+
 #include <algorithm>
 #include <cmath>
 
@@ -16,9 +18,6 @@ using policy::FormatRates;
 namespace {
 
 constexpr int64_t kTileTokens = 8, kPanelTokens = 16; // templates/x64/README.md
-
-// What is assumed of kernels on a machine that was not measured: a share of what its instructions could do.
-constexpr double kTileShare = 0.25, kPanelShare = 0.1, kItemsPerSecond = 1e9;
 
 int64_t roundUp(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
 
@@ -32,8 +31,9 @@ double imbalance(int64_t units, int64_t threads) {
 CpuRates::CpuRates(const policy::CpuMachine &cpu, x64::Isa isa)
     : cpu(cpu), isa(isa), bandwidth(cpu.readBandwidth) {
   if (bandwidth <= 0) {
-    bandwidth = 10e9 * cpu.cores;
-    assume("the read bandwidth of the cpu is not given; 10 GB/s per core assumed");
+    bandwidth = assumedBandwidth(cpu.cores, cpu.numaNodes);
+    assume("the read bandwidth of the cpu is not given; " + std::to_string(std::lround(bandwidth / 1e9)) +
+           " GB/s assumed");
   }
   // Weights that stay in their file are read from its pages.
   weightBandwidth =
@@ -57,21 +57,15 @@ const FormatRates &CpuRates::ratesOf(const std::string &format) {
   if (rates.stream > 0 && rates.tileWeights > 0 && rates.tileProducts > 0 && rates.panelWeights > 0 &&
       rates.panelProducts > 0)
     return rates;
-  double ops = 64 * 2.5e9 * cpu.cores;
-  if (auto known = cpu.int8Ops.find(level); known != cpu.int8Ops.end() && known->second > 0)
-    ops = known->second;
-  // Tiles use vector instructions at every level.
-  double vectorOps = ops;
-  if (auto known = cpu.int8Ops.find("avx512"); isa == x64::Isa::Amx && known != cpu.int8Ops.end())
-    vectorOps = known->second;
   auto complete = [](double &rate, double value) { rate = rate > 0 ? rate : value; };
-  complete(rates.stream, bandwidth);
-  complete(rates.tileProducts, vectorOps / 2 * kTileShare);
-  complete(rates.tileWeights, vectorOps / 2 * kTileShare);
-  complete(rates.panelProducts, ops / 2 * kPanelShare);
-  complete(rates.panelWeights, ops / 2 * kPanelShare);
+  const FormatRates assumed = assumedFormatRates(isa, format, cpu.cores, bandwidth);
+  complete(rates.stream, assumed.stream);
+  complete(rates.tileWeights, assumed.tileWeights);
+  complete(rates.tileProducts, assumed.tileProducts);
+  complete(rates.panelWeights, assumed.panelWeights);
+  complete(rates.panelProducts, assumed.panelProducts);
   assume("kernels were not measured for " + level +
-         "; reading at full bandwidth and a share of the int8 rate assumed");
+         "; matrices at 85 % of the read bandwidth and at rates per core of a 4th-generation Xeon assumed");
   return rates;
 }
 
@@ -84,10 +78,11 @@ double CpuRates::itemRate(const DispatchShape &dispatch) {
   if (auto found = cpu.coreRates.find(family); found != cpu.coreRates.end() && found->second > 0)
     return found->second;
   // Families that ktc probe does not measure do about what a norm does.
-  if (auto norm = cpu.coreRates.find("rms_norm"); norm != cpu.coreRates.end() && norm->second > 0)
+  const bool attends = family == "attention_gqa" || family == "attention_mla";
+  if (auto norm = cpu.coreRates.find("rms_norm"); !attends && norm != cpu.coreRates.end() && norm->second > 0)
     return norm->second;
-  assume("the rates of small kernels are not given; 1e9 elements per second and core assumed");
-  return kItemsPerSecond;
+  assume("the rates of attention and small kernels are not given; those of a 4th-generation Xeon assumed");
+  return assumedItemRate(isa, dispatch);
 }
 
 Seconds CpuRates::rowsSeconds(const FormatRates &rates, const MatrixWork &matrix, int64_t rows, bool panels,

@@ -32,6 +32,8 @@ public:
       work.items = each(param("top_k")) + param("experts");
     } else if (family == "rope") {
       work.items = each(param("rows", 1) * param("dims"));
+    } else if (family == "attention_merge") {
+      work.items = each(param("heads") * param("splits", 1) * param("v_dim"));
     } else if (family == "kv_store") {
       work.items = each(param("width"));
     } else {

@@ -56,9 +56,9 @@ struct CpuMachine {
       0; // bytes/s, all cores reading a buffer much larger than the caches, best kind of page
   std::vector<BandwidthPoint> bandwidth; // ascending thread counts, the last with all cores
   std::string weightPages;               // "file" or "huge": what weights are read from fastest; "": unknown
-  double hugePagesGain =
-      0;                  // rate of kernels that read weights from huge pages over that from a file; 0: unknown
-  int prefetchBytes = -1; // distance of software prefetches that read fastest, 0: none; -1: unknown
+  // What kernels gain on streaming Q4_K weights, as a ratio of rates; 0: unknown.
+  double hugePagesGain = 0;   // from huge pages instead of the file mapping
+  double prefetchGain = 0;    // with the kernel parameter `prefetch`
   double barrierLatency = 0;  // seconds for all cores to meet once
   double dispatchLatency = 0; // seconds that one streaming kernel costs beyond bytes / stream, barrier included
   std::map<std::string, double> int8Ops;     // by ISA level; a multiply-add counts as two
@@ -69,6 +69,9 @@ struct CpuMachine {
   std::map<std::string, double> coreRates;
 
   int threadsPerCore() const { return threads > cores ? threads / cores : 1; }
+
+  // Whether matrix kernels should prefetch: unless it was measured to gain less than 2 %.
+  bool usesPrefetch() const { return prefetchGain <= 0 || prefetchGain >= 1.02; }
 };
 
 struct GpuMachine {
@@ -81,8 +84,17 @@ struct GpuMachine {
   double tensorOps = 0; // half-precision matrix operations; a multiply-add counts as two
 };
 
+// Least gain that copying weights into huge pages is worth.
+inline constexpr double kHugePagesGain = 1.05;
+
 struct Machine {
   bool measured = false; // false: rates are assumptions
+
+  // Whether weights should be copied into huge pages: only where kernels were measured to gain 5 %, since the
+  // copy costs memory and loading time. `weight_pages: file` rules it out.
+  bool usesHugePages() const {
+    return measured && cpu.hugePagesGain >= kHugePagesGain && cpu.weightPages != "file";
+  }
   CpuMachine cpu;
   std::vector<GpuMachine> gpus; // gpus[i] is cuda:i
 

@@ -18,7 +18,7 @@ constexpr std::string_view kCpuKeys[] = {"model",           "isa",
                                          "cores",           "threads",
                                          "numa_nodes",      "memory",
                                          "cache",           "numa",
-                                         "bandwidth",       "prefetch",
+                                         "bandwidth",       "prefetch_gain",
                                          "huge_pages_gain", "read_bandwidth",
                                          "weight_pages",    "barrier_latency",
                                          "int8_ops",        "bf16_ops",
@@ -165,15 +165,7 @@ private:
       machine.cpu.weightPages = pages->scalar;
     }
     readRate(cpu, "huge_pages_gain", machine.cpu.hugePagesGain);
-    if (const YamlNode *prefetch = cpu.find("prefetch")) {
-      double bytes = 0;
-      readNumber(*prefetch, "prefetch", bytes);
-      if (bytes > 1 << 20 || bytes != std::floor(bytes))
-        diagnostics.error(prefetch->where,
-                          "'prefetch' needs whole bytes, at most 1048576, but found " + prefetch->describe());
-      else
-        machine.cpu.prefetchBytes = static_cast<int>(bytes);
-    }
+    readRate(cpu, "prefetch_gain", machine.cpu.prefetchGain);
   }
 
   void parseKernelRates(const YamlNode &cpu) {

@@ -48,8 +48,8 @@ void printMemoryReads(std::ostream &out, const CpuMachine &cpu) {
     out << "  weight_pages: " << cpu.weightPages << "\n";
   if (cpu.hugePagesGain > 0)
     out << "  huge_pages_gain: " << number(cpu.hugePagesGain) << "      # over the file mapping\n";
-  if (cpu.prefetchBytes >= 0)
-    out << "  prefetch: " << cpu.prefetchBytes << "                   # bytes ahead; 0: none\n";
+  if (cpu.prefetchGain > 0)
+    out << "  prefetch_gain: " << number(cpu.prefetchGain) << "        # of kernels that prefetch\n";
 }
 
 void printKernelRates(std::ostream &out, const CpuMachine &cpu) {

@@ -26,12 +26,13 @@ size_t weightBytes(const KtTypeInfo &format, int64_t n, int64_t k) {
 
 // A `linear` kernel of `n` rows for `m` tokens (exactly, or at most with `dynamic`); its weights are operand 1.
 std::unique_ptr<TimedKernel> linearKernel(const KtTypeInfo &format, x64::Isa isa, int64_t n, int64_t m,
-                                          bool dynamic, uint8_t *weights, int threads) {
+                                          bool dynamic, bool prefetch, uint8_t *weights, int threads) {
   Params params = {{"format", std::string(format.name)},
                    {"n", n},
                    {"k", kDepth},
                    {"m", m},
                    {"dynamic", int64_t{dynamic}},
+                   {"prefetch", int64_t{prefetch}},
                    {"x_stride", kDepth},
                    {"y_stride", n}};
   auto made = TimedKernel::make("linear", params, isa, threads);
@@ -83,7 +84,7 @@ public:
     read = static_cast<double>(stride);
     if (!context.weights || stride > context.weights.size())
       return 0;
-    auto kernel = linearKernel(format, isa, n, 1, false, context.weights.data(), threads);
+    auto kernel = linearKernel(format, isa, n, 1, false, context.prefetch, context.weights.data(), threads);
     std::vector<size_t> offsets(threads, context.offsets.front()); // the team walks together
     return kernel ? teamSeconds(*kernel, context.cpus, context.seconds * 4,
                                 {1, context.weights.size(), stride, &offsets})
@@ -97,7 +98,8 @@ public:
     if (!context.weights || stride > slice)
       return 0;
     auto make = [&](int thread) {
-      return linearKernel(format, isa, n, 1, false, context.weights.data() + slice * thread, 1);
+      return linearKernel(format, isa, n, 1, false, context.prefetch, context.weights.data() + slice * thread,
+                          1);
     };
     return static_cast<double>(stride) *
            callRate(make, context.cpus, 0.5, context.seconds, {1, slice, stride, &context.offsets});
@@ -108,8 +110,10 @@ public:
   double teamOverhead() {
     const int64_t rows = kCachedRows * threads;
     std::vector<uint8_t> weights(weightBytes(format, rows, kDepth) + KT_BUFFER_ALIGNMENT, 0x2e);
-    auto kernel = linearKernel(format, isa, rows, 1, false, weights.data(), threads);
-    auto make = [&](int) { return linearKernel(format, isa, kCachedRows, 1, false, weights.data(), 1); };
+    auto kernel = linearKernel(format, isa, rows, 1, false, context.prefetch, weights.data(), threads);
+    auto make = [&](int) {
+      return linearKernel(format, isa, kCachedRows, 1, false, context.prefetch, weights.data(), 1);
+    };
     double alone = callRate(make, context.cpus, 0, context.seconds / 4) / threads;
     return kernel && alone > 0 ? teamSeconds(*kernel, context.cpus, context.seconds) - 1 / alone : 0;
   }
@@ -118,7 +122,9 @@ private:
   // Seconds per weight for `m` tokens, all threads, weights in cache.
   double tokensSeconds(int m, bool panel) {
     std::vector<uint8_t> weights(weightBytes(format, kCachedRows, kDepth) + KT_BUFFER_ALIGNMENT, 0x2e);
-    auto make = [&](int) { return linearKernel(format, isa, kCachedRows, m, panel, weights.data(), 1); };
+    auto make = [&](int) {
+      return linearKernel(format, isa, kCachedRows, m, panel, context.prefetch, weights.data(), 1);
+    };
     double rate = callRate(make, context.cpus, 0, context.seconds / 4);
     return rate > 0 ? 1 / (rate * kCachedRows * kDepth) : 0;
   }
@@ -286,9 +292,19 @@ void measureFormats(const ProbeContext &context, const std::string &isaName, pol
   }
 }
 
-double measureStream(const ProbeContext &context, const std::string &isaName) {
+double measureStreamGain(const ProbeContext &from, const ProbeContext &to, const std::string &isaName) {
   std::optional<x64::Isa> isa = x64::parseIsa(isaName);
-  return isa ? FormatProbe(*ktTypeInfo(KT_TYPE_Q4_K), *isa, context).stream() : 0;
+  if (!isa)
+    return 0;
+  const KtTypeInfo &format = *ktTypeInfo(KT_TYPE_Q4_K);
+  FormatProbe before(format, *isa, from), after(format, *isa, to);
+  std::vector<double> gains;
+  for (int round = 0; round < 9; ++round) {
+    double rate = before.stream();
+    gains.push_back(rate > 0 ? after.stream() / rate : 0);
+  }
+  std::nth_element(gains.begin(), gains.begin() + 4, gains.end());
+  return gains[4];
 }
 
 void measureFamilies(const ProbeContext &context, const std::string &isaName, policy::CpuMachine &cpu) {

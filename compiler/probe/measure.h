@@ -31,14 +31,17 @@ struct ProbeContext {
   const Buffer &weights;               // far larger than the caches
   double seconds = 0;                  // per measurement
   double barrier = 0;                  // seconds of a barrier of all `cpus`
+  bool prefetch = true;                // matrix kernels prefetch, as those of plans for this machine will
   mutable std::vector<size_t> offsets; // where in its part of `weights` each thread reads next
 };
 
 // Fills the rates of every weight format at one ISA level, and its panel crossover.
 void measureFormats(const ProbeContext &context, const std::string &isa, policy::CpuMachine &cpu);
 
-// Bytes/s that the kernels of one ISA level reach with one token and Q4_K weights from `context.weights`.
-double measureStream(const ProbeContext &context, const std::string &isa);
+// Rate of the kernels of one ISA level with one token and Q4_K weights that they stream as `to` says, over
+// that as `from` says: the median of some measurements in alternation, so that a machine that gets faster or
+// slower meanwhile disturbs little. 0 if it cannot be measured.
+double measureStreamGain(const ProbeContext &from, const ProbeContext &to, const std::string &isa);
 
 // Fills the rates of the other kernel families, and the start-up time of a dispatch, with kernels of one ISA
 // level.

@@ -21,12 +21,9 @@ constexpr size_t kPiece = 1 << 20; // that is timed at once
 
 std::atomic<uint64_t> sink; // keeps the loops from being removed
 
-__attribute__((target("avx2"))) void readRange(const char *from, const char *to, int prefetch) {
+__attribute__((target("avx2"))) void readRange(const char *from, const char *to) {
   __m256i sums[4] = {};
   for (; from + 256 <= to; from += 256) {
-    if (prefetch)
-      for (int line = 0; line < 256; line += 64)
-        _mm_prefetch(from + prefetch + line, _MM_HINT_T0);
     for (int i = 0; i < 8; ++i)
       sums[i % 4] =
           _mm256_xor_si256(sums[i % 4], _mm256_loadu_si256(reinterpret_cast<const __m256i *>(from) + i));
@@ -35,7 +32,7 @@ __attribute__((target("avx2"))) void readRange(const char *from, const char *to,
   sink += static_cast<uint64_t>(_mm256_extract_epi64(all, 0));
 }
 
-void readRangePlain(const char *from, const char *to, int) {
+void readRangePlain(const char *from, const char *to) {
   uint64_t sum = 0, word;
   for (; from + 8 <= to; from += 8) {
     std::memcpy(&word, from, 8);
@@ -82,7 +79,7 @@ Buffer::~Buffer() {
     munmap(memory, bytes);
 }
 
-double measureRead(const Buffer &buffer, const std::vector<int> &cpus, int prefetch, double seconds) {
+double measureRead(const Buffer &buffer, const std::vector<int> &cpus, double seconds) {
   using Clock = std::chrono::steady_clock;
   if (!buffer)
     return 0;
@@ -96,7 +93,7 @@ double measureRead(const Buffer &buffer, const std::vector<int> &cpus, int prefe
     const auto start = Clock::now();
     auto begin = start;
     for (size_t at = from;;) {
-      read(data + at, data + at + piece, prefetch);
+      read(data + at, data + at + piece);
       const auto end = Clock::now();
       times.push_back(std::chrono::duration<double>(end - begin).count());
       begin = end;

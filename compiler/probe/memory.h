@@ -33,7 +33,7 @@ private:
 
 // Bytes/s that one thread on each of `cpus` reads from `buffer`, each its own part, for about `seconds`: the
 // sum of the threads' median rates over pieces of a megabyte, so that interruptions by other programs disturb
-// little. With a software prefetch `prefetch` bytes ahead of the reads (0: none).
-double measureRead(const Buffer &buffer, const std::vector<int> &cpus, int prefetch, double seconds);
+// little.
+double measureRead(const Buffer &buffer, const std::vector<int> &cpus, double seconds);
 
 } // namespace ktc

@@ -1,6 +1,7 @@
 // What this machine has: read from the system, and measured on request.
 #include "compiler/probe/probe.h"
 
+#include "compiler/cost/assumed_rates.h"
 #include "compiler/probe/measure.h"
 #include "compiler/probe/team.h"
 #include "compiler/probe/topology.h"
@@ -53,7 +54,7 @@ public:
   Prober(const ProbeOptions &options, const Topology &topology, CpuMachine &cpu)
       : options(options), cores(topology.cores), cpu(cpu) {
     bytes = options.bufferBytes;
-    for (uint64_t free = readMeminfo("/proc/meminfo", "MemAvailable:"); free && bytes > free / 3;)
+    for (uint64_t free = readMeminfo("/proc/meminfo", "MemAvailable:"); free && bytes > free / 6;)
       bytes /= 2;
   }
 
@@ -67,62 +68,44 @@ public:
     for (size_t threads : {size_t{1}, cores.size() / 2, cores.size()})
       if (threads > 0 && (cpu.bandwidth.empty() || static_cast<size_t>(cpu.bandwidth.back().threads) < threads))
         cpu.bandwidth.push_back({static_cast<int>(threads), 0, 0, 0});
-    mapped();
-    anonymous();
-    choose();
+    reading();
+    const policy::BandwidthPoint &all = cpu.bandwidth.back();
+    cpu.readBandwidth = std::max({all.file, all.small, all.huge});
     nodes();
   }
 
 private:
-  ProbeContext context(const Buffer &buffer) const {
-    return {cores, buffer, options.seconds / 16, cpu.barrierLatency, std::vector<size_t>(cores.size())};
-  }
-  bool measuresKernels() const { return options.kernels && !cpu.isa.empty(); }
-
-  void anonymous() {
-    for (Pages pages : {Pages::Small, Pages::Huge}) {
-      Buffer buffer(bytes, pages, cores);
-      for (policy::BandwidthPoint &point : cpu.bandwidth)
-        (pages == Pages::Small ? point.small : point.huge) =
-            measureRead(buffer, some(cores, point.threads), 0, options.seconds / 4);
-      if (pages == Pages::Huge && measuresKernels())
-        hugeStream = measureStream(context(buffer), cpu.isa.back());
-    }
+  ProbeContext context(const Buffer &buffer, bool prefetch) const {
+    return {
+        cores, buffer, options.seconds / 16, cpu.barrierLatency, prefetch, std::vector<size_t>(cores.size())};
   }
 
-  // Everything that reads as weights are read: from pages of a file.
-  void mapped() {
-    Buffer buffer(bytes, Pages::File, cores);
+  // Everything that reads memory. Weights that stay in their file are read from its pages.
+  void reading() {
+    const Buffer file(bytes, Pages::File, cores);
+    read(file, &policy::BandwidthPoint::file);
+    read(Buffer(bytes, Pages::Small, cores), &policy::BandwidthPoint::small);
+    const Buffer huge(bytes, Pages::Huge, cores);
+    read(huge, &policy::BandwidthPoint::huge);
+    if (options.kernels && !cpu.isa.empty())
+      kernels(file, huge);
+  }
+
+  void read(const Buffer &buffer, double policy::BandwidthPoint::*rate) {
     for (policy::BandwidthPoint &point : cpu.bandwidth)
-      point.file = measureRead(buffer, some(cores, point.threads), 0, options.seconds / 4);
-    prefetch(buffer);
-    if (!measuresKernels())
-      return;
-    const ProbeContext shared = context(buffer);
+      point.*rate = measureRead(buffer, some(cores, point.threads), options.seconds / 4);
+  }
+
+  // First what kernels gain from, then their rates with it.
+  void kernels(const Buffer &file, const Buffer &huge) {
+    const std::string &best = cpu.isa.back();
+    cpu.prefetchGain = measureStreamGain(context(file, false), context(file, true), best);
+    const ProbeContext shared = context(file, cpu.usesPrefetch());
+    cpu.hugePagesGain = measureStreamGain(shared, context(huge, cpu.usesPrefetch()), best);
+    cpu.weightPages = cpu.hugePagesGain >= policy::kHugePagesGain ? "huge" : "file";
     for (const std::string &isa : cpu.isa)
       measureFormats(shared, isa, cpu);
-    measureFamilies(shared, cpu.isa.back(), cpu);
-    fileStream = measureStream(shared, cpu.isa.back());
-  }
-
-  // A distance counts only if it gains clearly: 3 %, more than two equal measurements differ.
-  void prefetch(const Buffer &buffer) {
-    double best = measureRead(buffer, cores, 0, options.seconds / 4) * 1.03;
-    cpu.prefetchBytes = 0;
-    for (int distance : {1024, 4096})
-      if (double rate = measureRead(buffer, cores, distance, options.seconds / 4); rate > best) {
-        best = rate;
-        cpu.prefetchBytes = distance;
-      }
-  }
-
-  // What weights are read from fastest, by kernels if they were measured.
-  void choose() {
-    const policy::BandwidthPoint &all = cpu.bandwidth.back();
-    cpu.readBandwidth = std::max({all.file, all.small, all.huge});
-    double file = fileStream > 0 ? fileStream : all.file, huge = fileStream > 0 ? hugeStream : all.huge;
-    cpu.hugePagesGain = file > 0 ? huge / file : 0;
-    cpu.weightPages = cpu.hugePagesGain > 1.05 ? "huge" : "file";
+    measureFamilies(shared, best, cpu);
   }
 
   // Bandwidth of each node from its own cores; on one node it is the machine's.
@@ -135,7 +118,7 @@ private:
         node.bandwidth = cpu.readBandwidth;
       } else if (!own.empty()) {
         Buffer buffer(bytes, Pages::Huge, own);
-        node.bandwidth = measureRead(buffer, own, 0, options.seconds / 4);
+        node.bandwidth = measureRead(buffer, own, options.seconds / 4);
       }
     }
   }
@@ -144,7 +127,6 @@ private:
   const std::vector<int> &cores;
   CpuMachine &cpu;
   uint64_t bytes = 0;
-  double fileStream = 0, hugeStream = 0; // bytes/s of kernels, from either kind of page
 };
 
 } // namespace
@@ -178,9 +160,9 @@ double measureBarrier(const std::vector<int> &cpus, double seconds) {
 Machine detectMachine() {
   Machine machine;
   detectCpu(machine.cpu, readTopology());
-  // Stated assumptions: 10 GB/s per core up to 200 GB/s per NUMA node, 2.5 GHz, 2 µs per barrier.
+  // Assumed besides: 2.5 GHz, 2 µs per barrier.
   CpuMachine &cpu = machine.cpu;
-  cpu.readBandwidth = std::min(10e9 * cpu.cores, 200e9 * cpu.numaNodes);
+  cpu.readBandwidth = assumedBandwidth(cpu.cores, cpu.numaNodes);
   cpu.barrierLatency = cpu.cores > 1 ? 2e-6 : 0;
   for (const std::string &isa : cpu.isa)
     cpu.int8Ops[isa] = assumedOpsPerCycle(isa) * 2.5e9 * cpu.cores;

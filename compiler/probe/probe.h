@@ -12,15 +12,16 @@ namespace ktc {
 policy::Machine detectMachine();
 
 struct ProbeOptions {
-  double seconds = 1.0;              // per measurement of a rate, at most; kernels take a sixteenth each
-  uint64_t bufferBytes = 1ull << 30; // for the read bandwidth; halved until a third of free memory holds it
+  double seconds = 1.0; // per measurement of a rate, at most; kernels take a sixteenth each
+  uint64_t bufferBytes =
+      1ull << 30; // for the read bandwidth; halved until a sixth of free memory holds it; up to three at a time
   bool gpus = true;
   bool kernels = true; // rates of generated kernels, by level and format: half a minute
 };
 
-// This machine measured: read bandwidth by threads and kind of page, the best prefetch distance, int8 and bf16
-// rates of every ISA level that runs here, barrier latency, rates of generated kernels, and for GPUs memory and
-// PCIe bandwidth.
+// This machine measured: read bandwidth by threads and kind of page, int8 and bf16 rates of every ISA level
+// that runs here, barrier latency, what kernels gain from prefetching and from huge pages, their rates, and for
+// GPUs memory and PCIe bandwidth.
 policy::Machine probeMachine(const ProbeOptions &options = {});
 
 } // namespace ktc

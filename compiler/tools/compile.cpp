@@ -121,6 +121,7 @@ PlanOptions describePlan(const Target &target, const CompileOptions &options, in
                                              : WeightStorage::Auto;
   plan.context = static_cast<uint64_t>(context);
   plan.memoryNodes = static_cast<uint32_t>(target.machine.cpu.numaNodes);
+  plan.hugePages = target.machine.usesHugePages();
   plan.compiler = "ktc " KT_VERSION " (" KT_COMMIT ")";
   plan.options = "--cpu " + options.cpu + " --ctx " + std::to_string(context) + " --weights " +
                  options.weights + " --chunk " + std::to_string(options.schedule.chunk) + " --kv-type " +
@@ -219,6 +220,7 @@ int compile(CompileOptions options) {
   int64_t context = chooseContext(*target.module, options.context);
   options.schedule.context = context;
   options.schedule.memoryNodes = target.machine.cpu.numaNodes;
+  options.schedule.prefetch = target.machine.cpu.usesPrefetch();
   PlanOptions plan = describePlan(target, options, context);
   std::vector<policy::ModuleRef> modules = collectNetworkOps(*target.module).modules; // gone after scheduling
   progress.phase("scheduling");

@@ -35,6 +35,7 @@ int explain(ExplainOptions options) {
   if (onlyCpu(*table)) {
     options.schedule.context = std::max<int64_t>(options.depth + options.prompt, 4096);
     options.schedule.memoryNodes = target.machine.cpu.numaNodes;
+    options.schedule.prefetch = target.machine.cpu.usesPrefetch();
     kt::Status scheduled = runPasses(
         *target.module, [&](mlir::OpPassManager &passes) { addSchedulePasses(passes, options.schedule); });
     if (!scheduled)

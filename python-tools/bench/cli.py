@@ -57,6 +57,7 @@ def parser():
     models.add_argument("--model", action="append", default=[], help="GGUF file; may be given several times")
     models.add_argument("--synthetic", action="append", default=[], metavar="NAME[:LAYERS]",
                         help="model of synth_models.py, kept in the --work folder")
+    models.add_argument("--discard", action="store_true", help="delete each synthetic model once it is measured")
     models.add_argument("--work", help="folder for plans and synthetic models (default: a temporary one)")
     models.add_argument("-p", "--prompt", type=counts, default=[512], help="prompt lengths (default 512; 0: none)")
     models.add_argument("-n", "--generate", type=int, default=64, help="decoded tokens (default 64; 0: none)")
@@ -78,6 +79,7 @@ def parser():
     kernels.add_argument("-m", "--m", type=counts, default=counts("1-16,32,64,128"))
     kernels.add_argument("-t", "--threads", type=counts, default=[1])
     kernels.add_argument("--stream", type=int, default=0, help="MB of weights to read from memory instead of the cache")
+    kernels.add_argument("--prefetch", type=int, choices=[0, 1], default=1, help="kernels prefetch weights (default 1)")
     kernels.add_argument("--pages", choices=["thp", "small"])
 
     show = commands.add_parser("show", parents=[common], help="tables and plots of a result")
@@ -113,10 +115,16 @@ def measure(options):
         with tempfile.TemporaryDirectory() as temporary:
             options.work = options.work or temporary
             pathlib.Path(options.work).mkdir(parents=True, exist_ok=True)
-            files = options.model + [synthetic(spec, options.work, TOOLS) for spec in options.synthetic]
             peer = Peer(options.peer, options.peer_option) if options.peer else None
             bench = ModelBench(programs, options, peer)
-            result["models"] = [bench.measure(str(file), machine_file) for file in files or [BUNDLED]]
+            bundled = [] if options.synthetic else [BUNDLED]
+            result["models"] = [bench.measure(str(file), machine_file) for file in options.model or bundled]
+            # One after the other: together they may not fit on the disk.
+            for spec in options.synthetic:
+                file = synthetic(spec, options.work, TOOLS)
+                result["models"].append(bench.measure(str(file), machine_file))
+                if options.discard:
+                    file.unlink()
     result["commit"] = commit_of(programs, result)
     return result
 

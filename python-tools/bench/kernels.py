@@ -30,11 +30,11 @@ def parse_line(text):
     return row
 
 
-def command(program, family, isa, weight_format, m, shape, threads, stream, pages):
+def command(program, family, isa, weight_format, m, shape, threads, stream, pages, prefetch=1):
     n, k = shape
     formats = ([f"format_gate={weight_format}", f"format_up={weight_format}"] if family == "gate_up"
                else [f"format={weight_format}"])
-    params = formats + [f"n={n}", f"k={k}", f"m={m}", f"dynamic={int(m > 16)}"]
+    params = formats + [f"n={n}", f"k={k}", f"m={m}", f"dynamic={int(m > 16)}", f"prefetch={prefetch}"]
     if family != "linear":
         params += ["experts=1", "top_k=1", "dense=1"] + (["act=silu"] if family == "gate_up" else [])
     parts = [program, "--family", family, "--isa", isa]
@@ -58,7 +58,7 @@ def sweep(programs, options, description=""):
                 for m in options.m:
                     for threads in options.threads:
                         parts = command(program, family, isa, weight_format, m, SHAPES[family], threads,
-                                        options.stream, options.pages)
+                                        options.stream, options.pages, options.prefetch)
                         try:
                             row = parse_line(run(parts, timeout=300))
                         except Failed as error:

@@ -1,4 +1,5 @@
 // Work of dispatches, and its price on described machines.
+#include "compiler/cost/assumed_rates.h"
 #include "compiler/cost/dispatch_cost.h"
 
 #include <gtest/gtest.h>
@@ -208,6 +209,30 @@ TEST(Cost, AssumesAndSaysSo) {
   EXPECT_EQ(rates.assumptions().size(), 3u); // bandwidth, kernels, small kernels
   (void)rates.seconds(experts(1, false), 1, 0, false);
   EXPECT_EQ(rates.assumptions().size(), 3u);
+}
+
+// Without a measurement the units of a level, the number of cores and the memory that they share count.
+TEST(Cost, AssumedRates) {
+  EXPECT_EQ(assumedBandwidth(2, 1), 20e9);
+  EXPECT_EQ(assumedBandwidth(16, 1), 112e9);
+  EXPECT_EQ(assumedBandwidth(64, 1), 200e9);
+  EXPECT_EQ(assumedBandwidth(128, 2), 400e9);
+  const policy::FormatRates amx = assumedFormatRates(x64::Isa::Amx, "q4_k", 16, 100e9),
+                            avx512 = assumedFormatRates(x64::Isa::Avx512, "q4_k", 16, 100e9);
+  EXPECT_LT(amx.stream, 100e9);
+  EXPECT_EQ(amx.tileProducts, avx512.tileProducts);
+  EXPECT_GT(amx.panelProducts, 1.5 * avx512.panelProducts);
+  EXPECT_EQ(amx.panelProducts, 2 * assumedFormatRates(x64::Isa::Amx, "q4_k", 8, 100e9).panelProducts);
+  // Formats without panels go by tiles at any number of tokens.
+  const policy::FormatRates f32 = assumedFormatRates(x64::Isa::Amx, "f32", 16, 100e9);
+  EXPECT_EQ(f32.panelProducts, f32.tileProducts);
+  DispatchShape gqa = shape("attention_gqa", {{"kv_type", "bf16"}, {"dynamic", int64_t{1}}}, 0, 4);
+  const double tiles = assumedItemRate(x64::Isa::Amx, gqa);
+  EXPECT_GT(tiles, 2 * assumedItemRate(x64::Isa::Avx512, gqa));
+  gqa.params["kv_type"] = "f16"; // the tile products take bfloat16
+  EXPECT_EQ(assumedItemRate(x64::Isa::Amx, gqa), assumedItemRate(x64::Isa::Avx512, gqa));
+  gqa.params["dynamic"] = int64_t{0};
+  EXPECT_LT(assumedItemRate(x64::Isa::Amx, gqa), tiles / 2);
 }
 
 } // namespace

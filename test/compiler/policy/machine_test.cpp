@@ -56,7 +56,7 @@ TEST(MachineTest, RoundTripOfMeasurements) {
   cpu.numaNodes = 2;
   cpu.bandwidth = {{1, 1e10, 1.1e10, 1.2e10}, {16, 9e10, 9.5e10, 1.3e11}};
   cpu.weightPages = "huge";
-  cpu.prefetchBytes = 1024;
+  cpu.prefetchGain = 1.5;
   cpu.hugePagesGain = 1.25;
   cpu.dispatchLatency = 3e-6;
   cpu.panelCrossover = {{"amx", 6}, {"avx512", 10}};
@@ -70,7 +70,7 @@ TEST(MachineTest, RoundTripOfMeasurements) {
   EXPECT_EQ(read->cpu.numa[1].bandwidth, 5e10);
   EXPECT_EQ(read->cpu.bandwidth[1].huge, 1.3e11);
   EXPECT_EQ(read->cpu.weightPages, "huge");
-  EXPECT_EQ(read->cpu.prefetchBytes, 1024);
+  EXPECT_EQ(read->cpu.prefetchGain, 1.5);
   EXPECT_EQ(read->cpu.hugePagesGain, 1.25);
   EXPECT_EQ(read->cpu.panelCrossover.at("amx"), 6);
   EXPECT_EQ(read->cpu.formats.at("amx").at("q4_k").panelProducts, 4e11);
@@ -93,8 +93,28 @@ TEST(MachineTest, NodesAndUnits) {
   EXPECT_EQ(formatCpuList(read->cpu.numa[1].cpus), "8-11,14");
   EXPECT_EQ(read->cpu.readBandwidth, 120e9);
   // What an older description does not say stays unknown.
-  EXPECT_EQ(read->cpu.prefetchBytes, -1);
+  EXPECT_EQ(read->cpu.prefetchGain, 0);
   EXPECT_TRUE(read->cpu.formats.empty());
+}
+
+// Copies into huge pages only after a measured gain; prefetching unless it was measured to be useless.
+TEST(MachineTest, WhatMeasuredGainsDecide) {
+  Machine machine;
+  EXPECT_TRUE(machine.cpu.usesPrefetch());
+  EXPECT_FALSE(machine.usesHugePages());
+  machine.cpu.hugePagesGain = 1.05;
+  EXPECT_FALSE(machine.usesHugePages());
+  machine.measured = true;
+  EXPECT_TRUE(machine.usesHugePages());
+  machine.cpu.weightPages = "file";
+  EXPECT_FALSE(machine.usesHugePages());
+  machine.cpu.weightPages = "huge";
+  machine.cpu.hugePagesGain = 1.04;
+  EXPECT_FALSE(machine.usesHugePages());
+  machine.cpu.prefetchGain = 1.02;
+  EXPECT_TRUE(machine.cpu.usesPrefetch());
+  machine.cpu.prefetchGain = 1.01;
+  EXPECT_FALSE(machine.cpu.usesPrefetch());
 }
 
 TEST(MachineTest, MistakesInMeasurements) {
@@ -104,7 +124,7 @@ TEST(MachineTest, MistakesInMeasurements) {
                             "  numa: [{cpus: 0-3}, {cpus: 3-5}, {cpus: 7-6}, {memory: 1GiB}, 4]\n"
                             "  bandwidth: {threads: 1}\n"
                             "  weight_pages: giant\n"
-                            "  prefetch: 1.5\n"
+                            "  prefetch_gain: much\n"
                             "  panel_crossover: {amx: 0, avx9: 2}\n"
                             "  formats: {amx: {q9_k: {stream: 1}, q4_k: {steam: 1}}, avx9: {}}\n"
                             "  core_rates: {rms_norm: quick}\n",
@@ -115,7 +135,7 @@ TEST(MachineTest, MistakesInMeasurements) {
         "error: an entry of 'numa' needs a map, but found the text '4'",
         "error: 'bandwidth' needs a list of maps, but found a map",
         "error: 'weight_pages' needs file or huge, but found the text 'giant'",
-        "error: 'prefetch' needs whole bytes, at most 1048576, but found the text '1.5'",
+        "error: 'prefetch_gain' needs a number that is not negative, but found the text 'much'",
         "error: 'amx' needs a positive whole number, but found the text '0'", "error: unknown ISA level 'avx9'",
         "error: unknown weight format 'q9_k' in 'formats'",
         "error: unknown key 'steam' in the rates of a format; did you mean 'stream'?",

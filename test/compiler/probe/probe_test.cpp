@@ -34,7 +34,10 @@ TEST(ProbeTest, Measures) {
   EXPECT_TRUE(machine.measured);
   EXPECT_GT(cpu.readBandwidth, 1e8);
   EXPECT_TRUE(cpu.weightPages == "file" || cpu.weightPages == "huge");
-  EXPECT_GE(cpu.prefetchBytes, 0);
+  if (!cpu.isa.empty()) {
+    EXPECT_GT(cpu.prefetchGain, 0.1);
+    EXPECT_GT(cpu.hugePagesGain, 0.1);
+  }
   ASSERT_FALSE(cpu.bandwidth.empty());
   EXPECT_EQ(cpu.bandwidth.front().threads, 1);
   EXPECT_EQ(cpu.bandwidth.back().threads, cpu.cores);
