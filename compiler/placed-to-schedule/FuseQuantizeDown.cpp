@@ -17,7 +17,9 @@ namespace {
 constexpr int kQuantizeX = 0, kQuantizeY = 1;
 constexpr int kDownF32 = 0, kDownQuantized = 1; // operands of down
 
-// Most elements that every thread quantises anew.
+// Most elements that every thread quantises anew: eight experts of 2048 for one token. Saved are a barrier,
+// about a microsecond on many threads, and a command; a thread on a busy host was seen to quantise 3000 to 7000
+// elements in that time with AVX-512.
 constexpr int64_t kMostElements = 16384;
 
 struct FuseQuantizeDown : impl::SchedFuseQuantizeDownBase<FuseQuantizeDown> {

@@ -89,6 +89,42 @@ void emitQuantizeBlock(Emitter &e, int first, int firstTemporary, const Q8Output
   e.add(to.sums, 8);
 }
 
+// The loop over a block of q8k for 512 bits: 64 floats at a time. In-lane packs of four vectors leave four
+// bytes of each in every 128-bit lane, so that the dwords of a dot product with ones are partial sums of the
+// four sixteens, and one permutation puts the bytes in order.
+static void emitWideGroup(Emitter &e, const Xbyak::Reg64 &from, const Xbyak::Reg32 &counter, const Q8Output &to,
+                          const Vec &inverse) {
+  const Vec bytes = e.vec(0), other = e.vec(1), sums = e.vec(4), order = e.vec(6), ones = e.vec(7);
+  const Xbyak::Xmm low(4), high(1);
+  e.moveInt(order, e.table(std::array<int32_t, 16>{0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15}));
+  e.moveInt(ones, e.splat(uint8_t(1)));
+  Xbyak::Label loop;
+  e.mov(counter, 4);
+  e.L(loop);
+  for (int i = 0; i < 4; ++i) {
+    e.vmulps(e.vec(i), inverse, e.ptr[from + i * 64]);
+    e.vcvtps2dq(e.vec(i), e.vec(i));
+  }
+  e.vpackssdw(e.vec(0), e.vec(0), e.vec(1));
+  e.vpackssdw(e.vec(2), e.vec(2), e.vec(3));
+  e.vpacksswb(bytes, e.vec(0), e.vec(2));
+  e.zero(sums);
+  e.dotBytes(sums, ones, bytes);
+  e.vpermd(other, order, bytes);
+  e.moveInt(e.ptr[to.q], other);
+  e.vextracti64x4(Xbyak::Ymm(1), Xbyak::Zmm(4), 1);
+  e.vpaddd(Xbyak::Ymm(4), Xbyak::Ymm(4), Xbyak::Ymm(1));
+  e.vextracti128(high, Xbyak::Ymm(4), 1);
+  e.vpaddd(low, low, high);
+  e.vpackssdw(low, low, low);
+  e.vmovq(e.ptr[to.sums], low);
+  e.add(from, 256);
+  e.add(to.q, 64);
+  e.add(to.sums, 8);
+  e.dec(counter);
+  e.jnz(loop);
+}
+
 void emitQuantizeGroup(Emitter &e, const Xbyak::Reg64 &from, const Xbyak::Reg32 &counter, const Q8Output &to) {
   const Vec largest = e.vec(4), inverse = e.vec(5), tmp = e.vec(6);
   e.zero(largest);
@@ -100,6 +136,8 @@ void emitQuantizeGroup(Emitter &e, const Xbyak::Reg64 &from, const Xbyak::Reg32 
   e.horizontalMax(largest, tmp);
   emitScale(e, Xbyak::Xmm(4), Xbyak::Xmm(7), inverse, to.scales);
   e.add(to.scales, 4);
+  if (e.wide())
+    return emitWideGroup(e, from, counter, to, inverse);
   Xbyak::Label block;
   e.mov(counter, 8);
   e.L(block);

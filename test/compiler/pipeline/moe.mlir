@@ -56,7 +56,7 @@ func.func @head(%x: tensor<?x32xf32>) -> tensor<?x64xf32> {
 // Three products accumulate into the residual: the output projection, the experts and the shared expert.
 // CHECK-NOT: "add"
 // CHECK-DAG: sched.kernel @[[OUT:linear.[0-9]+]] "linear" {accumulate = 1 : i64, {{.*}} dynamic = 0 : i64, {{.*}} m = 1 : i64
-// CHECK-DAG: sched.kernel @[[EXPERTS:down.[0-9]+]] "down" {accumulate = 1 : i64, dense = 0 : i64, dynamic = 0 : i64, {{.*}} m = 1 : i64
+// CHECK-DAG: sched.kernel @[[EXPERTS:down.[0-9]+]] "down" {accumulate = 1 : i64, dense = 0 : i64, dynamic = 0 : i64, {{.*}} m = 1 : i64, {{.*}} quantize = 1 : i64
 // CHECK-DAG: sched.kernel @[[SHARED:down.[0-9]+]] "down" {accumulate = 1 : i64, dense = 1 : i64, dynamic = 0 : i64, {{.*}} m = 1 : i64
 // 4096 positions of 32 + 8 elements of 2 bytes.
 // CHECK: sched.arena @kv "kv_cache" on @cpu bytes 327680
@@ -76,6 +76,8 @@ func.func @head(%x: tensor<?x32xf32>) -> tensor<?x64xf32> {
 // CHECK-NEXT: sched.dispatch @rms_norm.{{.*}}(%[[X]], %{{.*}}, %[[M]], %[[M8]]) writes [2, 3] {{.*}} path = "model.layers.0.post_attention_layernorm"
 // CHECK: sched.dispatch @linear.{{.*}}(%[[M]], {{.*}} path = "model.layers.0.mlp.gate"
 // CHECK: sched.dispatch @gate_up.{{.*}}(%{{.*}}, %[[M8]], {{.*}} path = "model.layers.0.mlp.experts"
+// One meeting inside: down quantises its rows itself.
+// CHECK-NOT: sched.dispatch
 // CHECK: sched.dispatch @[[EXPERTS]] on @cpu.team({{.*}}, %[[X]], %{{.*}}, %{{.*}}) writes [3] {{.*}} barrier
 // The shared expert begins without a meeting.
 // CHECK: sched.dispatch @gate_up.{{.*}}(%{{.*}}, %[[M8]], {{.*}} per_token 0 {{{.*}} path = "model.layers.0.mlp.shared_experts"
