@@ -119,6 +119,16 @@ class Models(unittest.TestCase):
         self.assertEqual(models.ModelBench(None, self.options(prompt=[0], depth=[0], batch=[1], threads=[0])).places(),
                          [(0, 32, 0, 1, 0)])
 
+    def test_a_peer_that_fails_is_left_out(self):
+        def fail(*_):
+            raise programs.Failed("cannot load the model")
+        bench = models.ModelBench(None, self.options(rounds=2), types.SimpleNamespace(measure=fail))
+        bench.ours = lambda *_: ours(10.0, 20.0)
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            measured = bench.point("m.gguf", "m.ktp", 512, 32, 0, 1, 0)
+        self.assertIn("cannot load the model", said.getvalue())
+        self.assertNotIn("peer", models.summary(measured, "decode"))
+
     def test_summary(self):
         row = models.summary(point([10.0, 30.0, 20.0], rival=10.0), "decode")
         self.assertEqual((row["rate"], row["min"], row["max"], row["predicted"], row["peer"], row["ratio"]),

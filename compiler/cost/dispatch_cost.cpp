@@ -35,9 +35,12 @@ CpuRates::CpuRates(const policy::CpuMachine &cpu, x64::Isa isa)
     assume("the read bandwidth of the cpu is not given; " + std::to_string(std::lround(bandwidth / 1e9)) +
            " GB/s assumed");
   }
-  // Weights that stay in their file are read from its pages.
-  weightBandwidth =
-      !cpu.bandwidth.empty() && cpu.bandwidth.back().file > 0 ? cpu.bandwidth.back().file : bandwidth;
+  weightBandwidth = bandwidth;
+  if (!cpu.bandwidth.empty()) {
+    const policy::BandwidthPoint &all = cpu.bandwidth.back();
+    if (double read = cpu.weightPages == "huge" ? all.huge : all.file; read > 0)
+      weightBandwidth = read;
+  }
 }
 
 void CpuRates::assume(const std::string &what) {

@@ -28,7 +28,7 @@ struct BandwidthPoint {
 // times one activation) are counted per second, so that W weights times m tokens take W / weights + W * m /
 // products.
 struct FormatRates {
-  double stream = 0;       // bytes/s of one token's product with weights from memory (the file mapping)
+  double stream = 0;       // bytes/s of one token's product with weights from memory (pages: `weightPages`)
   double tileWeights = 0;  // small tiles, weights in cache
   double tileProducts = 0; // "
   double panelWeights = 0; // panels of many tokens; 0: the level has none for this format

@@ -60,7 +60,8 @@ public:
     rates.stream = stream();
     line(1, tokensSeconds(1, false), 8, tokensSeconds(8, false), rates.tileWeights, rates.tileProducts);
     // Levels and formats without panels go by tiles here too, at any number of tokens.
-    line(16, tokensSeconds(16, true), 128, tokensSeconds(128, true), rates.panelWeights, rates.panelProducts);
+    // As many as a chunk may have: their packed rows no longer fit in the first cache level.
+    line(16, tokensSeconds(16, true), 512, tokensSeconds(512, true), rates.panelWeights, rates.panelProducts);
     return rates;
   }
 

@@ -100,9 +100,11 @@ private:
   void kernels(const Buffer &file, const Buffer &huge) {
     const std::string &best = cpu.isa.back();
     cpu.prefetchGain = measureStreamGain(context(file, false), context(file, true), best);
-    const ProbeContext shared = context(file, cpu.usesPrefetch());
-    cpu.hugePagesGain = measureStreamGain(shared, context(huge, cpu.usesPrefetch()), best);
-    cpu.weightPages = cpu.hugePagesGain >= policy::kHugePagesGain ? "huge" : "file";
+    const bool prefetch = cpu.usesPrefetch();
+    cpu.hugePagesGain = measureStreamGain(context(file, prefetch), context(huge, prefetch), best);
+    const bool copies = cpu.hugePagesGain >= policy::kHugePagesGain;
+    cpu.weightPages = copies ? "huge" : "file";
+    const ProbeContext shared = context(copies ? huge : file, prefetch);
     for (const std::string &isa : cpu.isa)
       measureFormats(shared, isa, cpu);
     measureFamilies(shared, best, cpu);

@@ -122,9 +122,15 @@ def measure(options):
             # One after the other: together they may not fit on the disk.
             for spec in options.synthetic:
                 file = synthetic(spec, options.work, TOOLS)
-                result["models"].append(bench.measure(str(file), machine_file))
-                if options.discard:
-                    file.unlink()
+                try:
+                    result["models"].append(bench.measure(str(file), machine_file))
+                except Failed as error:  # what other models took is not lost
+                    print(f"bench: {error}", file=sys.stderr)
+                finally:
+                    if options.discard:
+                        file.unlink()
+            if not result["models"]:
+                raise Failed("no model could be measured")
     result["commit"] = commit_of(programs, result)
     return result
 

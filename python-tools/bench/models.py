@@ -68,8 +68,11 @@ class ModelBench:
             # Alternation: both engines meet the same drift of a shared machine.
             result = {"ours": self.ours(plan, prompt, generated, depth, batch, threads)}
             if self.peer and batch == 1:
-                result["peer"] = self.peer.measure(model, prompt, generated, depth, result["ours"]["threads"])
-                result["ratio"] = ratio(result)
+                try:
+                    result["peer"] = self.peer.measure(model, prompt, generated, depth, result["ours"]["threads"])
+                    result["ratio"] = ratio(result)
+                except Failed as error:  # it may not know a model that we do
+                    print(f"bench: {error}", file=sys.stderr)
             rounds.append(result)
             print(f"  {pathlib.Path(model).name}: round {number + 1}: {line_of(result)}", file=sys.stderr)
         return {"prompt": prompt, "generated": generated, "depth": depth, "batch": batch,
