@@ -1,6 +1,6 @@
 """List the generated kernels with what their code consists of, so that a change of any generator's code shows in a test.
 
-Usage: kernel_listing.py --isa avx2|avx2vnni|avx512 [--kt-kernel PROGRAM] [--llvm-mc PROGRAM]
+Usage: kernel_listing.py --isa avx2|avx2vnni|avx512|amx [--kt-kernel PROGRAM] [--llvm-mc PROGRAM]
        kernel_listing.py --isa ... --update FILE.test
 
 Prints one line per kernel of `kt-kernel --listing`: its name, sizes and hash, the number of instructions and the most
@@ -19,6 +19,7 @@ FEATURES = {
     "avx2": ["--mattr=+avx2,+fma,+f16c,+bmi,+bmi2"],
     "avx2vnni": ["--mattr=+avx2,+fma,+f16c,+bmi,+bmi2,+avxvnni"],
     "avx512": ["--mcpu=icelake-server"],
+    "amx": ["--mcpu=sapphirerapids"],
 }
 SEPARATOR = "ud2"  # between kernels; no kernel contains it
 SEPARATOR_BYTES = "0x0f 0x0b\n"

@@ -45,12 +45,12 @@ func.func @head(%x: tensor<?x32xf32>) -> tensor<?x64xf32> {
 // CHECK-DAG: sched.kernel @[[ACCUMULATE:linear.[0-9]+]] "linear" {accumulate = 1 : i64, {{.*}} dynamic = 0 : i64, {{.*}} m = 1 : i64
 // CHECK-DAG: sched.kernel @[[DOWN:down.[0-9]+]] "down" {accumulate = 1 : i64, {{.*}} dynamic = 0 : i64, {{.*}} m = 1 : i64
 
-// The arena of temporaries is as large as a chunk of 256 tokens needs: residual, norm, q, k and v at the same time, 32 floats each.
-// CHECK: sched.arena @act "activation" on @cpu bytes 163840
+// The arena of temporaries is as large as a chunk of 2048 tokens needs: residual, norm, q, k and v at the same time, 32 floats each.
+// CHECK: sched.arena @act "activation" on @cpu bytes 1310720
 // Keys and values of 4096 positions of 32 elements of 2 bytes.
 // CHECK: sched.arena @kv "kv_cache" on @cpu bytes 524288
-// 256 tokens, 256 positions, 256 hidden rows of 128 bytes, 16 rows of 256 bytes of logits.
-// CHECK: sched.arena @io "io" on @cpu bytes 38912
+// 2048 tokens, 2048 positions, 2048 hidden rows of 128 bytes, 16 rows of 256 bytes of logits.
+// CHECK: sched.arena @io "io" on @cpu bytes 282624
 
 // The whole step has 11 meetings. Buffers that live together do not overlap; the partial results of attention take the bytes of the
 // first norm, k and v, the merged ones those of q (6272), and the second norm those of v (256).
@@ -90,7 +90,7 @@ func.func @head(%x: tensor<?x32xf32>) -> tensor<?x64xf32> {
 // CHECK-LABEL: sched.entry @decode_4 capacity 4 {
 // CHECK-LABEL: sched.entry @decode_8 capacity 8 {
 // CHECK-LABEL: sched.entry @decode_16 capacity 16 {
-// CHECK-LABEL: sched.entry @prefill capacity 256 dynamic {
+// CHECK-LABEL: sched.entry @prefill capacity 2048 dynamic {
 // CHECK: sched.copy {{.*}} bytes 0 per_token 128 barrier
 // CHECK-LABEL: sched.entry @head capacity 16 dynamic {
 // CHECK-NOT: sched.alloc {{.*}}bytes {{[0-9]+}} {name

@@ -6,7 +6,7 @@
 // The token count of a decode entry is known, that of prefill and head is a capacity. Only the head's norm starts at a given row.
 // CHECK: sched.kernel @[[EMBED_1:embed.[0-9]+]] "embed" {dynamic = 0 : i64, format = "q8_0", k = 32 : i64, m = 1 : i64, vocab = 64 : i64, y_stride = 32 : i64}
 // CHECK: sched.kernel @[[NORM_1:rms_norm.[0-9]+]] "rms_norm" {dynamic = 0 : i64, eps = 1.500000e-05 : f64, k = 32 : i64, m = 1 : i64, row_offset = 0 : i64, rows = 1 : i64, x_row_stride = 32 : i64, x_stride = 32 : i64, y_row_stride = 32 : i64, y_stride = 32 : i64}
-// CHECK: sched.kernel @[[HEAD_1:linear.[0-9]+]] "linear" {batch = 1 : i64, bias = 0 : i64, dynamic = 0 : i64, format = "f16", k = 32 : i64, m = 1 : i64, n = 64 : i64, x_batch_stride = 0 : i64, x_stride = 32 : i64, y_batch_stride = 0 : i64, y_stride = 64 : i64}
+// CHECK: sched.kernel @[[HEAD_1:linear.[0-9]+]] "linear" {batch = 1 : i64, bias = 0 : i64, dynamic = 0 : i64, format = "f16", k = 32 : i64, m = 1 : i64, n = 64 : i64, prefetch = 1 : i64, x_batch_stride = 0 : i64, x_stride = 32 : i64, y_batch_stride = 0 : i64, y_stride = 64 : i64}
 // CHECK: sched.kernel @[[EMBED_3:embed.[0-9]+]] "embed" {dynamic = 0 : i64, {{.*}}m = 3 : i64
 // CHECK: sched.kernel @[[NORM_3:rms_norm.[0-9]+]] "rms_norm" {dynamic = 0 : i64, {{.*}}m = 3 : i64, row_offset = 0 : i64
 // CHECK: sched.kernel @[[HEAD_3:linear.[0-9]+]] "linear" {{{.*}}dynamic = 0 : i64, {{.*}}m = 3 : i64
@@ -86,7 +86,7 @@ func.func @head(%x: tensor<?x32xf32>) -> tensor<?x64xf32> {
 // DEFAULT: sched.entry @decode_4 capacity 4 {
 // DEFAULT: sched.entry @decode_8 capacity 8 {
 // DEFAULT: sched.entry @decode_16 capacity 16 {
-// DEFAULT: sched.entry @prefill capacity 256 dynamic {
+// DEFAULT: sched.entry @prefill capacity 2048 dynamic {
 // DEFAULT: sched.entry @head capacity 16 dynamic {
 // DEFAULT-NOT: sched.entry
 

@@ -1,9 +1,9 @@
 // Lowering of model.experts for 2 tokens with 2 of 8 experts each, gate and up apart and in different formats.
 // RUN: ktc-opt %s -sched-lower-entries="decode=2 chunk=4 head-rows=1 context=16" | FileCheck %s
 
-// CHECK: sched.kernel @[[GATE_UP_KERNEL:gate_up.[0-9]+]] "gate_up" {act = "silu", dense = 0 : i64, dynamic = 0 : i64, experts = 8 : i64, format_gate = "f16", format_up = "q8_0", gate_expert_rows = 32 : i64, k = 32 : i64, m = 2 : i64, n = 32 : i64, top_k = 2 : i64, up_expert_rows = 32 : i64, x_stride = 32 : i64}
+// CHECK: sched.kernel @[[GATE_UP_KERNEL:gate_up.[0-9]+]] "gate_up" {act = "silu", dense = 0 : i64, dynamic = 0 : i64, experts = 8 : i64, format_gate = "f16", format_up = "q8_0", gate_expert_rows = 32 : i64, k = 32 : i64, m = 2 : i64, n = 32 : i64, prefetch = 1 : i64, top_k = 2 : i64, up_expert_rows = 32 : i64, x_stride = 32 : i64}
 // CHECK: sched.kernel @[[QUANTIZE:quantize.[0-9]+]] "quantize" {dynamic = 0 : i64, k = 32 : i64, m = 2 : i64, rows = 2 : i64, x_row_stride = 32 : i64, x_stride = 64 : i64}
-// CHECK: sched.kernel @[[DOWN_KERNEL:down.[0-9]+]] "down" {accumulate = 0 : i64, dense = 0 : i64, dynamic = 0 : i64, experts = 8 : i64, format = "q4_0", k = 32 : i64, m = 2 : i64, n = 32 : i64, top_k = 2 : i64, y_stride = 32 : i64}
+// CHECK: sched.kernel @[[DOWN_KERNEL:down.[0-9]+]] "down" {accumulate = 0 : i64, dense = 0 : i64, dynamic = 0 : i64, experts = 8 : i64, format = "q4_0", k = 32 : i64, m = 2 : i64, n = 32 : i64, prefetch = 1 : i64, top_k = 2 : i64, y_stride = 32 : i64}
 
 model.weight @embd : tensor<64x32xf32> {file = 0 : i32, offset = 0 : i64, bytes = 8192 : i64}
 model.weight @router : tensor<8x32x!kt.q8_0> {file = 0 : i32, offset = 0 : i64, bytes = 272 : i64}

@@ -2,8 +2,8 @@
 // expert 64 rows later. All is F16: no q8 rows are made.
 // RUN: ktc-opt %s -sched-lower-entries="decode=2 chunk=4 head-rows=1 context=16" | FileCheck %s
 
-// CHECK: sched.kernel @[[GATE_UP_KERNEL:gate_up.[0-9]+]] "gate_up" {act = "gelu_tanh", dense = 0 : i64, dynamic = 0 : i64, experts = 8 : i64, format_gate = "f16", format_up = "f16", gate_expert_rows = 64 : i64, k = 32 : i64, m = 2 : i64, n = 32 : i64, top_k = 2 : i64, up_expert_rows = 64 : i64, x_stride = 32 : i64}
-// CHECK: sched.kernel @[[DOWN:down.[0-9]+]] "down" {accumulate = 0 : i64, dense = 0 : i64, dynamic = 0 : i64, experts = 8 : i64, format = "f16", k = 32 : i64, m = 2 : i64, n = 32 : i64, top_k = 2 : i64, y_stride = 32 : i64}
+// CHECK: sched.kernel @[[GATE_UP_KERNEL:gate_up.[0-9]+]] "gate_up" {act = "gelu_tanh", dense = 0 : i64, dynamic = 0 : i64, experts = 8 : i64, format_gate = "f16", format_up = "f16", gate_expert_rows = 64 : i64, k = 32 : i64, m = 2 : i64, n = 32 : i64, prefetch = 1 : i64, top_k = 2 : i64, up_expert_rows = 64 : i64, x_stride = 32 : i64}
+// CHECK: sched.kernel @[[DOWN:down.[0-9]+]] "down" {accumulate = 0 : i64, dense = 0 : i64, dynamic = 0 : i64, experts = 8 : i64, format = "f16", k = 32 : i64, m = 2 : i64, n = 32 : i64, prefetch = 1 : i64, top_k = 2 : i64, y_stride = 32 : i64}
 
 model.weight @embd : tensor<64x32xf32> {file = 0 : i32, offset = 0 : i64, bytes = 8192 : i64}
 model.weight @router : tensor<8x32x!kt.q8_0> {file = 0 : i32, offset = 0 : i64, bytes = 272 : i64}

@@ -2,10 +2,10 @@
 // RUN: ktc-opt %s -sched-lower-entries="decode=2 chunk=4 head-rows=1 context=16" | FileCheck %s
 
 // CHECK: sched.kernel @[[QUANTIZE:quantize.[0-9]+]] "quantize" {dynamic = 0 : i64, k = 32 : i64, m = 2 : i64, rows = 1 : i64, x_row_stride = 32 : i64, x_stride = 32 : i64}
-// CHECK: sched.kernel @[[GATE_UP_KERNEL:gate_up.[0-9]+]] "gate_up" {act = "silu", dense = 1 : i64, dynamic = 0 : i64, experts = 1 : i64, format_gate = "q4_0", format_up = "q4_0", gate_expert_rows = 64 : i64, k = 32 : i64, m = 2 : i64, n = 64 : i64, top_k = 1 : i64, up_expert_rows = 64 : i64, x_stride = 32 : i64}
+// CHECK: sched.kernel @[[GATE_UP_KERNEL:gate_up.[0-9]+]] "gate_up" {act = "silu", dense = 1 : i64, dynamic = 0 : i64, experts = 1 : i64, format_gate = "q4_0", format_up = "q4_0", gate_expert_rows = 64 : i64, k = 32 : i64, m = 2 : i64, n = 64 : i64, prefetch = 1 : i64, top_k = 1 : i64, up_expert_rows = 64 : i64, x_stride = 32 : i64}
 // CHECK: sched.kernel @[[QUANTIZE_KERNEL:quantize.[0-9]+]] "quantize" {dynamic = 0 : i64, k = 64 : i64, m = 2 : i64, rows = 1 : i64, x_row_stride = 64 : i64, x_stride = 64 : i64}
-// CHECK: sched.kernel @[[DOWN_KERNEL:down.[0-9]+]] "down" {accumulate = 0 : i64, dense = 1 : i64, dynamic = 0 : i64, experts = 1 : i64, format = "q8_0", k = 64 : i64, m = 2 : i64, n = 32 : i64, top_k = 1 : i64, y_stride = 32 : i64}
-// CHECK: sched.kernel @[[LINEAR:linear.[0-9]+]] "linear" {batch = 1 : i64, bias = 0 : i64, dynamic = 0 : i64, format = "f32", k = 32 : i64, m = 2 : i64, n = 1 : i64, x_batch_stride = 0 : i64, x_stride = 32 : i64, y_batch_stride = 0 : i64, y_stride = 1 : i64}
+// CHECK: sched.kernel @[[DOWN_KERNEL:down.[0-9]+]] "down" {accumulate = 0 : i64, dense = 1 : i64, dynamic = 0 : i64, experts = 1 : i64, format = "q8_0", k = 64 : i64, m = 2 : i64, n = 32 : i64, prefetch = 1 : i64, top_k = 1 : i64, y_stride = 32 : i64}
+// CHECK: sched.kernel @[[LINEAR:linear.[0-9]+]] "linear" {batch = 1 : i64, bias = 0 : i64, dynamic = 0 : i64, format = "f32", k = 32 : i64, m = 2 : i64, n = 1 : i64, prefetch = 1 : i64, x_batch_stride = 0 : i64, x_stride = 32 : i64, y_batch_stride = 0 : i64, y_stride = 1 : i64}
 // CHECK: sched.kernel @[[ADD:add.[0-9]+]] "add" {dynamic = 0 : i64, gate = "sigmoid", k = 32 : i64, m = 2 : i64, x_stride = 32 : i64, y_stride = 32 : i64}
 
 model.weight @embd : tensor<64x32xf32> {file = 0 : i32, offset = 0 : i64, bytes = 8192 : i64}
