@@ -95,7 +95,8 @@ Seconds CpuRates::rowsSeconds(const FormatRates &rates, const MatrixWork &matrix
     return read > compute ? Seconds{read, 0, 0} : Seconds{0, compute, 0};
   };
   if (!panels)
-    return longer(inCache ? 0 : matrix.bytes / rates.stream,
+    // Threads are timed one by one, so together they may seem to read faster than memory gives.
+    return longer(inCache ? 0 : matrix.bytes / std::min(rates.stream, weightBandwidth),
                   weights * std::ceil(r / kTileTokens) / rates.tileWeights + weights * r / rates.tileProducts);
   // Making a panel reads the weights; the products with it come after.
   Seconds seconds = longer(inCache ? 0 : matrix.bytes / weightBandwidth, weights / rates.panelWeights);
