@@ -87,6 +87,7 @@ static KernelFn bindGateUp(const Params &params) {
   needWholeBlocks(*up, k);
   needInt(params, "m", 1, maxTokensPerReplay);
   flag(params, "prefetch");
+  flag(params, "exact");
   const bool dense = flag(params, "dense");
   const int64_t experts = dense ? 1 : needInt(params, "experts", 1, maxExperts),
                 topK = dense ? 1 : needInt(params, "top_k", 1, experts);
@@ -145,6 +146,7 @@ static KernelFn bindDown(const Params &params) {
   needWholeBlocks(*format, k);
   const int64_t m = needInt(params, "m", 1, maxTokensPerReplay);
   flag(params, "prefetch");
+  flag(params, "exact");
   const bool dense = flag(params, "dense"), accumulate = flag(params, "accumulate"),
              bias = flag(params, "bias"), quantizes = readDownQuantize(params);
   const int64_t experts = dense ? 1 : needInt(params, "experts", 1, maxExperts),

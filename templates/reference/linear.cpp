@@ -14,6 +14,7 @@ static KernelFn bindLinear(const Params &params) {
   needWholeBlocks(format, k);
   needInt(params, "m", 1, maxTokensPerReplay);
   flag(params, "prefetch");
+  flag(params, "exact");
   const int64_t batch = optionalInt(params, "batch", 1, 1, maxBatch),
                 batchRows = optionalInt(params, "w_batch_rows", n);
   const int64_t xStride = optionalInt(params, "x_stride", batch * k);

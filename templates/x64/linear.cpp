@@ -45,6 +45,7 @@ LinearKernel::LinearKernel(const Params &params, const Target &target) : PanelKe
   m = needInt(params, "m", 1, maxTokensPerReplay);
   const int64_t k = needInt(params, "k", 1, maxRowElements);
   readPrefetch(params);
+  readExact(params);
   weights = makeWeights(needFormat(params, "format"), k);
   dynamic = flag(params, "dynamic");
   bias = flag(params, "bias");

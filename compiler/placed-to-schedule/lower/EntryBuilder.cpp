@@ -165,6 +165,8 @@ void emitMatMul(const MatMul &mm, EntryBuilder &entry, StringRef path) {
                                {"y_batch_stride", entry.integer(mm.yBatchStride)},
                                {"bias", entry.integer(mm.bias ? 1 : 0)},
                                {"prefetch", entry.integer(entry.getSettings().prefetch)}};
+  if (entry.getSettings().exact && rowKind(mm.element) != RowKind::F32)
+    params.push_back({"exact", entry.integer(1)});
   if (rowKind(mm.element) == RowKind::F32) {
     params.push_back({"x_stride", entry.integer(mm.xStride)});
     params.push_back({"x_batch_stride", entry.integer(mm.xBatchStride)});

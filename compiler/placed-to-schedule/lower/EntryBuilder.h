@@ -22,6 +22,7 @@ struct EntryShape {
 
 // What the schedule's persistent memory looks like, shared by all entries.
 struct Settings {
+  bool exact = false;   // matrix kernels never round weights again, at the price of slower prefill
   bool prefetch = true; // matrix kernels prefetch the weights that a thread reads next
   int64_t context = 4096;
   std::string kvType = "bf16";

@@ -95,6 +95,8 @@ static Value emitGateUp(const FeedForward &ff, Value none, EntryBuilder &entry) 
                                {"gate_expert_rows", entry.integer(ff.gateExpertRows)},
                                {"up_expert_rows", entry.integer(ff.upExpertRows)},
                                {"prefetch", entry.integer(entry.getSettings().prefetch)}};
+  if (entry.getSettings().exact && (q8 != none || q8k != none))
+    params.push_back({"exact", entry.integer(1)});
   SmallVector<Value> operands = {f32, q8, ff.gate, ff.up, h, lists, q8k};
   int64_t bytes = rowsBytes(ff.gateType, ff.ffn) + rowsBytes(ff.upType, ff.ffn);
   if (ff.gateBias) {
@@ -132,6 +134,8 @@ static Value emitDown(const FeedForward &ff, Value h, Value none, EntryBuilder &
                                {"accumulate", entry.integer(0)},
                                {"y_stride", entry.integer(ff.width)},
                                {"prefetch", entry.integer(entry.getSettings().prefetch)}};
+  if (entry.getSettings().exact && !downF32)
+    params.push_back({"exact", entry.integer(1)});
   SmallVector<Value> operands = {downF32 ? h : none,       quantized, ff.down, y, dense ? none : ff.lists,
                                  dense ? none : ff.weights};
   int64_t bytes = rowsBytes(ff.downType, ff.width);

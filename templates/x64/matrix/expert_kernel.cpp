@@ -8,6 +8,7 @@ ExpertKernel::ExpertKernel(const Params &params, const Target &target) : PanelKe
   m = needInt(params, "m", 1, maxTokensPerReplay);
   dynamic = flag(params, "dynamic");
   readPrefetch(params);
+  readExact(params);
   dense = flag(params, "dense");
   experts = dense ? 1 : needInt(params, "experts", 1, maxExperts);
   topK = dense ? 1 : needInt(params, "top_k", 1, experts);

@@ -35,7 +35,7 @@ PanelKernel::Layout PanelKernel::layout(int64_t m, int64_t k, size_t matrices) c
 }
 
 bool PanelKernel::usesPanels(int64_t m, const std::vector<const MatrixWeights *> &matrices) const {
-  return wide() && m >= panelCrossover(isa) &&
+  return wide() && !isExact && m >= panelCrossover(isa) &&
          std::all_of(matrices.begin(), matrices.end(), [&](const MatrixWeights *w) {
            return !w->takesF32 && w->takesQ8k == matrices[0]->takesQ8k;
          });

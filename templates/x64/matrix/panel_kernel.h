@@ -78,6 +78,8 @@ protected:
   };
   static constexpr int resultBytes = 16 * panelTokens * 4;
 
+  // Reads `exact`: no panels, whose weights are rounded again.
+  void readExact(const Params &params) { isExact = flag(params, "exact"); }
   // True if a kernel for at most `m` tokens gets a panel path for these matrices.
   bool usesPanels(int64_t m, const std::vector<const MatrixWeights *> &matrices) const;
   // Bytes of scratch of a pass over `m` tokens, at most.
@@ -94,6 +96,7 @@ protected:
   void emitPanels(const PanelPass &pass, int64_t m);
 
 private:
+  bool isExact = false;
   struct Layout {
     int64_t spans;         // of a row
     int64_t blocks;        // sixteens of tokens that are packed at a time

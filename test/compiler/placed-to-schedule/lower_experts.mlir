@@ -47,5 +47,5 @@ func.func @head(%x: tensor<?x32xf32>) -> tensor<?x64xf32> {
 
 // In a chunk of 4 tokens all 8 experts may be active.
 // CHECK-LABEL: sched.entry @prefill
-// CHECK: sched.dispatch @gate_up.{{.*}} units 8 per_token 0 {bytes_read = 25088 : i64, path = "experts"}
+// CHECK: sched.dispatch @gate_up.{{.*}} units 65536 per_token 0 {bytes_read = 25088 : i64, path = "experts"}
 // CHECK: sched.dispatch @down.{{.*}} units 8 per_token 0 {bytes_read = 4608 : i64, path = "experts"}

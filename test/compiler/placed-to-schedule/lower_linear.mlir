@@ -2,8 +2,8 @@
 // RUN: ktc-opt %s -sched-lower-entries="decode=2 chunk=4 head-rows=1 context=16" | FileCheck %s
 
 // CHECK: sched.kernel @[[QUANTIZE:quantize.[0-9]+]] "quantize" {dynamic = 0 : i64, k = 32 : i64, m = 2 : i64, rows = 1 : i64, x_row_stride = 32 : i64, x_stride = 32 : i64}
-// CHECK: sched.kernel @[[LINEAR_KERNEL:linear.[0-9]+]] "linear" {batch = 1 : i64, bias = 0 : i64, dynamic = 0 : i64, format = "q8_0", k = 32 : i64, m = 2 : i64, n = 10 : i64, prefetch = 1 : i64, y_batch_stride = 0 : i64, y_stride = 10 : i64}
-// CHECK: sched.kernel @[[LINEAR_KERNEL_2:linear.[0-9]+]] "linear" {batch = 1 : i64, bias = 1 : i64, dynamic = 0 : i64, format = "q8_0", k = 32 : i64, m = 2 : i64, n = 10 : i64, prefetch = 1 : i64, y_batch_stride = 0 : i64, y_stride = 10 : i64}
+// CHECK: sched.kernel @[[LINEAR_KERNEL:linear.[0-9]+]] "linear" {batch = 1 : i64, bias = 0 : i64, dynamic = 0 : i64, exact = 1 : i64, format = "q8_0", k = 32 : i64, m = 2 : i64, n = 10 : i64, prefetch = 1 : i64, y_batch_stride = 0 : i64, y_stride = 10 : i64}
+// CHECK: sched.kernel @[[LINEAR_KERNEL_2:linear.[0-9]+]] "linear" {batch = 1 : i64, bias = 1 : i64, dynamic = 0 : i64, exact = 1 : i64, format = "q8_0", k = 32 : i64, m = 2 : i64, n = 10 : i64, prefetch = 1 : i64, y_batch_stride = 0 : i64, y_stride = 10 : i64}
 // CHECK: sched.kernel @[[LINEAR_KERNEL_3:linear.[0-9]+]] "linear" {batch = 1 : i64, bias = 0 : i64, dynamic = 0 : i64, format = "f16", k = 32 : i64, m = 2 : i64, n = 10 : i64, prefetch = 1 : i64, x_batch_stride = 0 : i64, x_stride = 32 : i64, y_batch_stride = 0 : i64, y_stride = 10 : i64}
 // CHECK: sched.kernel @[[LINEAR_KERNEL_4:linear.[0-9]+]] "linear" {batch = 1 : i64, bias = 0 : i64, dynamic = 0 : i64, format = "f16", k = 10 : i64, m = 2 : i64, n = 32 : i64, prefetch = 1 : i64, x_batch_stride = 0 : i64, x_stride = 10 : i64, y_batch_stride = 0 : i64, y_stride = 32 : i64}
 

@@ -10,7 +10,7 @@
 // CHECK: sched.kernel @[[LINEAR_KERNEL:linear.[0-9]+]] "linear" {batch = 2 : i64, bias = 0 : i64, dynamic = 0 : i64, format = "f16", k = 16 : i64, m = 2 : i64, n = 32 : i64, prefetch = 1 : i64, x_batch_stride = 24 : i64, x_stride = 48 : i64, y_batch_stride = 32 : i64, y_stride = 64 : i64}
 // CHECK: sched.kernel @[[ATTENTION_MLA:attention_mla.[0-9]+]] "attention_mla" {dynamic = 0 : i64, heads = 2 : i64, kv_type = "bf16", latent = 32 : i64, m = 2 : i64, q_row_stride = 24 : i64, q_stride = 48 : i64, rope = 8 : i64, scale = 2.500000e-01 : f64}
 // CHECK: sched.kernel @[[QUANTIZE:quantize.[0-9]+]] "quantize" {dynamic = 0 : i64, k = 32 : i64, m = 2 : i64, rows = 2 : i64, x_row_stride = 32 : i64, x_stride = 64 : i64}
-// CHECK: sched.kernel @[[LINEAR_KERNEL_2:linear.[0-9]+]] "linear" {batch = 2 : i64, bias = 0 : i64, dynamic = 0 : i64, format = "q8_0", k = 32 : i64, m = 2 : i64, n = 24 : i64, prefetch = 1 : i64, y_batch_stride = 24 : i64, y_stride = 48 : i64}
+// CHECK: sched.kernel @[[LINEAR_KERNEL_2:linear.[0-9]+]] "linear" {batch = 2 : i64, bias = 0 : i64, dynamic = 0 : i64, exact = 1 : i64, format = "q8_0", k = 32 : i64, m = 2 : i64, n = 24 : i64, prefetch = 1 : i64, y_batch_stride = 24 : i64, y_stride = 48 : i64}
 
 model.weight @embd : tensor<64x48xf32> {file = 0 : i32, offset = 0 : i64, bytes = 12288 : i64}
 model.weight @kv_a : tensor<40x48xf16> {file = 0 : i32, offset = 0 : i64, bytes = 3840 : i64}

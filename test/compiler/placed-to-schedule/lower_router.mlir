@@ -2,7 +2,7 @@
 // RUN: ktc-opt %s -sched-lower-entries="decode=2 chunk=4 head-rows=1 context=16" | FileCheck %s
 
 // CHECK: sched.kernel @[[QUANTIZE:quantize.[0-9]+]] "quantize" {dynamic = 0 : i64, k = 32 : i64, m = 2 : i64, rows = 1 : i64, x_row_stride = 32 : i64, x_stride = 32 : i64}
-// CHECK: sched.kernel @[[LINEAR:linear.[0-9]+]] "linear" {batch = 1 : i64, bias = 0 : i64, dynamic = 0 : i64, format = "q8_0", k = 32 : i64, m = 2 : i64, n = 8 : i64, prefetch = 1 : i64, y_batch_stride = 0 : i64, y_stride = 8 : i64}
+// CHECK: sched.kernel @[[LINEAR:linear.[0-9]+]] "linear" {batch = 1 : i64, bias = 0 : i64, dynamic = 0 : i64, exact = 1 : i64, format = "q8_0", k = 32 : i64, m = 2 : i64, n = 8 : i64, prefetch = 1 : i64, y_batch_stride = 0 : i64, y_stride = 8 : i64}
 // CHECK: sched.kernel @[[ROUTER_TOPK:router_topk.[0-9]+]] "router_topk" {bias = 1 : i64, dynamic = 0 : i64, experts = 8 : i64, gating = "sigmoid", groups = 4 : i64, groups_used = 2 : i64, m = 2 : i64, norm = 1 : i64, scale = 2.500000e+00 : f64, top_k = 2 : i64}
 // CHECK: sched.kernel @[[EXPERT_GROUP:expert_group.[0-9]+]] "expert_group" {dynamic = 0 : i64, experts = 8 : i64, m = 2 : i64, top_k = 2 : i64}
 
