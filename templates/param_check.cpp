@@ -37,15 +37,9 @@ double needReal(const Params &params, std::string_view name) {
 }
 
 const KtTypeInfo &needFormat(const Params &params, std::string_view name) {
-  static const KtTypeInfo formats[] = {
-#define KT_INFO(suffix, id, name, elements, bytes) {id, elements, bytes, 1, name},
-      KT_FOR_EACH_TYPE(KT_INFO)
-#undef KT_INFO
-  };
   std::string value = stringParam(params, name, "");
-  for (const KtTypeInfo &format : formats)
-    if (value == format.name)
-      return format;
+  if (const KtTypeInfo *format = ktTypeInfoNamed(value.data(), value.size()); format && format->supported)
+    return *format;
   throw ParamError(quoted(name) + " is not a weight format that kernels exist for: '" + value + "'");
 }
 

@@ -43,13 +43,6 @@ PerCycle floatPerCycle(x64::Isa isa) {
   return isa >= x64::Isa::Avx512 ? PerCycle{12, 12, 12, 12} : PerCycle{8, 7, 8, 7};
 }
 
-const KtTypeInfo *formatInfo(const std::string &format) {
-  for (uint32_t id = 0; id < 64; ++id)
-    if (const KtTypeInfo *info = ktTypeInfo(id); info && format == info->name)
-      return info;
-  return nullptr;
-}
-
 // Products of attention per second. Heads of 128 have 256 of them for a pair of a query row and a position,
 // which takes 1.0-1.8 ns (AMX, cache of bfloat16), 3.6 ns (AVX-512) or 8 ns (AVX2), and 7-10 ns in decode.
 double attentionRate(x64::Isa isa, const DispatchShape &dispatch) {
@@ -69,7 +62,7 @@ double assumedBandwidth(int cores, int numaNodes) {
 }
 
 policy::FormatRates assumedFormatRates(x64::Isa isa, const std::string &format, int cores, double bandwidth) {
-  const KtTypeInfo *info = formatInfo(format);
+  const KtTypeInfo *info = ktTypeInfoNamed(format.data(), format.size());
   const PerCycle rates =
       info && ktTypeTakesF32Activations(info->id) ? floatPerCycle(isa) : quantisedPerCycle(isa);
   const double cycles = kClock * std::max(cores, 1);

@@ -53,9 +53,8 @@ private:
     matrix.format = stringParam(dispatch.params, formatParam, "");
     matrix.weights = rows * param("k");
     matrix.bytes = matrix.weights;
-    for (uint32_t id = 0; id < 64; ++id)
-      if (const KtTypeInfo *info = ktTypeInfo(id); info && matrix.format == info->name)
-        matrix.bytes = matrix.weights / info->blockElements * info->blockBytes;
+    if (const KtTypeInfo *info = ktTypeInfoNamed(matrix.format.data(), matrix.format.size()))
+      matrix.bytes = matrix.weights / info->blockElements * info->blockBytes;
     if (int64_t experts = intParam(dispatch.params, "experts", 1);
         experts > 1 && !intParam(dispatch.params, "dense", 0)) {
       matrix.experts = experts;

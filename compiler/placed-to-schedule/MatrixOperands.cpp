@@ -9,10 +9,8 @@ namespace ktc {
 
 // Bytes of a row of `k` weights of the format `name`; 0 if there is no such format.
 static int64_t rowBytes(StringRef name, int64_t k) {
-  for (uint32_t id = 0; id < 64; ++id)
-    if (const KtTypeInfo *info = ktTypeInfo(id); info && name == info->name)
-      return k / info->blockElements * info->blockBytes;
-  return 0;
+  const KtTypeInfo *info = ktTypeInfoNamed(name.data(), name.size());
+  return info ? k / info->blockElements * info->blockBytes : 0;
 }
 
 SmallVector<MatrixOperand> matrixOperands(sched::DispatchOp dispatch, KernelEditor &kernels) {

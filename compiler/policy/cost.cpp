@@ -33,9 +33,8 @@ int dispatchesOf(const std::string &op) {
 }
 
 double elementsOf(const WeightRef &weight) {
-  for (uint32_t id = 0; id < 64; ++id)
-    if (const KtTypeInfo *info = ktTypeInfo(id); info && info->name == weight.format)
-      return static_cast<double>(weight.bytes) / info->blockBytes * info->blockElements;
+  if (const KtTypeInfo *info = ktTypeInfoNamed(weight.format.data(), weight.format.size()))
+    return static_cast<double>(weight.bytes) / info->blockBytes * info->blockElements;
   return static_cast<double>(weight.bytes); // unknown format: a byte per element
 }
 

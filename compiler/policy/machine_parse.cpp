@@ -191,11 +191,7 @@ private:
   }
 
   void parseFormat(const YamlNode &node, const YamlNode &name, FormatRates &rates) {
-    bool known = false;
-    for (uint32_t id = 0; id < 64; ++id)
-      if (const KtTypeInfo *info = ktTypeInfo(id))
-        known |= name.scalar == info->name;
-    if (!known)
+    if (!ktTypeInfoNamed(name.scalar.data(), name.scalar.size()))
       diagnostics.error(name.where, "unknown weight format '" + name.scalar.substr(0, 60) + "' in 'formats'");
     checkKeys(node, kFormatKeys, "the rates of a format", diagnostics);
     readBandwidth(node, "stream", rates.stream);

@@ -10,6 +10,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* X(enumerator suffix, id, lower-case name, elements per block, bytes per block) */
 #define KT_FOR_EACH_TYPE(X)                                                                                    \
@@ -62,8 +63,8 @@ typedef struct KtTypeInfo {
   const char *name;       /* lower case, as printed in IR and text */
 } KtTypeInfo;
 
-/* Returns the traits of the GGUF type `id`, or NULL if the id is unknown. */
-static inline const KtTypeInfo *ktTypeInfo(uint32_t id) {
+/* The traits of all types, `*count` of them. */
+static inline const KtTypeInfo *ktTypeInfos(size_t *count) {
   static const KtTypeInfo infos[] = {
 #define KT_INFO(suffix, id, name, elements, bytes) {id, elements, bytes, 1, name},
       KT_FOR_EACH_TYPE(KT_INFO)
@@ -72,8 +73,26 @@ static inline const KtTypeInfo *ktTypeInfo(uint32_t id) {
           KT_FOR_EACH_UNSUPPORTED_TYPE(KT_INFO)
 #undef KT_INFO
   };
-  for (size_t i = 0; i < sizeof(infos) / sizeof(infos[0]); ++i)
+  *count = sizeof(infos) / sizeof(infos[0]);
+  return infos;
+}
+
+/* Returns the traits of the GGUF type `id`, or NULL if the id is unknown. */
+static inline const KtTypeInfo *ktTypeInfo(uint32_t id) {
+  size_t count;
+  const KtTypeInfo *infos = ktTypeInfos(&count);
+  for (size_t i = 0; i < count; ++i)
     if (infos[i].id == id)
+      return &infos[i];
+  return NULL;
+}
+
+/* Returns the traits of the type whose name is the `length` bytes at `name`, or NULL if there is none. */
+static inline const KtTypeInfo *ktTypeInfoNamed(const char *name, size_t length) {
+  size_t count;
+  const KtTypeInfo *infos = ktTypeInfos(&count);
+  for (size_t i = 0; i < count; ++i)
+    if (strlen(infos[i].name) == length && memcmp(infos[i].name, name, length) == 0)
       return &infos[i];
   return NULL;
 }

@@ -68,10 +68,10 @@ void Team::makeGroups(uint32_t nodes) {
   groupOf.resize(count);
   uint32_t groupCount = 0;
   for (uint32_t node = 0; node < nodes; ++node) {
-    uint32_t first = (count * node + nodes - 1) / nodes, last = (count * (node + 1) + nodes - 1) / nodes;
-    for (uint32_t thread = first; thread < last; ++thread)
-      groupOf[thread] = groupCount + (thread - first) / kGroup;
-    groupCount += (last - first + kGroup - 1) / kGroup;
+    const ThreadRange own = nodeThreads(count, node, nodes);
+    for (uint32_t i = 0; i < own.count; ++i)
+      groupOf[own.first + i] = groupCount + i / kGroup;
+    groupCount += (own.count + kGroup - 1) / kGroup;
   }
   groups = std::make_unique<Counter[]>(groupCount);
   for (uint32_t group : groupOf)

@@ -151,9 +151,7 @@ std::vector<uint32_t> teamCpus(const CpuTopology &topology, uint32_t threads, ui
   order.insert(order.end(), topology.siblings.begin(), topology.siblings.end());
   for (uint32_t part = 0; nodes > 1 && part < nodes; ++part) {
     std::vector<uint32_t> own = nodeOrder(order, topology, part);
-    // The threads t with t * nodes / threads == part.
-    size_t first = (size_t(threads) * part + nodes - 1) / nodes;
-    size_t wanted = (size_t(threads) * (part + 1) + nodes - 1) / nodes - first;
+    size_t wanted = nodeThreads(threads, part, nodes).count;
     if (own.size() < wanted) {
       cpus.clear(); // not the machine of the plan: any CPU is as good as another
       break;
@@ -163,6 +161,11 @@ std::vector<uint32_t> teamCpus(const CpuTopology &topology, uint32_t threads, ui
   for (size_t i = 0; cpus.size() < threads; ++i)
     cpus.push_back(order[i % order.size()]);
   return cpus;
+}
+
+ThreadRange nodeThreads(uint32_t threads, uint32_t node, uint32_t nodes) {
+  auto firstOf = [&](uint64_t part) { return uint32_t((uint64_t(threads) * part + nodes - 1) / nodes); };
+  return {firstOf(node), firstOf(uint64_t(node) + 1) - firstOf(node)};
 }
 
 bool cpusAreShared(std::vector<uint32_t> cpus) {

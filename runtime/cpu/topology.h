@@ -27,6 +27,13 @@ CpuTopology readTopology(const std::string &root, const std::vector<uint32_t> &a
 // threads is on the i-th memory node, as far as the machine has that many nodes and enough CPUs on each.
 std::vector<uint32_t> teamCpus(const CpuTopology &topology, uint32_t threads, uint32_t nodes = 1);
 
+// The threads of a team of `threads` that belong to part `node` of `nodes`: those with thread * nodes / threads
+// == node. They are neighbours.
+struct ThreadRange {
+  uint32_t first, count;
+};
+ThreadRange nodeThreads(uint32_t threads, uint32_t node, uint32_t nodes);
+
 // True if a logical CPU appears twice: threads that spin there steal time from those they wait for.
 bool cpusAreShared(std::vector<uint32_t> cpus);
 

@@ -2,6 +2,7 @@
 #include "runtime/memory/weight_copy.h"
 
 #include "runtime/cpu/team.h"
+#include "runtime/cpu/topology.h"
 #include "runtime/plan/message.h"
 
 #include <algorithm>
@@ -30,18 +31,13 @@ struct Copying {
   static void run(void *context, uint32_t thread) {
     const Copying &self = *static_cast<Copying *>(context);
     const uint32_t node = uint32_t(uint64_t(thread) * self.nodes / self.threads);
-    uint32_t first = 0, members = 0;
-    for (uint32_t t = 0; t < self.threads; ++t)
-      if (uint64_t(t) * self.nodes / self.threads == node) {
-        first = members == 0 ? t : first;
-        ++members;
-      }
+    const ThreadRange own = nodeThreads(self.threads, node, self.nodes);
     uint32_t piece = 0;
     for (const Job &job : *self.jobs) {
       // What is read by all nodes alike is spread over them in pieces of a huge page.
       const uint64_t matrix = job.matrixBytes ? job.matrixBytes : kHugePage * self.nodes;
       forEachNodePart(job.bytes, matrix, node, self.nodes, [&](uint64_t begin, uint64_t end) {
-        if (piece++ % members == thread - first)
+        if (piece++ % own.count == thread - own.first)
           memcpy(job.destination + begin, job.source + begin, end - begin);
       });
     }

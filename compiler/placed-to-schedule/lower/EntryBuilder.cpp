@@ -11,12 +11,8 @@ static int64_t alignUp(int64_t bytes) {
   return (bytes + KT_BUFFER_ALIGNMENT - 1) / KT_BUFFER_ALIGNMENT * KT_BUFFER_ALIGNMENT;
 }
 
-static const KtTypeInfo &kvTypeInfo(StringRef name) {
-  return *ktTypeInfo(name == "f32"    ? KT_TYPE_F32
-                     : name == "f16"  ? KT_TYPE_F16
-                     : name == "bf16" ? KT_TYPE_BF16
-                                      : KT_TYPE_Q8_0);
-}
+// The pass has checked the name.
+static const KtTypeInfo &kvTypeInfo(StringRef name) { return *ktTypeInfoNamed(name.data(), name.size()); }
 
 int64_t Settings::kvBytes(int64_t elements) const {
   const KtTypeInfo &info = kvTypeInfo(kvType);

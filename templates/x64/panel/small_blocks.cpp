@@ -85,28 +85,43 @@ private:
   int blockBytes, size;
 };
 
+// What the formats with blocks of 32 have in common: scales that lie in the blocks, before the weights.
+template <typename Base> class BlockPanelDecoder : public Base {
+public:
+  template <typename... Args>
+  BlockPanelDecoder(const KtTypeInfo &format, int scaleBytes, Args &&...args)
+      : Base(std::forward<Args>(args)...), blockBytes(static_cast<int>(format.blockBytes)), size(scaleBytes),
+        scales(blockBytes, size) {}
+
+  bool gathers() const override { return true; }
+  void emitGather(int blocks) override { scales.emitGather(this->e, blocks); }
+
+protected:
+  void emitScales(int blocks) override { scales.emitLoad(this->e, blocks); }
+  // The weights of the first of the two blocks of group `g` in row `i`.
+  RegExp groupOf(int i, int g) const { return this->row(i) + (2 * g * blockBytes + size); }
+
+  const int blockBytes, size; // of a block, and of what comes before its weights
+
+private:
+  const BlockScales scales;
+};
+
 // Q4_0, Q4_1, IQ4_NL, MXFP4.
-class NibblePanelDecoder : public TablePanelDecoder {
+class NibblePanelDecoder : public BlockPanelDecoder<TablePanelDecoder> {
 public:
   NibblePanelDecoder(Emitter &emitter, const KtTypeInfo &format, bool biased)
-      : TablePanelDecoder(emitter, biased, valuesOf(format.id)),
-        blockBytes(static_cast<int>(format.blockBytes)), size(format.id == KT_TYPE_Q4_1    ? 4
-                                                              : format.id == KT_TYPE_MXFP4 ? 1
-                                                                                           : 2),
-        scales(blockBytes, size) {
+      : BlockPanelDecoder(format, scaleBytesOf(format.id), emitter, biased, valuesOf(format.id)) {
     scheme.offsets = format.id == KT_TYPE_Q4_1;
     scheme.fine = format.id == KT_TYPE_IQ4_NL;
     scheme.extreme = format.id == KT_TYPE_Q4_0 ? 8 : format.id == KT_TYPE_Q4_1 ? 15 : scheme.fine ? 127 : 12;
   }
 
   void emitConstants() override { emitNibbleMasks(e); }
-  bool gathers() const override { return true; }
-  void emitGather(int blocks) override { scales.emitGather(e, blocks); }
 
 protected:
-  void emitScales(int blocks) override { scales.emitLoad(e, blocks); }
   void emitGroup(int i, int g, int blocks) override {
-    const RegExp first = row(i) + (2 * g * blockBytes + size);
+    const RegExp first = groupOf(i, g);
     emitNibbleCodes(e, first, first + blockBytes, 2 * g + 1 < blocks);
     emitLookup(g);
   }
@@ -118,30 +133,24 @@ private:
            : id == KT_TYPE_IQ4_NL ? iq4PanelValues
                                   : fp4PanelValues;
   }
-
-  const int blockBytes, size;
-  const BlockScales scales;
+  static int scaleBytesOf(uint32_t id) { return id == KT_TYPE_Q4_1 ? 4 : id == KT_TYPE_MXFP4 ? 1 : 2; }
 };
 
 // Q5_0 and Q5_1: nibbles and a fifth bit per weight.
-class FiveBitPanelDecoder : public PanelDecoder {
+class FiveBitPanelDecoder : public BlockPanelDecoder<PanelDecoder> {
 public:
   FiveBitPanelDecoder(Emitter &emitter, const KtTypeInfo &format, bool biased)
-      : PanelDecoder(emitter, biased), blockBytes(static_cast<int>(format.blockBytes)),
-        size(format.id == KT_TYPE_Q5_1 ? 4 : 2), scales(blockBytes, size) {
+      : BlockPanelDecoder(format, format.id == KT_TYPE_Q5_1 ? 4 : 2, emitter, biased) {
     scheme.offsets = size == 4;
     scheme.extreme = scheme.offsets ? 31 : 16;
     scheme.zeroShift = scheme.offsets ? -1 : 4;
   }
 
   void emitConstants() override { emitNibbleMasks(e); }
-  bool gathers() const override { return true; }
-  void emitGather(int blocks) override { scales.emitGather(e, blocks); }
 
 protected:
-  void emitScales(int blocks) override { scales.emitLoad(e, blocks); }
   void emitGroup(int i, int g, int blocks) override {
-    const RegExp first = row(i) + (2 * g * blockBytes + size);
+    const RegExp first = groupOf(i, g);
     const bool both = 2 * g + 1 < blocks;
     e.kmovd(e.k4, e.dword[first]);
     if (both) {
@@ -152,36 +161,24 @@ protected:
     e.vpaddb(e.zmm0 | e.k4, e.zmm0, e.splat<uint8_t>(16));
     emitScaled(i, g);
   }
-
-private:
-  const int blockBytes, size;
-  const BlockScales scales;
 };
 
-class Q8_0PanelDecoder : public PanelDecoder {
+class Q8_0PanelDecoder : public BlockPanelDecoder<PanelDecoder> {
 public:
   Q8_0PanelDecoder(Emitter &emitter, const KtTypeInfo &format, bool biased)
-      : PanelDecoder(emitter, biased), blockBytes(static_cast<int>(format.blockBytes)), scales(blockBytes, 2) {
+      : BlockPanelDecoder(format, 2, emitter, biased) {
     scheme.fine = true;
     scheme.extreme = 128;
   }
 
-  bool gathers() const override { return true; }
-  void emitGather(int blocks) override { scales.emitGather(e, blocks); }
-
 protected:
-  void emitScales(int blocks) override { scales.emitLoad(e, blocks); }
   void emitGroup(int i, int g, int blocks) override {
-    const RegExp first = row(i) + (2 * g * blockBytes + 2);
+    const RegExp first = groupOf(i, g);
     e.vmovdqu(Emitter::Ymm(0), e.ptr[first]);
     if (2 * g + 1 < blocks)
       e.vinserti64x4(e.zmm0, e.zmm0, e.ptr[first + blockBytes], 1);
     emitScaled(i, g);
   }
-
-private:
-  const int blockBytes;
-  const BlockScales scales;
 };
 
 // Rows of kt_abi.h: q of the span is contiguous, and so are its d, at r14 behind q.

@@ -16,10 +16,8 @@ std::vector<std::string> formatNames() {
 }
 
 const KtTypeInfo &formatInfo(const std::string &name) {
-  for (uint32_t id = 0; id < 64; ++id)
-    if (const KtTypeInfo *info = ktTypeInfo(id); info && name == info->name)
-      return *info;
-  return *ktTypeInfo(KT_TYPE_F32);
+  const KtTypeInfo *info = ktTypeInfoNamed(name.data(), name.size());
+  return info ? *info : *ktTypeInfo(KT_TYPE_F32);
 }
 
 std::vector<int64_t> testLengths(const KtTypeInfo &format) {

@@ -21,10 +21,8 @@ namespace {
 
 const KtTypeInfo *findFormat(const Params &params, const char *name) {
   const std::string wanted = stringParam(params, name, "");
-  for (uint32_t id = 0; id < 64; ++id)
-    if (const KtTypeInfo *info = ktTypeInfo(id); info && info->supported && wanted == info->name)
-      return info;
-  return nullptr;
+  const KtTypeInfo *info = ktTypeInfoNamed(wanted.data(), wanted.size());
+  return info && info->supported ? info : nullptr;
 }
 
 // The operands of one kernel call.
