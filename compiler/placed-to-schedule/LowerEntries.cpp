@@ -123,9 +123,9 @@ LogicalResult LowerEntries::declareMemory(OpBuilder &builder) {
   if (!module.lookupSymbol(lower::kCpuDevice))
     builder.create<sched::DeviceOp>(loc, lower::kCpuDevice, "cpu", 0);
   builder.create<sched::LaneOp>(loc, lower::kCpuLane, lower::kCpuDevice);
-  builder.create<sched::ArenaOp>(loc, lower::kActivationArena, "activation", lower::kCpuDevice, 0);
-  builder.create<sched::ArenaOp>(loc, lower::kKvArena, "kv_cache", lower::kCpuDevice, 0);
-  builder.create<sched::ArenaOp>(loc, lower::kIoArena, "io", lower::kCpuDevice, io.bytes);
+  builder.create<sched::ArenaOp>(loc, lower::kActivationArena, "activation", lower::kCpuDevice, 0, false);
+  builder.create<sched::ArenaOp>(loc, lower::kKvArena, "kv_cache", lower::kCpuDevice, 0, false);
+  builder.create<sched::ArenaOp>(loc, lower::kIoArena, "io", lower::kCpuDevice, io.bytes, false);
   return success();
 }
 
@@ -172,7 +172,8 @@ LogicalResult LowerEntries::lowerEntry(const EntryPlan &plan, OpBuilder &builder
   }
   if (!plan.head) {
     Value kept = entry.fixed(lower::kIoArena, io.hidden, rows * width * 4, sched::names::kHidden);
-    entry.getBuilder().create<sched::CopyOp>(op.getLoc(), lower::kCpuLane, hidden, kept, 0, width * 4, false);
+    entry.getBuilder().create<sched::CopyOp>(op.getLoc(), lower::kCpuLane, hidden, kept, 0, width * 4, false,
+                                             DenseI32ArrayAttr());
     return success();
   }
   bool headOnly = !plan.body;

@@ -45,12 +45,13 @@ def Sched_ArenaOp : Sched_Op<"arena", [Symbol]> {
   let summary = "One allocation made at load time";
   let description = [{
     `kind`: `activation` (planned by lifetime and shared by all entries), `kv_cache` or `io` (persistent). `bytes` is set by the memory
-    planner for activation arenas and by the lowering for the others.
+    planner for activation arenas and by the lowering for the others. `mapped`: host memory that GPU lanes access too, at the
+    same address.
 
     Example: `sched.arena @kv "kv_cache" on @cpu bytes 1048576`
   }];
-  let arguments = (ins SymbolNameAttr:$sym_name, StrAttr:$kind, FlatSymbolRefAttr:$device, I64Attr:$bytes);
-  let assemblyFormat = "$sym_name $kind `on` $device `bytes` $bytes attr-dict";
+  let arguments = (ins SymbolNameAttr:$sym_name, StrAttr:$kind, FlatSymbolRefAttr:$device, I64Attr:$bytes, UnitAttr:$mapped);
+  let assemblyFormat = "$sym_name $kind `on` $device `bytes` $bytes (`mapped` $mapped^)? attr-dict";
   let hasVerifier = 1;
 }
 
@@ -158,9 +159,11 @@ def Sched_NoneOp : Sched_Op<"none", [Pure]> {
 // Commands
 //===------------------------------------------------------------------------------------------------------===//
 
-// Common to commands: the lane, and whether the lane's threads must meet before it (set by sched-insert-barriers).
+// Common to commands: the lane; whether the threads of a CPU lane must meet before it (set by sched-insert-barriers); for
+// GPU lanes, the numbers of the lane's earlier commands that must be done (set by sched-order-graph).
 class Sched_Command<string mnemonic, dag extraArguments> : Sched_Op<mnemonic> {
-  let arguments = !con((ins FlatSymbolRefAttr:$lane), extraArguments, (ins UnitAttr:$barrier));
+  let arguments = !con((ins FlatSymbolRefAttr:$lane), extraArguments,
+                       (ins UnitAttr:$barrier, OptionalAttr<DenseI32ArrayAttr>:$after));
   let hasVerifier = 1;
 }
 

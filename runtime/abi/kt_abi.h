@@ -16,7 +16,7 @@
 
 #include "kt_types.h"
 
-#define KT_ABI_VERSION 2u
+#define KT_ABI_VERSION 3u
 
 /* Rows of a weight matrix in one work unit of the linear, gate_up and down families. */
 #define KT_ROWS_PER_UNIT 4u
@@ -40,7 +40,7 @@ typedef struct KtStep {
   uint32_t nTokens;   /* tokens in this replay: the exact m of the entry, or 1..capacity for dynamic entries */
   uint32_t nPast;     /* tokens in the KV cache before this replay */
   uint32_t rowOffset; /* first row of the hidden-state buffer that the `head` entry reads */
-  uint32_t reserved;
+  uint32_t replay;    /* number of this replay, never 0; what signals hold once they are raised in it */
 } KtStep;
 
 /* What a kernel receives. Lives on the caller's stack for the duration of the call. */

@@ -177,8 +177,10 @@ kt::Status Session::Impl::replay(uint32_t index, const KtStep &step) {
   if (number == 0) // 0 is what signals hold before they are raised for the first time
     number = uint32_t(++replays);
   const EntryInfo &entry = entries[index];
+  KtStep numbered = step;
+  numbered.replay = number;
   for (uint32_t lane : entry.lanes)
-    lanes[lane]->begin(index, step, number);
+    lanes[lane]->begin(index, numbered, number);
   kt::Status result;
   for (size_t i = entry.lanes.size(); i-- > 0;) // the caller's lane first: others may wait for it
     if (kt::Status status = lanes[entry.lanes[i]]->finish(); !status && result)

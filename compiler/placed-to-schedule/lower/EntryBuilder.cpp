@@ -90,7 +90,8 @@ void EntryBuilder::dispatch(StringRef family, ArrayRef<Param> params, ValueRange
   named.push_back(builder.getNamedAttr("dynamic", integer(shape.dynamic)));
   sched::KernelOp op = kernel(family, builder.getDictionaryAttr(named));
   builder.create<sched::DispatchOp>(module.getLoc(), lane, op.getSymName(), operands, writes, units.fixed,
-                                    units.perToken, path, bytesRead, DenseI64ArrayAttr(), false);
+                                    units.perToken, path, bytesRead, DenseI64ArrayAttr(), false,
+                                    DenseI32ArrayAttr());
 }
 
 Value EntryBuilder::quantize(Value rows, RowKind kind, int64_t rowsPerToken, int64_t k, int64_t tokenStride,

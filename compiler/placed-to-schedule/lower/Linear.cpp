@@ -86,7 +86,7 @@ LogicalResult lowerAdd(model::AddOp op, EntryBuilder &entry) {
   if (readLater) {
     sum = entry.alloc(width * 4, "sum");
     entry.getBuilder().create<sched::CopyOp>(op.getLoc(), kCpuLane, entry.activation(lhs).rows, sum, 0,
-                                             width * 4, false);
+                                             width * 4, false, DenseI32ArrayAttr());
   }
   const Activation &added = entry.activation(rhs);
   entry.dispatch("add",

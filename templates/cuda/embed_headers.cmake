@@ -1,0 +1,11 @@
+# Writes OUTPUT, a C++ file that holds the texts of HEADERS (name=path, separated by |) for cuda::headers().
+string(REPLACE "|" ";" pairs "${HEADERS}")
+set(text "#include \"templates/cuda/cuda.h\"\nnamespace ktc::cuda {\nstd::span<const Header> headers() {\n  static const Header all[] = {\n")
+foreach(pair ${pairs})
+  string(REGEX MATCH "^([^=]+)=(.*)$" matched "${pair}")
+  set(name "${CMAKE_MATCH_1}")
+  file(READ "${CMAKE_MATCH_2}" content)
+  string(APPEND text "    {\"${name}\", R\"KTHEADER(${content})KTHEADER\"},\n")
+endforeach()
+string(APPEND text "  };\n  return all;\n}\n} // namespace ktc::cuda\n")
+file(WRITE "${OUTPUT}" "${text}")

@@ -1,0 +1,32 @@
+// The table of GPU kernel families: a family is a name and a function that makes an instance.
+//
+// A new family is a file NAME.cpp here, a template kernels/NAME.cuh, a declaration here and a line in families.cpp.
+#pragma once
+
+#include "templates/cuda/cuda.h"
+
+#include <span>
+#include <string>
+
+namespace ktc::cuda {
+
+// `instantiate` throws ParamError on bad parameters.
+struct Family {
+  std::string_view name;
+  Instance (*instantiate)(const Params &params, Sm sm);
+};
+
+extern const Family addFamily;
+
+// All families, in no particular order.
+std::span<const Family *const> families();
+
+// Source that instantiates `body`, a type of kernels/`header`, for blocks of `threads` threads of which an SM
+// should hold at least `blocksPerSm`.
+std::string kernelSource(std::string_view header, std::string_view body, uint32_t threads,
+                         uint32_t blocksPerSm = 1);
+
+// "Name<a, b, …>": template arguments are integers and booleans.
+std::string templateName(std::string_view name, std::span<const int64_t> arguments);
+
+} // namespace ktc::cuda
