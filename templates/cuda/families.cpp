@@ -7,8 +7,9 @@ namespace ktc::cuda {
 
 std::span<const Family *const> families() {
   static const Family *const all[] = {
-      &addFamily,        &rmsNormFamily,    &quantizeFamily,   &ropeFamily,        &kvStoreFamily,
-      &gqaPrepareFamily, &mlaPrepareFamily, &routerTopkFamily, &expertGroupFamily, &argmaxFamily,
+      &addFamily,        &rmsNormFamily,     &quantizeFamily,     &ropeFamily,         &kvStoreFamily,
+      &gqaPrepareFamily, &mlaPrepareFamily,  &attentionGqaFamily, &attentionMlaFamily, &attentionMergeFamily,
+      &routerTopkFamily, &expertGroupFamily, &argmaxFamily,
   };
   return all;
 }
