@@ -232,4 +232,8 @@ bool readDownQuantize(const Params &params) {
   return true;
 }
 
+bool isBfloat(const Params &params, std::string_view name) {
+  return optionalChoice(params, name, {"f32", "bf16"}) == 1;
+}
+
 } // namespace ktc

@@ -6,7 +6,8 @@
 namespace ktc::cuda {
 
 std::span<const Family *const> families() {
-  static const Family *const all[] = {&addFamily};
+  static const Family *const all[] = {&addFamily,       &linearFamily,  &gateUpFamily, &downFamily,
+                                      &downSlotsFamily, &slotSumFamily, &embedFamily};
   return all;
 }
 

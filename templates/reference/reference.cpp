@@ -12,7 +12,7 @@ static const Family *const allFamilies[] = {
     &linearFamily,     &gateUpFamily,       &downFamily,         &embedFamily,
     &quantizeFamily,   &rmsNormFamily,      &addFamily,          &ropeFamily,
     &kvStoreFamily,    &attentionGqaFamily, &attentionMlaFamily, &attentionMergeFamily,
-    &routerTopkFamily, &expertGroupFamily,
+    &routerTopkFamily, &expertGroupFamily,  &downSlotsFamily,    &slotSumFamily,
 };
 
 kt::Result<KernelFn> find(std::string_view family, const Params &params) {
