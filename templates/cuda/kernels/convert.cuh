@@ -1,29 +1,12 @@
-// Conversions between number formats in registers, and reads of words that are not aligned.
+// Reads of words that are not aligned, and bytes as floats.
 //
 // Weights lie as in their GGUF file: blocks of 17, 18, 34 or 210 bytes, so that words of a block are rarely
 // aligned.
 #pragma once
 
-#include "base.cuh"
+#include "mma.cuh"
 
 namespace kt {
-
-__device__ inline float halfToFloat(uint32_t half) {
-  float value;
-  asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(static_cast<unsigned short>(half)));
-  return value;
-}
-__device__ inline float bfloatToFloat(uint32_t bits) { return __uint_as_float(bits << 16); }
-
-// Two floats as bfloat16, `low` in the low half, rounded to nearest even.
-__device__ inline uint32_t packBfloats(float low, float high) {
-  uint32_t packed;
-  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(packed) : "f"(high), "f"(low));
-  return packed;
-}
-__device__ inline unsigned short floatToBfloat(float value) {
-  return static_cast<unsigned short>(packBfloats(value, 0.0f) & 0xffff);
-}
 
 // N little-endian words from `p`, which is a multiple of Align bytes. Touches no aligned word outside of them.
 template <int Align, int N> __device__ inline void readWords(const uint8_t *p, uint32_t (&words)[N]) {

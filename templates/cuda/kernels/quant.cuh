@@ -76,7 +76,7 @@ __device__ inline void decodeGroup(const uint8_t *start, int group, int valid, u
   Weights<Type>::floats(start, group, valid, values);
 #pragma unroll
   for (int i = 0; i < 8; ++i)
-    pairs[i] = valid > 0 ? packBfloats(values[2 * i], values[2 * i + 1]) : 0;
+    pairs[i] = valid > 0 ? pack<Bfloat>(values[2 * i], values[2 * i + 1]) : 0;
 }
 
 } // namespace kt

@@ -46,8 +46,8 @@ struct Stream {
           from -= reinterpret_cast<uint64_t>(from) & 15;
         from += piece * 16;
         if (from < last) // never past the row, whose end may be the end of the file
-          copyAsync16(stage + tile * 16 * slotBytes + i * 16, from,
-                      end - from < 16 ? static_cast<int>(end - from) : 16);
+          copyAsyncPart(stage + tile * 16 * slotBytes + i * 16, from,
+                        end - from < 16 ? static_cast<int>(end - from) : 16);
       }
     uint8_t *rows = stage + Tiles * 16 * slotBytes;
     const int first = unit * W::unitElements * XBytes;
@@ -72,7 +72,7 @@ struct Stream {
   static __device__ void readPairs(const uint8_t *x, uint32_t &b0, uint32_t &b1) {
     if constexpr (XBytes == 4) {
       const float4 four = *reinterpret_cast<const float4 *>(x);
-      b0 = packBfloats(four.x, four.y), b1 = packBfloats(four.z, four.w);
+      b0 = pack<Bfloat>(four.x, four.y), b1 = pack<Bfloat>(four.z, four.w);
     } else {
       const uint2 two = *reinterpret_cast<const uint2 *>(x);
       b0 = two.x, b1 = two.y;
@@ -113,9 +113,10 @@ struct Stream {
         for (int n = 0; n < TokenTiles; ++n)
           if (n == 0 || tokens > 8)
 #pragma unroll
-            for (int s = 0; s < 4; ++s)
-              multiplyAdd(sums[tile][n], a[0][2 * s], a[1][2 * s], a[0][2 * s + 1], a[1][2 * s + 1],
-                          b[n][2 * s], b[n][2 * s + 1]);
+            for (int s = 0; s < 4; ++s) {
+              const uint32_t weights[4] = {a[0][2 * s], a[1][2 * s], a[0][2 * s + 1], a[1][2 * s + 1]};
+              kt::multiply<Bfloat>(sums[tile][n], weights, b[n][2 * s], b[n][2 * s + 1]);
+            }
       }
     }
   }
@@ -133,7 +134,7 @@ struct Stream {
     }
     int stage = 0, next = Stages - 1;
     for (int unit = first; unit < units; unit += step) {
-      waitCopies<Stages - 2>();
+      waitForCopies<Stages - 2>();
       __syncwarp(); // everyone's copies of this stage are there, and nobody reads the one before any more
       if (unit + (Stages - 1) * step < units)
         fetch(ring + next * stageBytes, unit + (Stages - 1) * step, lane, tokens, rowAt, tokenAt);

@@ -47,7 +47,7 @@ template <int K, int Tokens, bool XBfloat, int XAlign> struct Tile {
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
           const float4 four = reinterpret_cast<const float4 *>(x)[i];
-          pairs[2 * i] = packBfloats(four.x, four.y), pairs[2 * i + 1] = packBfloats(four.z, four.w);
+          pairs[2 * i] = pack<Bfloat>(four.x, four.y), pairs[2 * i + 1] = pack<Bfloat>(four.z, four.w);
         }
       }
     } else {
@@ -78,10 +78,8 @@ template <int K, int Tokens, bool XBfloat, int XAlign> struct Tile {
         loadMatrices(tokens, b + (j * 8 + lane / 16 * 8 + lane % 8) * tilePitch + k + lane / 8 % 2 * 8);
 #pragma unroll
         for (int i = 0; i < 2; ++i) {
-          multiplyAdd(sums[i][j], weights[i][0], weights[i][1], weights[i][2], weights[i][3], tokens[0],
-                      tokens[1]);
-          multiplyAdd(sums[i][j + 1], weights[i][0], weights[i][1], weights[i][2], weights[i][3], tokens[2],
-                      tokens[3]);
+          kt::multiply<Bfloat>(sums[i][j], weights[i], tokens[0], tokens[1]);
+          kt::multiply<Bfloat>(sums[i][j + 1], weights[i], tokens[2], tokens[3]);
         }
       }
     }
