@@ -162,8 +162,7 @@ LogicalResult LowerEntries::lowerEntry(const EntryPlan &plan, OpBuilder &builder
   auto op =
       builder.create<sched::EntryOp>(getOperation().getLoc(), plan.name, plan.shape.tokens, plan.shape.dynamic);
   Block &block = op.getBody().emplaceBlock();
-  lower::EntryBuilder entry(getOperation(), OpBuilder::atBlockEnd(&block), plan.shape, settings,
-                            lanes);
+  lower::EntryBuilder entry(getOperation(), OpBuilder::atBlockEnd(&block), plan.shape, settings, lanes);
   int64_t rows = plan.shape.tokens;
   if (plan.body) {
     tokens = entry.fixed(lower::kIoArena, io.tokens, rows * 4, sched::names::kTokens);

@@ -77,28 +77,6 @@ kt::Result<std::vector<x64::Isa>> parseCpu(const std::string &text, const policy
   return isas;
 }
 
-// Refuses placements that need GPU code, naming the first operation and its rule.
-kt::Status checkDevices(mlir::ModuleOp module) {
-  std::string first;
-  size_t count = 0;
-  module.walk([&](mlir::Operation *op) {
-    auto placement = op->getAttrOfType<model::PlacementAttr>("placement");
-    if (!placement || (placement.getDevice() == "cpu" && placement.getPrefill() == "cpu"))
-      return;
-    llvm::StringRef device = placement.getDevice() == "cpu" ? placement.getPrefill() : placement.getDevice();
-    if (++count == 1)
-      first = (op->getAttrOfType<mlir::StringAttr>("path").getValue() + " is placed on " + device + " by " +
-               placement.getRule())
-                  .str();
-  });
-  if (count == 0)
-    return {};
-  return kt::Error{
-      first + " (and " + std::to_string(count - 1) +
-      " more operations): this version generates no GPU code; use --rules cpu, or `ktc explain` to look at "
-      "the placement"};
-}
-
 std::string printModule(mlir::ModuleOp module) {
   std::string text;
   llvm::raw_string_ostream stream(text);
@@ -211,8 +189,6 @@ int compile(CompileOptions options) {
     return fail(table.error().message);
   if (options.emit == "placed")
     return emit(options.output, printModule(*target.module));
-  if (kt::Status devices = checkDevices(*target.module); !devices)
-    return fail(devices.error().message);
   kt::Result<std::vector<x64::Isa>> isas = parseCpu(options.cpu, target.machine);
   if (!isas)
     return fail(isas.error().message);
@@ -230,6 +206,9 @@ int compile(CompileOptions options) {
     return fail(options.target.model + ": " + scheduled.error().message);
   if (options.emit == "schedule")
     return emit(options.output, printModule(*target.module));
+  if (!onlyCpu(*table))
+    return fail(
+        "modules are placed on a GPU: this version generates no GPU code; use --rules cpu, or --emit schedule");
 
   addPrediction(target, modules, *table, *isas, plan);
 
