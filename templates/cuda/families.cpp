@@ -6,7 +6,10 @@
 namespace ktc::cuda {
 
 std::span<const Family *const> families() {
-  static const Family *const all[] = {&addFamily};
+  static const Family *const all[] = {
+      &addFamily,        &rmsNormFamily,    &quantizeFamily,   &ropeFamily,        &kvStoreFamily,
+      &gqaPrepareFamily, &mlaPrepareFamily, &routerTopkFamily, &expertGroupFamily, &argmaxFamily,
+  };
   return all;
 }
 

@@ -25,5 +25,8 @@ extern const Family attentionMlaFamily;
 extern const Family attentionMergeFamily;
 extern const Family routerTopkFamily;
 extern const Family expertGroupFamily;
+extern const Family gqaPrepareFamily;
+extern const Family mlaPrepareFamily;
+extern const Family argmaxFamily;
 
 } // namespace ktc::reference
