@@ -239,8 +239,7 @@ int compile(CompileOptions options) {
   kt::Result<std::vector<cuda::Target>> gpus = parseGpu(options.gpu, target.machine);
   if (!gpus)
     return fail(gpus.error().message);
-  if (kt::Status devices = checkDevices(*target.module); gpus->empty() && !devices)
-    return fail(devices.error().message);
+  const kt::Status devices = gpus->empty() ? checkDevices(*target.module) : kt::Status();
   kt::Result<std::vector<x64::Isa>> isas = parseCpu(options.cpu, target.machine);
   if (!isas)
     return fail(isas.error().message);
@@ -258,6 +257,8 @@ int compile(CompileOptions options) {
     return fail(options.target.model + ": " + scheduled.error().message);
   if (options.emit == "schedule")
     return emit(options.output, printModule(*target.module));
+  if (!devices)
+    return fail(devices.error().message);
 
   addPrediction(target, modules, *table, *isas, plan);
 
