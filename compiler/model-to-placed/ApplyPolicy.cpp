@@ -4,12 +4,40 @@
 #include "compiler/model-to-placed/Passes.h"
 #include "compiler/probe/probe.h"
 
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+
 namespace ktc {
 
 #define GEN_PASS_DEF_MODELAPPLYPOLICY
 #include "ModelToPlacedPasses.h.inc"
 
 using namespace mlir;
+
+// The placement of a sum: that of the norm which reads it, since both work on the residual stream; for the sum
+// that the body returns, of the head's first operation. Rules name no sums.
+static Attribute placementOfSum(model::AddOp add) {
+  for (Operation *user : add.getResult().getUsers()) {
+    if (isa<model::RmsNormOp, model::AddOp>(user))
+      if (Attribute placement = user->getAttr("placement"))
+        return placement;
+    if (isa<func::ReturnOp>(user))
+      if (auto head = add->getParentOfType<ModuleOp>().lookupSymbol<func::FuncOp>(model::kHeadFunction);
+          head && !head.isExternal())
+        if (Attribute placement = head.getBody().front().front().getAttr("placement"))
+          return placement;
+  }
+  Operation *producer = add.getLhs().getDefiningOp();
+  return producer ? producer->getAttr("placement") : Attribute();
+}
+
+// Backwards, because a sum may be read by another.
+static void placeSums(ModuleOp module) {
+  SmallVector<model::AddOp> sums;
+  module.walk([&](model::AddOp add) { sums.push_back(add); });
+  for (model::AddOp add : llvm::reverse(sums))
+    if (Attribute placement = placementOfSum(add))
+      add->setAttr("placement", placement);
+}
 
 kt::Result<policy::PlacementTable> applyPolicyToModule(ModuleOp module, const policy::Policy &policy,
                                                        const policy::Machine &machine,
@@ -22,11 +50,7 @@ kt::Result<policy::PlacementTable> applyPolicyToModule(ModuleOp module, const po
   for (auto [op, placement] : llvm::zip_first(network.operations, table->placements))
     op->setAttr("placement", model::PlacementAttr::get(context, placement.device, placement.prefillDevice,
                                                        placement.ruleLocation));
-  module.walk([](model::AddOp add) {
-    if (Operation *producer = add.getLhs().getDefiningOp())
-      if (Attribute placement = producer->getAttr("placement"))
-        add->setAttr("placement", placement);
-  });
+  placeSums(module);
   return table;
 }
 
