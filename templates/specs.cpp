@@ -300,6 +300,10 @@ bool readDownQuantize(const Params &params) {
   return true;
 }
 
+bool isBfloat(const Params &params, std::string_view name) {
+  return optionalChoice(params, name, {"f32", "bf16"}) == 1;
+}
+
 void needGpu(std::string_view name, bool used) {
   if (used)
     throw ParamError("parameter '" + std::string(name) + "' asks for what only GPU kernels do");

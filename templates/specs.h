@@ -143,6 +143,9 @@ AddSpec readAdd(const Params &params);
 // Parameter `quantize` of family `down`: whether the kernel makes the quantised rows itself. Throws ParamError
 // for kernels that cannot: dynamic ones, whose rows may be many, and those that take float32 rows.
 bool readDownQuantize(const Params &params);
+// Element type of activations, params[name] (`x_type`, `y_type`): true for `bf16`, false for `f32` or if
+// absent.
+bool isBfloat(const Params &params, std::string_view name);
 
 // Throws ParamError when `used`: what parameter `name` asks for exists only on the GPU.
 void needGpu(std::string_view name, bool used);

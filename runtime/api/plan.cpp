@@ -27,7 +27,7 @@ KtrtStatus verify(const char *path) {
   for (uint32_t i = 0; i < file->sections().size(); ++i)
     bases.push_back(file->section(i));
   // Mapping the weights checks that all linked files are there and are the right ones.
-  auto weights = WeightMap::open(file->plan(), path, bases, false);
+  auto weights = WeightMap::open(file->plan(), path, bases);
   return weights ? KTRT_OK : fail(KTRT_ERROR, weights.error().message);
 }
 

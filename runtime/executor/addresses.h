@@ -8,9 +8,10 @@
 
 namespace ktrt {
 
-// Owns the memory of a session. Operands have been verified, so resolving cannot fail.
+// Owns the ordinary memory of a session. Operands have been verified, so resolving cannot fail.
 struct AddressSpace {
-  std::vector<ArenaMemory> arenas;
+  std::vector<uint8_t *> arenas;     // first bytes; on a GPU only addresses
+  std::vector<ArenaMemory> ordinary; // arenas that no GPU sees
   WeightMap weights;
 
   // Address of an operand; null for an absent one. Weights are only ever read: constness ends here because
@@ -19,7 +20,7 @@ struct AddressSpace {
     if (!operand || operand->kind() == plan::OperandKind::None)
       return nullptr;
     if (operand->kind() == plan::OperandKind::Arena)
-      return arenas[operand->index()].data() + operand->offset();
+      return arenas[operand->index()] + operand->offset();
     return const_cast<uint8_t *>(weights.address(operand->index())) + operand->offset();
   }
 };

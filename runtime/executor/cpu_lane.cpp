@@ -9,16 +9,6 @@
 
 namespace ktrt {
 
-bool SignalTable::wait(uint32_t signal, uint32_t replay, uint64_t spinNanos, uint64_t timeoutNanos) {
-  for (;;) {
-    uint32_t current = words[signal].load();
-    if (current == replay)
-      return true;
-    if (!words[signal].waitWhile(current, spinNanos, timeoutNanos))
-      return false;
-  }
-}
-
 kt::Result<std::unique_ptr<CpuLane>> CpuLane::create(const plan::Plan &plan, uint32_t laneIndex,
                                                      const Team::Options &options, uint32_t signalTimeoutMillis,
                                                      const KernelSet &kernels, const AddressSpace &addresses,
@@ -27,6 +17,7 @@ kt::Result<std::unique_ptr<CpuLane>> CpuLane::create(const plan::Plan &plan, uin
   lane->signalTimeoutNanos = uint64_t(signalTimeoutMillis) * 1'000'000;
   lane->programs.resize(plan.entries()->size());
   lane->measured.resize(plan.entries()->size());
+  lane->lastSpans.resize(plan.entries()->size());
   for (uint32_t i = 0; i < plan.entries()->size(); ++i)
     for (const plan::LaneProgram *program : *plan.entries()->Get(i)->programs())
       if (program->lane() == laneIndex)
@@ -60,6 +51,9 @@ void CpuLane::begin(uint32_t newEntry, const KtStep &newStep, uint32_t newReplay
 kt::Status CpuLane::finish() {
   team->finish();
   int64_t missed = missedSignal.load(std::memory_order_relaxed);
+  if (missed >= 0 && signals.givenUpBy(replay) >= 0)
+    return failure("stopped waiting for signal %lld because another lane failed",
+                   static_cast<long long>(missed));
   if (missed >= 0)
     return failure("signal %lld did not come from another lane within %llu ms", static_cast<long long>(missed),
                    static_cast<unsigned long long>(signalTimeoutNanos / 1'000'000));
@@ -68,8 +62,10 @@ kt::Status CpuLane::finish() {
 
 void CpuLane::setProfiling(bool on) {
   profiling = on;
-  for (size_t i = 0; i < programs.size(); ++i)
+  for (size_t i = 0; i < programs.size(); ++i) {
     measured[i].assign(on ? programs[i].commands.size() : 0, {});
+    lastSpans[i].assign(measured[i].size(), {});
+  }
 }
 
 // Kernels are specified for the default floating-point environment; the caller of the API may have another one.
@@ -85,6 +81,7 @@ template <bool Profiling> void CpuLane::threadMain(void *lane, uint32_t thread) 
 template <bool Profiling> void CpuLane::replayProgram(uint32_t thread) {
   const ResolvedProgram &program = programs[entry];
   CommandTime *times = Profiling && thread == 0 ? measured[entry].data() : nullptr;
+  CommandSpan *spans = times ? lastSpans[entry].data() : nullptr;
   ReadAhead readAhead(program.streams, thread, team->threads());
   uint64_t start = 0;
   for (size_t i = 0; i < program.commands.size(); ++i) {
@@ -95,18 +92,23 @@ template <bool Profiling> void CpuLane::replayProgram(uint32_t thread) {
     }
     if (Profiling && times) {
       uint64_t now = nowNanos();
-      if (i != 0)
+      if (i != 0) {
         times[i - 1].nanos += now - start;
+        spans[i - 1].end = now;
+      }
       ++times[i].replays;
-      start = now;
+      spans[i].begin = start = now;
     }
     execute(command, program, thread);
   }
   if (!Profiling || program.commands.empty())
     return;
   team->barrier(thread); // so that the last command ends for thread 0 when it ends for all
-  if (times)
-    times[program.commands.size() - 1].nanos += nowNanos() - start;
+  if (times) {
+    const uint64_t now = nowNanos();
+    times[program.commands.size() - 1].nanos += now - start;
+    spans[program.commands.size() - 1].end = now;
+  }
 }
 
 // The part of a transfer that one thread does: whole cache lines, so that no two threads write to the same one.

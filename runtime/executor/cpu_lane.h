@@ -54,6 +54,7 @@ public:
   uint32_t threads() const override { return team->threads(); }
   void setProfiling(bool on) override;
   const std::vector<CommandTime> &times(uint32_t entry) const override { return measured[entry]; }
+  const std::vector<CommandSpan> &spans(uint32_t entry) const override { return lastSpans[entry]; }
 
 private:
   explicit CpuLane(SignalTable &signals) : signals(signals) {}
@@ -64,8 +65,9 @@ private:
   void waitForSignal(uint32_t signal);
 
   SignalTable &signals;
-  std::vector<ResolvedProgram> programs;          // by entry; empty if the lane is idle in it
-  std::vector<std::vector<CommandTime>> measured; // by entry and command
+  std::vector<ResolvedProgram> programs;           // by entry; empty if the lane is idle in it
+  std::vector<std::vector<CommandTime>> measured;  // by entry and command
+  std::vector<std::vector<CommandSpan>> lastSpans; // likewise
   ArenaMemory scratch;
   uint64_t scratchStride = 0;
   uint64_t spinNanos = 0;

@@ -1,34 +1,26 @@
 // What a lane looks like to the session: something that replays its program of an entry. CPU teams are one
-// kind; CUDA streams will be another, which is why start and end of a replay are separate.
+// kind, CUDA streams the other, which run by themselves between the start and the end of a replay.
 #pragma once
 
 #include "runtime/abi/kt_abi.h"
 #include "runtime/abi/result.hpp"
-#include "runtime/cpu/wait_word.h"
+#include "runtime/executor/signals.h"
 
 #include <cstdint>
 #include <vector>
 
 namespace ktrt {
 
-// Signals between the lanes of one replay. A word holds the number of the replay that raised it last, so that
-// nothing has to be reset between replays.
-class SignalTable {
-public:
-  explicit SignalTable(uint32_t count) : words(count) {}
-  // Marks `signal` as raised in replay number `replay`.
-  void raise(uint32_t signal, uint32_t replay) { words[signal].publish(replay); }
-  // Waits until `signal` is raised in this replay; false after the timeout.
-  bool wait(uint32_t signal, uint32_t replay, uint64_t spinNanos, uint64_t timeoutNanos);
-
-private:
-  std::vector<WaitWord> words;
-};
-
 // Nanoseconds spent in one command, summed over replays.
 struct CommandTime {
   uint64_t replays = 0;
   uint64_t nanos = 0;
+};
+
+// When one command ran in the last replay, in nanoseconds of some clock; both 0 if that was not measured.
+struct CommandSpan {
+  uint64_t begin = 0;
+  uint64_t end = 0;
 };
 
 // Replays one lane. Begin and finish belong to the session's caller.
@@ -45,6 +37,11 @@ public:
   virtual void setProfiling(bool on) = 0;
   // Times of the program of `entry`, one per command; empty if nothing was measured.
   virtual const std::vector<CommandTime> &times(uint32_t entry) const = 0;
+  // The last replay of `entry` while profiling, likewise.
+  virtual const std::vector<CommandSpan> &spans(uint32_t entry) const = 0;
+  // Null if the spans are of nowNanos(). Otherwise they are of a clock of the lane's own, and this is the time
+  // of nowNanos() between which all of them lie.
+  virtual const CommandSpan *window() const { return nullptr; }
 };
 
 } // namespace ktrt

@@ -3,6 +3,7 @@
 
 #include "runtime/cpu/topology.h"
 #include "runtime/executor/cpu_lane.h"
+#include "runtime/executor/cuda_lane.h"
 #include "runtime/executor/session_impl.h"
 #include "runtime/plan/message.h"
 
@@ -33,8 +34,10 @@ kt::Status Session::Impl::load() {
   if (contextLimit > context)
     return failure("%s: a context of %u tokens was asked for, the plan was compiled for %u",
                    file.path().c_str(), contextLimit, context);
-  if (kt::Status status = refuseForeignDevices(); !status)
-    return status;
+  kt::Result<std::unique_ptr<cuda::PlanGpus>> opened = cuda::PlanGpus::open(file);
+  if (!opened)
+    return opened.error();
+  gpus = std::move(*opened);
   std::string isa = options.isa;
   if (const char *fromEnvironment = getenv("KTRT_ISA"); isa.empty() && fromEnvironment)
     isa = fromEnvironment;
@@ -51,83 +54,138 @@ kt::Status Session::Impl::load() {
   return {};
 }
 
-kt::Status Session::Impl::refuseForeignDevices() const {
-  const plan::Plan &plan = file.plan();
-  for (const plan::Lane *lane : *plan.lanes())
-    if (lane->kind() != plan::LaneKind::CpuTeam)
-      return failure("%s: lane '%s' runs on a GPU, and this build has no CUDA lanes yet", file.path().c_str(),
-                     lane->name()->c_str());
-  for (uint32_t i = 0; i < (plan.arenas() ? plan.arenas()->size() : 0); ++i)
-    if (plan.devices()->Get(plan.arenas()->Get(i)->device())->kind() != plan::DeviceKind::Cpu)
-      return failure("%s: arenas[%u] ('%s') lives on a GPU, and this build has no CUDA lanes yet",
-                     file.path().c_str(), i, plan.arenas()->Get(i)->name()->c_str());
-  return {};
-}
-
 uint32_t Session::Impl::memoryNodes() const {
   const plan::WeightLayout *layout = file.plan().weight_layout();
   return layout ? layout->nodes() : 1;
 }
 
+// Where the weights of the host lie in files: everything, unless some of them go to a GPU.
+std::vector<Prefetcher::Range> Session::Impl::hostWeights() const {
+  std::vector<Prefetcher::Range> ranges;
+  const plan::Plan &plan = file.plan();
+  for (uint32_t i = 0; gpus && i < (plan.weights() ? plan.weights()->size() : 0); ++i) {
+    const plan::Weight &weight = *plan.weights()->Get(i);
+    if (plan.devices()->Get(weight.device())->kind() != plan::DeviceKind::Cpu)
+      continue;
+    if (weight.file() >= 0)
+      ranges.push_back({&memory.weights.linkedFiles()[size_t(weight.file())], weight.offset(), weight.bytes()});
+    else
+      ranges.push_back({&file.mapping(), file.sections()[size_t(weight.section())].offset + weight.offset(),
+                        weight.bytes()});
+  }
+  if (gpus)
+    return ranges;
+  for (const plan::PlanSection &section : file.sections())
+    if (section.kind == plan::SectionKind::Weights)
+      ranges.push_back({&file.mapping(), section.offset, section.bytes});
+  for (const MappedFile &linked : memory.weights.linkedFiles())
+    ranges.push_back({&linked, 0, linked.bytes()});
+  return ranges;
+}
+
 kt::Status Session::Impl::loadMemory() {
   std::vector<const uint8_t *> bases;
-  std::vector<Prefetcher::Range> ranges;
-  for (uint32_t i = 0; i < file.sections().size(); ++i) {
+  for (uint32_t i = 0; i < file.sections().size(); ++i)
     bases.push_back(file.section(i));
-    const plan::PlanSection &section = file.sections()[i];
-    if (section.kind != plan::SectionKind::Weights)
-      continue;
-    ranges.push_back({&file.mapping(), section.offset, section.bytes});
-    if (options.populate)
-      file.mapping().prefetch(section.offset, section.bytes, true);
-  }
-  kt::Result<WeightMap> weights = WeightMap::open(file.plan(), file.path(), bases, options.populate);
+  kt::Result<WeightMap> weights = WeightMap::open(file.plan(), file.path(), bases);
   if (!weights)
     return weights.error();
   memory.weights = std::move(*weights);
+  std::vector<Prefetcher::Range> ranges = hostWeights();
+  if (options.populate)
+    for (const Prefetcher::Range &range : ranges)
+      range.file->prefetch(range.offset, range.bytes, true);
   if (kt::Status copied = memory.weights.copy(file.plan(), cpus); !copied)
     return failure("%s: %s", file.path().c_str(), copied.error().message.c_str());
-  for (const MappedFile &linked : memory.weights.linkedFiles())
-    ranges.push_back({&linked, 0, linked.bytes()});
+  if (kt::Status status = loadArenas(); !status)
+    return status;
+  if (gpus)
+    if (kt::Status status = gpus->uploadWeights(memory.weights, uint32_t(cpus.size())); !status)
+      return status;
   if (!options.populate && memory.weights.copied().empty())
     prefetcher = Prefetcher::start(std::move(ranges));
+  return {};
+}
+
+kt::Status Session::Impl::loadArenas() {
   for (uint32_t i = 0; i < (file.plan().arenas() ? file.plan().arenas()->size() : 0); ++i) {
     const plan::Arena &arena = *file.plan().arenas()->Get(i);
+    kt::Result<uint8_t *> seen = gpus ? gpus->allocateArena(i) : kt::Result<uint8_t *>(nullptr);
+    if (!seen)
+      return seen.error();
+    memory.arenas.push_back(*seen);
+    if (*seen)
+      continue;
     kt::Result<ArenaMemory> allocated = ArenaMemory::allocate(
         arena.bytes(), options.hugePages,
         formatText("%s: arenas[%u] ('%s')", file.path().c_str(), i, arena.name()->c_str()));
     if (!allocated)
       return allocated.error();
-    memory.arenas.push_back(std::move(*allocated));
+    memory.arenas.back() = allocated->data();
+    memory.ordinary.push_back(std::move(*allocated));
   }
   return {};
 }
 
-// Starts one team per CPU lane. Several lanes share the CPUs: each gets its part of them.
 kt::Status Session::Impl::startLanes() {
   const plan::Plan &plan = file.plan();
-  uint32_t count = plan.lanes()->size();
-  uint32_t maxSignals = 0;
+  uint32_t cpuLanes = 0, maxSignals = 0;
+  for (const plan::Lane *lane : *plan.lanes())
+    cpuLanes += lane->kind() == plan::LaneKind::CpuTeam;
   for (const plan::Entry *entry : *plan.entries())
     maxSignals = std::max(maxSignals, entry->signals());
-  signals = std::make_unique<SignalTable>(maxSignals);
-  for (uint32_t i = 0; i < count; ++i) {
-    Team::Options team;
-    size_t begin = cpus.size() * i / count, end = std::max(begin + 1, cpus.size() * (i + 1) / count);
-    team.nodes = count == 1 ? memoryNodes() : 1;
-    team.cpus.assign(cpus.begin() + ptrdiff_t(begin), cpus.begin() + ptrdiff_t(end));
-    team.pin = options.pinThreads;
-    team.pinCaller = options.pinCaller;
-    team.callerWorks = i == callerLane;
-    team.spinMicros = options.spinMicros;
-    if (team.spinMicros == ~0u && (count > cpus.size() || cpusAreShared(cpus)))
-      team.spinMicros = 0; // also where only different lanes share a CPU
-    kt::Result<std::unique_ptr<CpuLane>> lane =
-        CpuLane::create(plan, i, team, options.signalTimeoutMillis, kernels, memory, *signals);
-    if (!lane)
-      return lane.error();
-    lanes.push_back(std::move(*lane));
+  if (gpus) {
+    kt::Result<cuda::GpuMemory> words = cuda::GpuMemory::onHost(
+        gpus->anyGpu(), SignalTable::sharedBytes(maxSignals), file.path() + ": signals");
+    if (!words)
+      return words.error();
+    signalMemory = std::move(*words);
+    signals = std::make_unique<SignalTable>(maxSignals, signalMemory.data());
+  } else {
+    signals = std::make_unique<SignalTable>(maxSignals);
   }
+  uint32_t started = 0;
+  for (uint32_t i = 0; i < plan.lanes()->size(); ++i)
+    if (kt::Status status = plan.lanes()->Get(i)->kind() == plan::LaneKind::CpuTeam
+                                ? startCpuLane(i, started++, cpuLanes)
+                                : startGpuLane(i);
+        !status)
+      return status;
+  return {};
+}
+
+// Starts the team of a CPU lane, number `index` of `count`. Several share the CPUs: each gets its part of them.
+kt::Status Session::Impl::startCpuLane(uint32_t laneIndex, uint32_t index, uint32_t count) {
+  if (callerLane < 0)
+    callerLane = laneIndex;
+  Team::Options team;
+  size_t begin = cpus.size() * index / count, end = std::max(begin + 1, cpus.size() * (index + 1) / count);
+  team.nodes = count == 1 ? memoryNodes() : 1;
+  team.cpus.assign(cpus.begin() + ptrdiff_t(begin), cpus.begin() + ptrdiff_t(end));
+  team.pin = options.pinThreads;
+  team.pinCaller = options.pinCaller;
+  team.callerWorks = int64_t(laneIndex) == callerLane;
+  team.spinMicros = options.spinMicros;
+  if (team.spinMicros == ~0u && (count > cpus.size() || cpusAreShared(cpus)))
+    team.spinMicros = 0; // also where only different lanes share a CPU
+  kt::Result<std::unique_ptr<CpuLane>> lane =
+      CpuLane::create(file.plan(), laneIndex, team, options.signalTimeoutMillis, kernels, memory, *signals);
+  if (!lane)
+    return lane.error();
+  lanes.push_back(std::move(*lane));
+  return {};
+}
+
+kt::Status Session::Impl::startGpuLane(uint32_t laneIndex) {
+  CudaLane::Options lane;
+  lane.spin = options.spinMicros != 0 && !cpusAreShared(cpus);
+  lane.signalTimeoutMillis = options.signalTimeoutMillis;
+  kt::Result<std::unique_ptr<CudaLane>> created =
+      CudaLane::create(file, laneIndex, *gpus, memory.weights, *signals, lane);
+  if (!created)
+    return created.error();
+  signals->addWatch([lane = created->get()](uint32_t replay) { lane->watch(replay); });
+  lanes.push_back(std::move(*created));
   return {};
 }
 
@@ -152,12 +210,11 @@ void Session::Impl::indexEntries() {
     } else {
       decode.push_back({entry.capacity(), i});
     }
-    for (const plan::LaneProgram *program : *entry.programs())
-      if (program->lane() != callerLane)
-        info.lanes.push_back(program->lane());
-    for (const plan::LaneProgram *program : *entry.programs())
-      if (program->lane() == callerLane)
-        info.lanes.push_back(program->lane());
+    for (bool caller : {false, true})
+      for (const plan::LaneProgram *program : *entry.programs())
+        if ((program->lane() == callerLane) == caller && program->commands() &&
+            program->commands()->size() != 0)
+          info.lanes.push_back(program->lane());
     entries.push_back(std::move(info));
   }
   std::sort(decode.begin(), decode.end());
@@ -179,11 +236,13 @@ kt::Status Session::Impl::replay(uint32_t index, const KtStep &step) {
   const EntryInfo &entry = entries[index];
   KtStep numbered = step;
   numbered.replay = number;
+  signals->beginReplay();
   for (uint32_t lane : entry.lanes)
     lanes[lane]->begin(index, numbered, number);
   kt::Status result;
   for (size_t i = entry.lanes.size(); i-- > 0;) // the caller's lane first: others may wait for it
-    if (kt::Status status = lanes[entry.lanes[i]]->finish(); !status && result)
+    if (kt::Status status = lanes[entry.lanes[i]]->finish();
+        !status && (result || signals->givenUpBy(number) == int64_t(entry.lanes[i])))
       result =
           failure("entry '%s', lane '%s': %s", file.plan().entries()->Get(index)->name()->c_str(),
                   file.plan().lanes()->Get(entry.lanes[i])->name()->c_str(), status.error().message.c_str());

@@ -2,6 +2,7 @@
 // replays).
 #pragma once
 
+#include "runtime/cuda/plan_gpus.h"
 #include "runtime/executor/addresses.h"
 #include "runtime/executor/kernels.h"
 #include "runtime/executor/lane.h"
@@ -29,10 +30,13 @@ struct Session::Impl {
       : options(options), file(std::move(opened)) {}
 
   kt::Status load();
-  kt::Status refuseForeignDevices() const;
   uint32_t memoryNodes() const; // that the plan was compiled for
   kt::Status loadMemory();
+  kt::Status loadArenas();
+  std::vector<Prefetcher::Range> hostWeights() const; // in files
   kt::Status startLanes();
+  kt::Status startCpuLane(uint32_t lane, uint32_t index, uint32_t count);
+  kt::Status startGpuLane(uint32_t lane);
   void indexEntries();
 
   kt::Status replay(uint32_t entry, const KtStep &step);
@@ -44,13 +48,15 @@ struct Session::Impl {
 
   SessionOptions options;
   plan::PlanFile file;
+  std::unique_ptr<cuda::PlanGpus> gpus; // null if the plan uses none
   AddressSpace memory;
   std::unique_ptr<Prefetcher> prefetcher; // after the mappings it reads
   KernelSet kernels;
+  cuda::GpuMemory signalMemory; // of `signals`, with GPUs
   std::unique_ptr<SignalTable> signals;
   std::vector<std::unique_ptr<LaneRunner>> lanes; // as in the plan
   std::vector<uint32_t> cpus;                     // of the threads of all lanes
-  uint32_t callerLane = 0;                        // the calling thread works in this one
+  int64_t callerLane = -1;                        // the calling thread works in this one
   std::vector<EntryInfo> entries;                 // as in the plan
   std::vector<uint32_t> decodeSizes;              // ascending
   std::vector<uint32_t> decodeEntries;            // for each of decodeSizes

@@ -75,15 +75,13 @@ static kt::Result<MappedFile> openLinked(const plan::WeightFile &expected, size_
 }
 
 kt::Result<WeightMap> WeightMap::open(const plan::Plan &plan, const std::string &planPath,
-                                      const std::vector<const uint8_t *> &sectionBases, bool populate) {
+                                      const std::vector<const uint8_t *> &sectionBases) {
   WeightMap map;
   if (auto *files = plan.files())
     for (size_t i = 0; i < files->size(); ++i) {
       kt::Result<MappedFile> file = openLinked(*files->Get(uint32_t(i)), i, planPath);
       if (!file)
         return file.error();
-      if (populate)
-        file->prefetch(0, file->bytes(), true);
       map.files.push_back(std::move(*file));
     }
   if (auto *weights = plan.weights())

@@ -18,13 +18,13 @@ class WeightMap {
 public:
   // Finds the files of `plan` and resolves each weight. `planPath` is where the plan was opened (relative file
   // paths are relative to its directory); sectionBases[i] is the address of section i. The plan must be
-  // verified: ranges are not checked again. `populate` reads all linked files into memory before returning.
+  // verified: ranges are not checked again.
   //
   // A file is looked for, in this order: beside the plan (relative paths as written, absolute ones by file
   // name), at the path as compiled, in $KTRT_MODEL_DIR by file name. The first one with the right size and hash
   // is taken.
   static kt::Result<WeightMap> open(const plan::Plan &plan, const std::string &planPath,
-                                    const std::vector<const uint8_t *> &sectionBases, bool populate);
+                                    const std::vector<const uint8_t *> &sectionBases);
 
   // Makes the copies that the plan's weight layout asks for (weight_copy.h); `cpus` of the team in node order.
   kt::Status copy(const plan::Plan &plan, const std::vector<uint32_t> &cpus);
@@ -32,6 +32,8 @@ public:
 
   // First byte of weight `index` of the plan.
   const uint8_t *address(uint32_t index) const { return addresses[index]; }
+  // Says where weight `index` lies instead: one that was copied to a GPU.
+  void setAddress(uint32_t index, const uint8_t *address) { addresses[index] = address; }
   const std::vector<MappedFile> &linkedFiles() const { return files; }
 
 private:

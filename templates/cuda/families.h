@@ -18,6 +18,12 @@ struct Family {
 };
 
 extern const Family addFamily;
+extern const Family linearFamily;
+extern const Family gateUpFamily;
+extern const Family downFamily;
+extern const Family downSlotsFamily;
+extern const Family slotSumFamily;
+extern const Family embedFamily;
 extern const Family rmsNormFamily;
 extern const Family quantizeFamily;
 extern const Family ropeFamily;

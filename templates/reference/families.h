@@ -14,6 +14,8 @@ struct Family {
 extern const Family linearFamily;
 extern const Family gateUpFamily;
 extern const Family downFamily;
+extern const Family downSlotsFamily;
+extern const Family slotSumFamily;
 extern const Family embedFamily;
 extern const Family quantizeFamily;
 extern const Family rmsNormFamily;

@@ -26,7 +26,7 @@ protected:
     std::vector<const uint8_t *> bases;
     for (uint32_t i = 0; i < file->sections().size(); ++i)
       bases.push_back(file->section(i));
-    auto weights = WeightMap::open(file->plan(), path, bases, true);
+    auto weights = WeightMap::open(file->plan(), path, bases);
     message = weights ? "" : weights.error().message;
     float value = 0;
     if (weights)
