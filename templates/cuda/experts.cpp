@@ -73,7 +73,7 @@ Instance gateUpTile(const GateUpSpec &spec) {
   body << spec.gate->id << spec.up->id << m.n << m.k << m.m << m.dynamic << e.experts << e.topK << e.dense
        << spec.act << m.bias << spec.xStride << spec.gateRows << spec.upRows << m.xBfloat << spec.xAlign()
        << m.yBfloat << tokens;
-  return {kernelSource("experts_tile.cuh", body.str(), 256, 1),
+  return {kernelSource("experts_tile.cuh", body.str(), 256, 2),
           {ceilDiv(m.n, kt::tileRows), mostTiles(e, m.m, tokens), 1, 256,
            static_cast<uint32_t>(kt::tileBytes(tokens))}};
 }
@@ -132,7 +132,7 @@ Instance makeDownSlots(const Params &params, Sm) {
   TemplateText body("DownSlots");
   body << format.id << m.n << m.k << m.m << m.dynamic << e.experts << m.bias
        << optionalInt(params, "expert_rows", m.n) << m.xBfloat << rowAlignment(m) << tokens;
-  return {kernelSource("experts_tile.cuh", body.str(), 256, 1),
+  return {kernelSource("experts_tile.cuh", body.str(), 256, 2),
           {ceilDiv(m.n, kt::tileRows), mostTiles(e, m.m, tokens), 1, 256,
            static_cast<uint32_t>(kt::tileBytes(tokens))}};
 }

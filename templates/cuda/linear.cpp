@@ -26,10 +26,12 @@ static int64_t alignmentOf(const LinearSpec &spec) {
 static Instance floatInstance(const LinearSpec &spec, bool isDown) {
   const MatrixSpec &m = spec.matrix;
   const int64_t tokens = m.m == 1 ? 1 : m.m <= 4 ? 4 : 8;
+  // Four elements at a time where rows of weights (4 bytes) and of x are aligned to them.
+  const int64_t vector = m.k % 4 == 0 && alignmentOf(spec) >= (m.xBfloat ? 8 : 16) ? 4 : 1;
   TemplateText body("LinearFloat");
   body << m.n << m.k << m.m << m.dynamic << layoutText(spec) << m.xBfloat << m.yBfloat << m.bias
-       << spec.accumulate << isDown << tokens;
-  return {kernelSource("linear_float.cuh", body.str(), 128, 4),
+       << spec.accumulate << isDown << tokens << vector;
+  return {kernelSource("linear_float.cuh", body.str(), 128, tokens == 8 ? 2 : 4),
           {static_cast<uint32_t>(m.n), ceilDiv(m.m, tokens), static_cast<uint32_t>(spec.batch), 128, 0}};
 }
 
@@ -54,7 +56,7 @@ static Instance tileInstance(const LinearSpec &spec, bool isDown) {
   TemplateText body("LinearTile");
   body << spec.format->id << m.n << m.k << m.m << m.dynamic << layoutText(spec) << m.xBfloat
        << alignmentOf(spec) << m.yBfloat << m.bias << spec.accumulate << isDown << tokens;
-  return {kernelSource("linear_tile.cuh", body.str(), 256, 1),
+  return {kernelSource("linear_tile.cuh", body.str(), 256, 2),
           {ceilDiv(m.n, kt::tileRows), ceilDiv(m.m, tokens), static_cast<uint32_t>(spec.batch), 256,
            static_cast<uint32_t>(kt::tileBytes(tokens))}};
 }

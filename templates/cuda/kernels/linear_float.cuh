@@ -1,5 +1,5 @@
 // y[t][b] = W[b] x[t][b] with float32 weights, in float32: a block has one row (many small blocks, for routers)
-// and up to 8 tokens.
+// and up to 8 tokens, and reads Vector elements at a time.
 #pragma once
 
 #include "linear.cuh"
@@ -7,13 +7,29 @@
 namespace kt {
 
 template <int N, int K, int M, bool Dynamic, class L, bool XBfloat, bool YBfloat, bool Bias, bool Accumulate,
-          bool Down, int Tokens>
+          bool Down, int Tokens, int Vector>
 struct LinearFloat {
   static constexpr int threads = 128;
 
-  static __device__ float element(const void *x, int64_t i) {
-    return XBfloat ? bfloatToFloat(static_cast<const unsigned short *>(x)[i])
-                   : static_cast<const float *>(x)[i];
+  // Vector consecutive elements from `index` on.
+  static __device__ void readWeights(const float *w, int64_t index, float (&out)[Vector]) {
+    if constexpr (Vector == 4) {
+      const float4 four = *reinterpret_cast<const float4 *>(w + index);
+      out[0] = four.x, out[1] = four.y, out[2] = four.z, out[3] = four.w;
+    } else {
+      out[0] = w[index];
+    }
+  }
+  static __device__ void readTokens(const void *x, int64_t index, float (&out)[Vector]) {
+    if constexpr (!XBfloat) {
+      readWeights(static_cast<const float *>(x), index, out);
+    } else if constexpr (Vector == 4) {
+      const uint2 two = *reinterpret_cast<const uint2 *>(static_cast<const uint16_t *>(x) + index);
+      out[0] = __uint_as_float(two.x << 16), out[1] = __uint_as_float(two.x & 0xffff0000u);
+      out[2] = __uint_as_float(two.y << 16), out[3] = __uint_as_float(two.y & 0xffff0000u);
+    } else {
+      out[0] = bfloatToFloat(static_cast<const uint16_t *>(x)[index]);
+    }
   }
   static __device__ void run(const KtCudaArgs &args) {
     __shared__ float parked[threads / 32][Tokens];
@@ -25,13 +41,17 @@ struct LinearFloat {
     const float *w = static_cast<const float *>(args.operands[O::w]) + (batch * L::wBatchRows + row) * K;
     float sums[Tokens] = {};
 #pragma unroll 4
-    for (int i = threadIdx.x; i < K; i += threads) {
-      const float weight = w[i];
+    for (int i = threadIdx.x * Vector; i < K; i += threads * Vector) {
+      float weights[Vector];
+      readWeights(w, i, weights);
 #pragma unroll
       for (int t = 0; t < Tokens; ++t) {
         const int token = firstToken + t < count ? firstToken + t : count - 1;
-        sums[t] = fmaf(weight, element(args.operands[O::x], token * L::xStride + batch * L::xBatchStride + i),
-                       sums[t]);
+        float values[Vector];
+        readTokens(args.operands[O::x], token * L::xStride + batch * L::xBatchStride + i, values);
+#pragma unroll
+        for (int v = 0; v < Vector; ++v)
+          sums[t] = fmaf(weights[v], values[v], sums[t]);
       }
     }
 #pragma unroll
