@@ -72,6 +72,15 @@ void checkTokens(const Params &params) {
   flag(params, "dynamic");
 }
 
+bool readBfloatY(const Params &params) { return optionalChoice(params, "y_type", {"f32", "bf16"}) == 1; }
+
+float readEps(const Params &params) {
+  const float eps = static_cast<float>(needReal(params, "eps"));
+  if (!(eps >= 0 && eps <= 1))
+    throw ParamError("parameter 'eps' must be in 0..1, found " + std::to_string(eps));
+  return eps;
+}
+
 // Elements that share a scale of a quantised row.
 int64_t readGroup(const Params &params) {
   int64_t group = optionalInt(params, "group", 32);
@@ -98,12 +107,16 @@ RmsNormSpec readRmsNorm(const Params &params) {
   spec.group = readGroup(params);
   spec.k = spec.group == 32 ? needInt(params, "k", 1, maxElements)
                             : needMultiple(params, "k", spec.group, spec.group, maxElements);
-  spec.eps = static_cast<float>(needReal(params, "eps"));
-  if (!(spec.eps >= 0 && spec.eps <= 1))
-    throw ParamError("parameter 'eps' must be in 0..1, found " + std::to_string(spec.eps));
+  spec.eps = readEps(params);
   spec.x = readLayout(params, "x", spec.k);
   spec.y = readLayout(params, "y", spec.k);
   spec.useRowOffset = flag(params, "row_offset");
+  spec.adds = optionalInt(params, "adds", 0, 0, 2);
+  spec.sigmoidGate = optionalChoice(params, "add_gate", {"none", "sigmoid"}) == 1;
+  if (spec.adds > 0 && (spec.x.rows > 1 || spec.useRowOffset))
+    reject("adds", "0 with several rows per token or a row offset", spec.adds);
+  if (spec.sigmoidGate && spec.adds == 0)
+    throw ParamError("parameter 'add_gate' needs 'adds'");
   checkTokens(params);
   return spec;
 }
@@ -145,6 +158,7 @@ AttentionGqaSpec readAttentionGqa(const Params &params) {
   spec.sinks = flag(params, "sinks");
   spec.dynamic = flag(params, "dynamic");
   spec.splits = readSplits(params, 1, spec.dynamic);
+  spec.bfloatY = readBfloatY(params);
   checkTokens(params);
   if (spec.heads % spec.kvHeads != 0)
     reject("heads", "a multiple of kv_heads = " + std::to_string(spec.kvHeads), spec.heads);
@@ -165,6 +179,7 @@ AttentionMlaSpec readAttentionMla(const Params &params) {
   spec.qStride = stride(params, "q_stride", spec.heads * spec.qRowStride);
   spec.dynamic = flag(params, "dynamic");
   spec.splits = readSplits(params, 1, spec.dynamic);
+  spec.bfloatY = readBfloatY(params);
   checkTokens(params);
   return spec;
 }
@@ -174,9 +189,59 @@ AttentionMergeSpec readAttentionMerge(const Params &params) {
   spec.heads = needInt(params, "heads", 1, 4096);
   spec.vDim = needMultiple(params, "v_dim", 8, 8, 4096);
   spec.splits = readSplits(params, 2, false);
+  spec.bfloatY = readBfloatY(params);
   spec.yStride = stride(params, "y_stride", spec.heads * spec.vDim);
   spec.window = optionalInt(params, "window", 0, 0, INT32_MAX);
   spec.sinks = flag(params, "sinks");
+  checkTokens(params);
+  return spec;
+}
+
+GqaPrepareSpec readGqaPrepare(const Params &params) {
+  GqaPrepareSpec spec;
+  spec.heads = needInt(params, "heads", 1, 4096);
+  spec.kvHeads = optionalInt(params, "kv_heads", spec.heads, 1, 4096);
+  spec.headDim = needMultiple(params, "head_dim", 8, 8, 4096);
+  spec.vDim = params.find("v_dim") == params.end() ? spec.headDim : needMultiple(params, "v_dim", 8, 8, 4096);
+  spec.qStride = stride(params, "q_stride", spec.heads * spec.headDim);
+  spec.kStride = stride(params, "k_stride", spec.kvHeads * spec.headDim);
+  spec.vStride = stride(params, "v_stride", spec.kvHeads * spec.vDim);
+  spec.type = readKvType(params);
+  checkCacheElements(spec.type, "head_dim", spec.headDim);
+  checkCacheElements(spec.type, "v_dim", spec.vDim);
+  spec.norm = flag(params, "norm");
+  if (spec.norm)
+    spec.eps = readEps(params);
+  spec.dims = optionalInt(params, "dims", 0, 0, spec.headDim);
+  if (spec.dims % 2 != 0)
+    reject("dims", "even", spec.dims);
+  spec.neox = optionalChoice(params, "style", {"norm", "neox"}) == 1;
+  checkTokens(params);
+  if (spec.heads % spec.kvHeads != 0)
+    reject("heads", "a multiple of kv_heads = " + std::to_string(spec.kvHeads), spec.heads);
+  return spec;
+}
+
+MlaPrepareSpec readMlaPrepare(const Params &params) {
+  MlaPrepareSpec spec;
+  spec.heads = needInt(params, "heads", 1, 4096);
+  spec.latent = needMultiple(params, "latent", 8, 8, 4096);
+  spec.rope = needMultiple(params, "rope", 8, 8, 4096);
+  spec.eps = readEps(params);
+  spec.neox = optionalChoice(params, "style", {"norm", "neox"}) == 1;
+  spec.type = readKvType(params);
+  checkCacheElements(spec.type, "latent", spec.latent);
+  checkCacheElements(spec.type, "rope", spec.rope);
+  spec.qRowStride = optionalInt(params, "q_row_stride", spec.rope, 0, maxStride / 4);
+  spec.qStride = stride(params, "q_stride", spec.heads * spec.qRowStride);
+  spec.kvStride = stride(params, "kv_stride", spec.latent + spec.rope);
+  checkTokens(params);
+  return spec;
+}
+
+ArgmaxSpec readArgmax(const Params &params) {
+  ArgmaxSpec spec;
+  spec.n = needInt(params, "n", 1, maxElements);
   checkTokens(params);
   return spec;
 }
@@ -193,7 +258,10 @@ RouterSpec readRouter(const Params &params) {
     spec.scale = static_cast<float>(needReal(params, "scale"));
   spec.groups = optionalInt(params, "groups", 1, 1, 256);
   spec.groupsUsed = optionalInt(params, "groups_used", spec.groups, 1, spec.groups);
-  checkTokens(params);
+  spec.m = optionalInt(params, "m", 1, 1, maxTokens);
+  spec.lists = flag(params, "lists");
+  if (spec.lists && flag(params, "dynamic"))
+    reject("lists", "0 in a dynamic kernel", 1);
   if (spec.experts % spec.groups != 0)
     reject("groups", "a divisor of experts = " + std::to_string(spec.experts), spec.groups);
   int64_t eligible = spec.experts / spec.groups * spec.groupsUsed;
@@ -230,6 +298,15 @@ bool readDownQuantize(const Params &params) {
   if (ktTypeTakesF32Activations(format.id))
     reject("quantize", std::string("0 for ") + format.name + ", which takes float32 rows", 1);
   return true;
+}
+
+bool isBfloat(const Params &params, std::string_view name) {
+  return optionalChoice(params, name, {"f32", "bf16"}) == 1;
+}
+
+void needGpu(std::string_view name, bool used) {
+  if (used)
+    throw ParamError("parameter '" + std::string(name) + "' asks for what only GPU kernels do");
 }
 
 } // namespace ktc

@@ -9,6 +9,7 @@
 #include "templates/params.h"
 
 #include <cstdint>
+#include <string_view>
 
 namespace ktc {
 
@@ -31,6 +32,8 @@ struct RmsNormSpec {
   int64_t group = 32; // of the quantised output, see QuantizeSpec
   RowLayout x, y;
   bool useRowOffset = false; // tokens start at step->rowOffset in x
+  int64_t adds = 0;          // rows added to x before (GPU kernels)
+  bool sigmoidGate = false;  // of the last added row
 };
 
 struct RopeSpec {
@@ -54,7 +57,8 @@ struct AttentionGqaSpec {
   int64_t window = 0;
   bool sinks = false; // a logit per head that takes part in the denominator only
   bool dynamic = false;
-  int64_t splits = 1; // of the positions; more than 1: partial results
+  int64_t splits = 1;   // of the positions; more than 1: partial results
+  bool bfloatY = false; // y rows are bfloat16 (GPU kernels)
 };
 
 struct AttentionMlaSpec {
@@ -64,11 +68,33 @@ struct AttentionMlaSpec {
   int64_t qStride = 0, qRowStride = 0; // of the rotary part
   bool dynamic = false;
   int64_t splits = 1;
+  bool bfloatY = false;
 };
 
 struct AttentionMergeSpec {
   int64_t heads = 0, vDim = 0, splits = 2, yStride = 0, window = 0;
   bool sinks = false;
+  bool bfloatY = false;
+};
+
+// Query and key heads on their way to attention: norm, rotation, cache append (GPU kernels).
+struct GqaPrepareSpec {
+  int64_t heads = 0, kvHeads = 0, headDim = 0, vDim = 0;
+  int64_t qStride = 0, kStride = 0, vStride = 0;
+  KtType type = KT_TYPE_F16;
+  bool norm = false;
+  float eps = 0;
+  int64_t dims = 0; // rotated elements of a head, 0 = none
+  bool neox = false;
+};
+
+// The same for absorbed attention: norm of the latent, rotation of q and k, cache append (GPU kernels).
+struct MlaPrepareSpec {
+  int64_t heads = 0, latent = 0, rope = 0;
+  float eps = 0;
+  bool neox = false;
+  int64_t qStride = 0, qRowStride = 0, kvStride = 0;
+  KtType type = KT_TYPE_F16;
 };
 
 enum class Gating { Softmax, Sigmoid, TopkSoftmax };
@@ -79,6 +105,8 @@ struct RouterSpec {
   bool bias = false, norm = false;
   float scale = 1;
   int64_t groups = 1, groupsUsed = 1;
+  int64_t m = 1;
+  bool lists = false; // also write the expert lists of all m tokens (GPU kernels)
 };
 
 struct ExpertGroupSpec {
@@ -89,6 +117,10 @@ struct ExpertGroupSpec {
 struct AddSpec {
   int64_t k = 0, xStride = 0, yStride = 0;
   bool sigmoidGate = false;
+};
+
+struct ArgmaxSpec {
+  int64_t n = 0;
 };
 
 // Bytes of a quantised row of k elements in groups of 32 (q8) or 256 (q8k).
@@ -102,11 +134,20 @@ KvStoreSpec readKvStore(const Params &params);
 AttentionGqaSpec readAttentionGqa(const Params &params);
 AttentionMlaSpec readAttentionMla(const Params &params);
 AttentionMergeSpec readAttentionMerge(const Params &params);
+GqaPrepareSpec readGqaPrepare(const Params &params);
+MlaPrepareSpec readMlaPrepare(const Params &params);
+ArgmaxSpec readArgmax(const Params &params);
 RouterSpec readRouter(const Params &params);
 ExpertGroupSpec readExpertGroup(const Params &params);
 AddSpec readAdd(const Params &params);
 // Parameter `quantize` of family `down`: whether the kernel makes the quantised rows itself. Throws ParamError
 // for kernels that cannot: dynamic ones, whose rows may be many, and those that take float32 rows.
 bool readDownQuantize(const Params &params);
+// Element type of activations, params[name] (`x_type`, `y_type`): true for `bf16`, false for `f32` or if
+// absent.
+bool isBfloat(const Params &params, std::string_view name);
+
+// Throws ParamError when `used`: what parameter `name` asks for exists only on the GPU.
+void needGpu(std::string_view name, bool used);
 
 } // namespace ktc

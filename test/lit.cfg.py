@@ -1,6 +1,7 @@
 # The suite: .test and .mlir files beside the sources they test, run against the programs of one build.
 #
 # Run it with `./dev test`, or by hand: lit -Dbuild=BUILD_FOLDER test
+import glob
 import os
 import subprocess
 import sys
@@ -48,6 +49,15 @@ for feature, needed in isa_flags.items():
         config.available_features.add(feature)
 if os.path.exists("/dev/nvidia0"):
     config.available_features.add("cuda")
+
+# Where GPU kernels are compiled and kept: NVRTC of the environment, else the one that ./dev setup installs.
+nvrtc = glob.glob(os.path.join(root, ".venv", "lib", "python3*", "site-packages", "nvidia", "*", "lib", "libnvrtc.so.1?"))
+nvrtc = os.environ.get("KTC_NVRTC") or next(iter(nvrtc), None)
+if nvrtc:
+    config.environment["KTC_NVRTC"] = nvrtc
+    config.available_features.add("nvrtc")
+config.environment["KTC_CUDA_CACHE"] = os.environ.get("KTC_CUDA_CACHE", os.path.join(build, "cuda-cache"))
+
 with open(os.path.join(build, "CMakeCache.txt"), encoding="utf-8") as cache:
     if any(line.startswith("KT_SANITIZE:") and line.strip()[-1] != "=" for line in cache):
         config.available_features.add("sanitizers")

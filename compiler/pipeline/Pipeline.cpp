@@ -40,12 +40,19 @@ void addSchedulePasses(OpPassManager &passes, const ScheduleOptions &options) {
   passes.addPass(createSchedFuseResidual());
   // After the norm, which takes a quantize dispatch without any work done twice.
   passes.addPass(createSchedFuseQuantizeDown());
-  // Lifetimes are counted in barrier groups, so barriers come before memory.
+  // After the residual, which takes sums that need no norm.
+  passes.addPass(createSchedFuseAddNorm());
+  // Which commands access a buffer is known now.
+  passes.addPass(createSchedPlaceBuffers());
+  passes.addPass(createSchedInsertSignals());
+  // Lifetimes are counted in barrier groups, so barriers come before memory; a signal needs them too.
   passes.addPass(createSchedInsertBarriers());
   passes.addPass(createSchedPlanPrefetch());
   passes.addPass(createSchedSplitNodes({options.memoryNodes}));
   passes.addPass(createSchedPlanMemory());
   passes.addPass(createSchedCheckMemory());
+  // Buffers that share bytes are ordered by edges.
+  passes.addPass(createSchedOrderGraph());
 }
 
 void registerPasses() {

@@ -1,4 +1,5 @@
 // sched-check-memory: replays every entry and follows the ownership of bytes. Shares no code with the planner.
+#include "compiler/placed-to-schedule/CheckLanes.h"
 #include "compiler/placed-to-schedule/Passes.h"
 
 #include "llvm/ADT/DenseSet.h"
@@ -61,8 +62,10 @@ private:
 
 struct CheckMemory : impl::SchedCheckMemoryBase<CheckMemory> {
   void runOnOperation() override {
+    const LaneTable lanes(getOperation());
     for (auto entry : getOperation().getOps<sched::EntryOp>())
-      if (failed(checkExtents(entry)) || failed(checkOwnership(entry)) || failed(checkGroups(entry)))
+      if (failed(checkExtents(entry)) || failed(checkOwnership(entry)) || failed(checkGroups(entry, lanes)) ||
+          (lanes.size() > 1 && failed(checkLanes(entry, lanes))))
         return signalPassFailure();
   }
 
@@ -109,13 +112,15 @@ struct CheckMemory : impl::SchedCheckMemoryBase<CheckMemory> {
     return success();
   }
 
-  // No two buffers that are used within one barrier group share bytes.
-  static LogicalResult checkGroups(sched::EntryOp entry) {
-    SmallVector<sched::AllocOp> group;
+  // No two buffers that are used within one barrier group of a CPU lane share bytes. Each command of a GPU lane
+  // is a group of its own.
+  static LogicalResult checkGroups(sched::EntryOp entry, const LaneTable &lanes) {
+    std::vector<SmallVector<sched::AllocOp>> groups(lanes.size());
     for (Operation &op : entry.getBody().front()) {
       if (!sched::isCommand(&op))
         continue;
-      if (op.hasAttr("barrier"))
+      SmallVector<sched::AllocOp> &group = groups[lanes.index(&op)];
+      if (op.hasAttr("barrier") || lanes.isGpu(&op))
         group.clear();
       sched::Accesses accesses = sched::accessesOf(&op);
       for (Value value : llvm::concat<Value>(accesses.reads, accesses.writes)) {

@@ -53,7 +53,7 @@ struct FuseNormQuantize : impl::SchedFuseNormQuantizeBase<FuseNormQuantize> {
         otherReaders = true;
       }
     }
-    if (!norm || !sameRows(norm, quantize, kernels) ||
+    if (!norm || norm.getLane() != quantize.getLane() || !sameRows(norm, quantize, kernels) ||
         !isa_and_nonnull<sched::NoneOp>(norm->getOperand(kNormQ8).getDefiningOp()))
       return;
 
@@ -67,11 +67,12 @@ struct FuseNormQuantize : impl::SchedFuseNormQuantizeBase<FuseNormQuantize> {
       q8Alloc->moveBefore(norm);
     Value none = norm->getOperand(kNormQ8);
     norm->setOperand(kNormQ8, q8);
-    SmallVector<int32_t> writes = {kNormQ8};
-    if (otherReaders)
-      writes.insert(writes.begin(), kNormF32);
-    else
+    SmallVector<int32_t> writes(norm.getWrites());
+    if (!otherReaders) {
       norm->setOperand(kNormF32, none);
+      llvm::erase(writes, kNormF32);
+    }
+    writes.insert(llvm::upper_bound(writes, kNormQ8), kNormQ8);
     norm.setWrites(writes);
     if (int64_t group = kernels.integer(quantize, "group"))
       kernels.set(norm, "group", group);

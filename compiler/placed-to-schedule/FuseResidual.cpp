@@ -19,6 +19,8 @@ int resultOperand(StringRef family) {
     return 2;
   if (family == "down")
     return 3;
+  if (family == "slot_sum") // a GPU's sum of `down_slots`
+    return 2;
   return -1;
 }
 
@@ -57,8 +59,9 @@ struct FuseResidual : impl::SchedFuseResidualBase<FuseResidual> {
         producer = user;
     }
     Operation *base = sched::baseOf(residual).op;
-    if (!producer || !base || !producer->isBeforeInBlock(add) || kernels.integer(producer, "accumulate") ||
-        kernels.integer(producer, "batch") > 1 || kernels.integer(producer, "n") != kernels.integer(add, "k") ||
+    if (!producer || !base || producer.getLane() != add.getLane() || !producer->isBeforeInBlock(add) ||
+        kernels.integer(producer, "accumulate") || kernels.integer(producer, "batch") > 1 ||
+        kernels.integer(producer, "n") != kernels.integer(add, "k") ||
         kernels.integer(producer, "y_stride") != kernels.integer(add, "y_stride") ||
         touchedBetween(producer, add, base) || !base->isBeforeInBlock(producer))
       return;

@@ -1,4 +1,5 @@
 // sched-insert-barriers: where the threads of a lane must meet.
+#include "compiler/placed-to-schedule/LaneTable.h"
 #include "compiler/placed-to-schedule/Passes.h"
 
 #include "mlir/IR/Builders.h"
@@ -33,8 +34,9 @@ struct LaneGroup {
 
 struct InsertBarriers : impl::SchedInsertBarriersBase<InsertBarriers> {
   void runOnOperation() override {
+    const LaneTable table(getOperation());
     for (auto entry : getOperation().getOps<sched::EntryOp>())
-      runOnEntry(entry);
+      runOnEntry(entry, table);
   }
 
   // Identity of the memory behind `value`, or null for weights and absent operands. A fixed range may be
@@ -60,10 +62,10 @@ struct InsertBarriers : impl::SchedInsertBarriersBase<InsertBarriers> {
     return !entry.getDynamic() && entry.getCapacity() == 1 && dispatch.getUnits() + perToken == 1;
   }
 
-  static void runOnEntry(sched::EntryOp entry) {
+  static void runOnEntry(sched::EntryOp entry, const LaneTable &table) {
     llvm::DenseMap<Attribute, LaneGroup> lanes;
     for (Operation &op : entry.getBody().front()) {
-      if (!sched::isCommand(&op))
+      if (!sched::isCommand(&op) || table.isGpu(&op))
         continue;
       LaneGroup &group = lanes[op.getAttr("lane")];
       const sched::Accesses accesses = sched::accessesOf(&op);

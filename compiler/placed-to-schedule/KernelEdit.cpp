@@ -30,10 +30,18 @@ StringRef KernelEditor::text(sched::DispatchOp dispatch, StringRef name) {
 }
 
 void KernelEditor::set(sched::DispatchOp dispatch, StringRef name, int64_t value) {
+  setParam(dispatch, name, OpBuilder(module).getI64IntegerAttr(value));
+}
+
+void KernelEditor::set(sched::DispatchOp dispatch, StringRef name, StringRef value) {
+  setParam(dispatch, name, OpBuilder(module).getStringAttr(value));
+}
+
+void KernelEditor::setParam(sched::DispatchOp dispatch, StringRef name, Attribute value) {
   sched::KernelOp from = kernelOf(dispatch);
   OpBuilder builder(from);
   NamedAttrList params(from.getParams());
-  params.set(name, builder.getI64IntegerAttr(value));
+  params.set(name, value);
   DictionaryAttr wanted = params.getDictionary(builder.getContext());
   for (auto &[known, kernel] : byName)
     if (kernel.getFamily() == from.getFamily() && kernel.getParams() == wanted) {

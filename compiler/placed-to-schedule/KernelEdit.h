@@ -19,11 +19,13 @@ public:
   llvm::StringRef text(sched::DispatchOp dispatch, llvm::StringRef name);
   // Points the dispatch to the same kernel with parameter `name` = `value`.
   void set(sched::DispatchOp dispatch, llvm::StringRef name, int64_t value);
+  void set(sched::DispatchOp dispatch, llvm::StringRef name, llvm::StringRef value);
   // Removes kernel symbols that no dispatch names.
   void eraseUnused();
 
 private:
   sched::KernelOp kernelOf(sched::DispatchOp dispatch);
+  void setParam(sched::DispatchOp dispatch, llvm::StringRef name, mlir::Attribute value);
 
   mlir::ModuleOp module;
   llvm::StringMap<sched::KernelOp> byName;

@@ -40,7 +40,8 @@ struct LowerEntries : impl::SchedLowerEntriesBase<LowerEntries> {
 
 private:
   LogicalResult prepare();
-  LogicalResult declareMemory(OpBuilder &builder);
+  void declareMemory(OpBuilder &builder);
+  void declareLane(const lower::Lane &lane, OpBuilder &builder);
   LogicalResult lowerEntry(const EntryPlan &plan, OpBuilder &builder);
   LogicalResult lowerOp(Operation *op, lower::EntryBuilder &entry, bool headOnly);
 
@@ -48,6 +49,7 @@ private:
   int64_t width = 0, vocab = 0;
   IoLayout io;
   lower::Settings settings;
+  std::vector<lower::Lane> lanes; // the first is that of the host
   Value tokens, positions, logits;
 };
 
@@ -103,12 +105,16 @@ LogicalResult LowerEntries::prepare() {
   settings.kvType = kvType;
   settings.prefetch = prefetch;
   settings.exact = keepsEightBits(module);
+  FailureOr<std::vector<lower::Lane>> used = lower::collectLanes({body, head});
+  if (failed(used))
+    return failure();
+  lanes = std::move(*used);
   width = cast<RankedTensorType>(body.getResultTypes()[0]).getDimSize(1);
   vocab = cast<RankedTensorType>(head.getResultTypes()[0]).getDimSize(1);
   return success();
 }
 
-LogicalResult LowerEntries::declareMemory(OpBuilder &builder) {
+void LowerEntries::declareMemory(OpBuilder &builder) {
   ModuleOp module = getOperation();
   auto up = [](int64_t bytes) { return (bytes + 63) / 64 * 64; };
   int64_t largestDecode = *llvm::max_element(decodeSizes);
@@ -119,21 +125,24 @@ LogicalResult LowerEntries::declareMemory(OpBuilder &builder) {
   io.hidden = 2 * io.tokenBytes;
   io.logits = io.hidden + io.hiddenBytes;
   io.bytes = io.logits + up(io.logitRows * vocab * 4);
-  Location loc = module.getLoc();
-  if (!module.lookupSymbol(lower::kCpuDevice))
-    builder.create<sched::DeviceOp>(loc, lower::kCpuDevice, "cpu", 0);
-  builder.create<sched::LaneOp>(loc, lower::kCpuLane, lower::kCpuDevice);
-  builder.create<sched::ArenaOp>(loc, lower::kActivationArena, "activation", lower::kCpuDevice, 0, false);
-  builder.create<sched::ArenaOp>(loc, lower::kKvArena, "kv_cache", lower::kCpuDevice, 0, false);
-  builder.create<sched::ArenaOp>(loc, lower::kIoArena, "io", lower::kCpuDevice, io.bytes, false);
-  return success();
+  declareLane(lanes.front(), builder);
+  builder.create<sched::ArenaOp>(module.getLoc(), lower::kIoArena, "io", lower::kCpuDevice, io.bytes, false);
+  for (const lower::Lane &lane : ArrayRef(lanes).drop_front())
+    declareLane(lane, builder);
+}
+
+// The device of `lane`, the lane, and the arenas of the device.
+void LowerEntries::declareLane(const lower::Lane &lane, OpBuilder &builder) {
+  Location loc = getOperation().getLoc();
+  if (!getOperation().lookupSymbol(lane.device))
+    builder.create<sched::DeviceOp>(loc, lane.device, lane.isGpu ? "cuda" : "cpu", 0);
+  builder.create<sched::LaneOp>(loc, lane.name, lane.device);
+  builder.create<sched::ArenaOp>(loc, lane.activationArena, "activation", lane.device, 0, false);
+  builder.create<sched::ArenaOp>(loc, lane.kvArena, "kv_cache", lane.device, 0, false);
 }
 
 LogicalResult LowerEntries::lowerOp(Operation *op, lower::EntryBuilder &entry, bool headOnly) {
-  auto placement = op->getAttrOfType<model::PlacementAttr>("placement");
-  if (placement && (placement.getDevice() != lower::kCpuDevice || placement.getPrefill() != lower::kCpuDevice))
-    return op->emitOpError() << "is placed on " << placement.getDevice()
-                             << " (prefill: " << placement.getPrefill() << "), but only the CPU has lanes";
+  entry.setLane(entry.laneOf(op));
   return llvm::TypeSwitch<Operation *, LogicalResult>(op)
       .Case([&](model::EmbedOp op) { return lower::lowerEmbed(op, entry, tokens); })
       .Case([&](model::RmsNormOp op) { return lower::lowerRmsNorm(op, entry, headOnly); })
@@ -153,8 +162,7 @@ LogicalResult LowerEntries::lowerEntry(const EntryPlan &plan, OpBuilder &builder
   auto op =
       builder.create<sched::EntryOp>(getOperation().getLoc(), plan.name, plan.shape.tokens, plan.shape.dynamic);
   Block &block = op.getBody().emplaceBlock();
-  lower::EntryBuilder entry(getOperation(), OpBuilder::atBlockEnd(&block), plan.shape, settings,
-                            lower::kCpuLane);
+  lower::EntryBuilder entry(getOperation(), OpBuilder::atBlockEnd(&block), plan.shape, settings, lanes);
   int64_t rows = plan.shape.tokens;
   if (plan.body) {
     tokens = entry.fixed(lower::kIoArena, io.tokens, rows * 4, sched::names::kTokens);
@@ -163,23 +171,27 @@ LogicalResult LowerEntries::lowerEntry(const EntryPlan &plan, OpBuilder &builder
   if (plan.head)
     logits = entry.fixed(lower::kIoArena, io.logits, rows * vocab * 4, sched::names::kLogits);
 
-  Value hidden;
+  lower::Activation hidden;
   if (plan.body) {
     for (Operation &inner : body.getBody().front())
       if (failed(lowerOp(&inner, entry, false)))
         return failure();
-    hidden = entry.activation(body.getBody().front().getTerminator()->getOperand(0)).rows;
+    Value result = body.getBody().front().getTerminator()->getOperand(0);
+    entry.setLane(*entry.activation(result).lane);
+    entry.ownRows(result);
+    hidden = entry.activation(result);
   }
   if (!plan.head) {
     Value kept = entry.fixed(lower::kIoArena, io.hidden, rows * width * 4, sched::names::kHidden);
-    entry.getBuilder().create<sched::CopyOp>(op.getLoc(), lower::kCpuLane, hidden, kept, 0, width * 4, false,
-                                             DenseI32ArrayAttr());
+    entry.copy(hidden.rows, kept, width * 4);
     return success();
   }
   bool headOnly = !plan.body;
-  if (headOnly)
-    hidden = entry.fixed(lower::kIoArena, io.hidden, io.hiddenBytes, sched::names::kHidden);
-  entry.bind(head.getArgument(0), {hidden, width, {}});
+  if (headOnly) {
+    entry.setLane(entry.laneOf(&head.getBody().front().front()));
+    hidden = {entry.fixed(lower::kIoArena, io.hidden, io.hiddenBytes, sched::names::kHidden), width};
+  }
+  entry.bind(head.getArgument(0), hidden);
   for (Operation &inner : head.getBody().front())
     if (failed(lowerOp(&inner, entry, headOnly)))
       return failure();
@@ -191,8 +203,7 @@ void LowerEntries::runOnOperation() {
   if (failed(prepare()))
     return signalPassFailure();
   OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
-  if (failed(declareMemory(builder)))
-    return signalPassFailure();
+  declareMemory(builder);
   std::vector<EntryPlan> plans;
   for (int64_t m : decodeSizes)
     plans.push_back({"decode_" + std::to_string(m), {m, false}, true, true});
@@ -201,8 +212,9 @@ void LowerEntries::runOnOperation() {
   for (const EntryPlan &plan : plans)
     if (failed(lowerEntry(plan, builder)))
       return signalPassFailure();
-  if (auto arena = module.lookupSymbol<sched::ArenaOp>(lower::kKvArena))
-    arena->removeAttr("ranges");
+  for (const lower::Lane &lane : lanes)
+    if (auto arena = module.lookupSymbol<sched::ArenaOp>(lane.kvArena))
+      arena->removeAttr("ranges");
   body.erase();
   head.erase();
 }

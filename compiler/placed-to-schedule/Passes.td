@@ -48,9 +48,39 @@ def SchedFuseResidual : Pass<"sched-fuse-residual", "::mlir::ModuleOp"> {
   let dependentDialects = ["::ktc::sched::SchedDialect"];
 }
 
+def SchedFuseAddNorm : Pass<"sched-fuse-add-norm", "::mlir::ModuleOp"> {
+  let summary = "Let rms_norm on a GPU make the sums of the residual stream that come before it";
+  let description = [{
+    `add a → x; add b → x; rms_norm x` becomes one kernel that adds, writes x back and norms it (`adds`). At most one of the two may
+    have a gate. Nothing else may touch x in between. What a lane of the CPU has computed is so added right where its signal is
+    awaited.
+  }];
+  let dependentDialects = ["::ktc::sched::SchedDialect"];
+}
+
+def SchedPlaceBuffers : Pass<"sched-place-buffers", "::mlir::ModuleOp"> {
+  let summary = "Choose the arena of every buffer by the devices that use it";
+  let description = [{
+    A buffer of one device goes to the device's activation arena; one of several to the arena `mapped`: pinned host memory at the same
+    address for all of them. Persistent host memory that a GPU accesses becomes mapped as a whole.
+  }];
+  let dependentDialects = ["::ktc::sched::SchedDialect"];
+}
+
+def SchedInsertSignals : Pass<"sched-insert-signals", "::mlir::ModuleOp"> {
+  let summary = "Put lanes in order where they touch the same memory";
+  let description = [{
+    Every command that reads what another lane has written, or writes what one has read or written, follows that command: a signal
+    is raised right after the one and awaited right before the other, unless earlier signals imply it (vector clocks).
+  }];
+  let dependentDialects = ["::ktc::sched::SchedDialect"];
+}
+
 def SchedInsertBarriers : Pass<"sched-insert-barriers", "::mlir::ModuleOp"> {
   let summary = "Mark the commands before which the threads of a lane must meet";
   let description = [{
+    Lanes of a CPU only; sched-order-graph does it for a GPU.
+
     A command needs a barrier when it reads what an earlier command of the same lane has written since the last barrier, or
     writes what one has read or written. Everything else runs on without meeting. Neighbours of one unit of work each run on the same
     thread, in order, so they need none among themselves.
@@ -80,6 +110,10 @@ def SchedPlanMemory : Pass<"sched-plan-memory", "::mlir::ModuleOp"> {
   let description = [{
     A buffer lives from the barrier group of its first use to that of its last use. Buffers are placed largest first at the lowest
     offset that is free during their life. The arena's size is the maximum over all entries.
+
+    On a GPU lane every command is a group of its own, and in entries for an exact number of tokens buffers share bytes only some
+    commands apart, so that neighbours can run side by side. Buffers of several lanes share bytes when signals put all uses of the
+    one before all uses of the other.
   }];
 }
 
@@ -88,7 +122,16 @@ def SchedCheckMemory : Pass<"sched-check-memory", "::mlir::ModuleOp"> {
   let description = [{
     Independent of the planner: walks the commands, tracks which buffer last wrote every byte of an arena, and fails when a command
     reads bytes that are not (or no longer) its buffer's, when two buffers share bytes within a barrier group, or when a buffer
-    leaves its arena.
+    leaves its arena. With several lanes it also fails when a command does not follow, by barriers, signals and waits, a command of
+    another lane that it conflicts with.
+  }];
+}
+
+def SchedOrderGraph : Pass<"sched-order-graph", "::mlir::ModuleOp"> {
+  let summary = "Say which earlier commands of its lane each command of a GPU lane must follow";
+  let description = [{
+    Sets `after` from the byte ranges that commands read and write, without edges that follow from others. A signal and a wait follow
+    everything before them; what touches mapped memory follows the last wait. Comes after the memory plan.
   }];
 }
 

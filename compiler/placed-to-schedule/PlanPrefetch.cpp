@@ -3,6 +3,7 @@
 // A matrix is split over the threads by rows, so where a thread's share begins follows from the number of
 // units alone. Waiting at a barrier, a thread can load the beginning of its next share: memory stays busy
 // while one thread works, and the share starts at full speed. What is needed for that goes into `streams`.
+#include "compiler/placed-to-schedule/LaneTable.h"
 #include "compiler/placed-to-schedule/MatrixOperands.h"
 #include "compiler/placed-to-schedule/Passes.h"
 
@@ -22,10 +23,12 @@ namespace {
 struct PlanPrefetch : impl::SchedPlanPrefetchBase<PlanPrefetch> {
   void runOnOperation() override {
     KernelEditor kernels(getOperation());
+    const LaneTable lanes(getOperation());
     for (auto entry : getOperation().getOps<sched::EntryOp>())
       if (!entry.getDynamic())
         for (auto dispatch : entry.getBody().getOps<sched::DispatchOp>())
-          annotate(dispatch, kernels);
+          if (!lanes.isGpu(dispatch))
+            annotate(dispatch, kernels);
   }
 
   static void annotate(sched::DispatchOp dispatch, KernelEditor &kernels) {

@@ -1,4 +1,5 @@
 // sched-split-nodes: which weights can be split over memory nodes.
+#include "compiler/placed-to-schedule/LaneTable.h"
 #include "compiler/placed-to-schedule/MatrixOperands.h"
 #include "compiler/placed-to-schedule/Passes.h"
 
@@ -20,11 +21,15 @@ struct SplitNodes : impl::SchedSplitNodesBase<SplitNodes> {
     if (nodes <= 1)
       return;
     KernelEditor kernels(getOperation());
+    const LaneTable lanes(getOperation());
     llvm::MapVector<StringRef, int64_t> matrixBytes; // by weight; 0: used in ways that do not fit together
     for (auto entry : getOperation().getOps<sched::EntryOp>())
-      for (auto dispatch : entry.getBody().getOps<sched::DispatchOp>())
+      for (auto dispatch : entry.getBody().getOps<sched::DispatchOp>()) {
+        if (lanes.isGpu(dispatch))
+          continue;
         for (const MatrixOperand &matrix : matrixOperands(dispatch, kernels))
           collect(sched::baseOf(dispatch->getOperand(matrix.operand)), matrix, matrixBytes);
+      }
     for (auto [symbol, bytes] : matrixBytes)
       if (bytes > 0)
         SymbolTable::lookupSymbolIn(getOperation(), symbol)

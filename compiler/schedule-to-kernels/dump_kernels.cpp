@@ -41,6 +41,22 @@ static void printSizes(const CodeSegment &segment, size_t index, raw_ostream &st
          << " of scratch per thread, at 0x" << utohexstr(kernel.offset, true) << "\n";
 }
 
+// sm_90a: 4480 bytes of cubin, 40 registers, 0 bytes of shared memory, 0 spilled, grid 2x1x1 of 64 threads, at
+// 0x0
+static void printSizes(const GpuSegment &segment, size_t index, raw_ostream &stream) {
+  const GpuCode &kernel = segment.kernels[index];
+  const cuda::Launch &launch = kernel.launch;
+  stream << "  " << segment.target.name << ": " << kernel.bytes << " bytes of ";
+  if (segment.target.ptx)
+    stream << "PTX, ";
+  else
+    stream << "cubin, " << kernel.usage.registers << " registers, "
+           << kernel.usage.sharedBytes + launch.sharedBytes << " bytes of shared memory, "
+           << kernel.usage.spillBytes << " spilled, ";
+  stream << "grid " << launch.gridX << "x" << launch.gridY << "x" << launch.gridZ << " of " << launch.threads
+         << " threads, at 0x" << utohexstr(kernel.offset, true) << "\n";
+}
+
 static std::string assemblyText(const CodeSegment &segment, size_t index) {
   uint64_t codeBytes = segment.kernels[index].codeBytes;
   return disassembleText(segment.code(index)) + bytesText(segment.image(index).subspan(codeBytes), codeBytes);
@@ -50,10 +66,15 @@ void printKernels(const CodeImage &image, raw_ostream &stream, bool disassembly)
   for (size_t i = 0; i < image.kernels.size(); ++i) {
     printHeader(image.kernels[i], stream);
     for (const CodeSegment &segment : image.segments) {
+      if (segment.kernels[i].bytes == 0)
+        continue;
       printSizes(segment, i, stream);
       if (disassembly)
         stream << assemblyText(segment, i);
     }
+    for (const GpuSegment &segment : image.gpuSegments)
+      if (segment.kernels[i].bytes != 0)
+        printSizes(segment, i, stream);
   }
 }
 
@@ -81,19 +102,44 @@ static std::string fileName(const std::string &symbol) {
   return name;
 }
 
+static StringRef binaryText(std::span<const uint8_t> bytes) {
+  return {reinterpret_cast<const char *>(bytes.data()), bytes.size()};
+}
+
+static kt::Status dumpCpu(const KernelInfo &kernel, const CodeSegment &segment, size_t index,
+                          const std::string &directory) {
+  std::string name = fileName(kernel.symbol) + "." + std::string(x64::isaName(segment.isa));
+  if (kt::Status status = writeFile(directory, name + ".bin", binaryText(segment.image(index))); !status)
+    return status;
+  return writeFile(directory, name + ".asm", assemblyText(segment, index));
+}
+
+static kt::Status dumpGpu(const KernelInfo &kernel, const GpuSegment &segment, size_t index,
+                          const std::string &directory) {
+  const GpuCode &code = segment.kernels[index];
+  std::string name = fileName(kernel.symbol) + "." + std::string(segment.target.name);
+  StringRef image = binaryText(segment.image(index));
+  if (segment.target.ptx)
+    image = image.rtrim('\0');
+  if (kt::Status status = writeFile(directory, name + (segment.target.ptx ? ".ptx" : ".cubin"), image); !status)
+    return status;
+  if (kt::Status status = writeFile(directory, name + ".cu", code.source); !status)
+    return status;
+  return writeFile(directory, name + ".log", code.log);
+}
+
 kt::Status dumpKernels(const CodeImage &image, const std::string &directory) {
   if (std::error_code error = sys::fs::create_directories(directory))
     return kt::Error{directory + ": cannot make the directory: " + error.message()};
-  for (const CodeSegment &segment : image.segments) {
-    for (size_t i = 0; i < image.kernels.size(); ++i) {
-      std::string name = fileName(image.kernels[i].symbol) + "." + std::string(x64::isaName(segment.isa));
-      std::span<const uint8_t> bytes = segment.image(i);
-      StringRef binary(reinterpret_cast<const char *>(bytes.data()), bytes.size());
-      if (kt::Status status = writeFile(directory, name + ".bin", binary); !status)
-        return status;
-      if (kt::Status status = writeFile(directory, name + ".asm", assemblyText(segment, i)); !status)
-        return status;
-    }
+  for (size_t i = 0; i < image.kernels.size(); ++i) {
+    for (const CodeSegment &segment : image.segments)
+      if (segment.kernels[i].bytes != 0)
+        if (kt::Status status = dumpCpu(image.kernels[i], segment, i, directory); !status)
+          return status;
+    for (const GpuSegment &segment : image.gpuSegments)
+      if (segment.kernels[i].bytes != 0)
+        if (kt::Status status = dumpGpu(image.kernels[i], segment, i, directory); !status)
+          return status;
   }
   std::string index;
   raw_string_ostream stream(index);

@@ -45,6 +45,8 @@ static kt::Status addCommand(Operation *op, std::map<uint32_t, std::unique_ptr<L
   auto command = std::make_unique<CommandT>();
   command->body = std::move(*body);
   command->barrier_before = op->hasAttr("barrier");
+  if (auto after = op->getAttrOfType<DenseI32ArrayAttr>("after"))
+    command->after.assign(after.asArrayRef().begin(), after.asArrayRef().end());
   std::unique_ptr<LaneProgramT> &program = programs[*lane];
   if (!program) {
     program = std::make_unique<LaneProgramT>();

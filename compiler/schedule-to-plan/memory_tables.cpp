@@ -44,10 +44,47 @@ kt::Status buildMemoryTables(PlanTables &tables) {
                                                : ArenaKind::Io;
     arena->device = *device;
     arena->bytes = op.getBytes();
+    arena->mapped = op.getMapped();
     tables.arenas[op.getSymName()] = static_cast<uint32_t>(tables.plan.arenas.size());
     tables.plan.arenas.push_back(std::move(arena));
   }
   return {};
+}
+
+static std::unique_ptr<KernelVariantT> makeVariant(const CodeSegment &segment, size_t index, uint32_t section) {
+  const KernelCode &code = segment.kernels[index];
+  auto variant = std::make_unique<KernelVariantT>();
+  variant->isa = x64::isaName(segment.isa);
+  variant->section = section;
+  variant->offset = code.offset;
+  variant->bytes = code.bytes;
+  variant->scratch_bytes = code.scratchBytes;
+  return variant;
+}
+
+static std::unique_ptr<KernelVariantT> makeVariant(const GpuSegment &segment, size_t index, uint32_t section) {
+  const GpuCode &code = segment.kernels[index];
+  auto variant = std::make_unique<KernelVariantT>();
+  variant->isa = segment.target.name;
+  variant->section = section;
+  variant->offset = code.offset;
+  variant->bytes = code.bytes;
+  variant->launch = std::make_unique<Launch>(code.launch.gridX, code.launch.gridY, code.launch.gridZ,
+                                             code.launch.threads, code.launch.sharedBytes);
+  return variant;
+}
+
+// Appends the variants of all kernels that have code in `segments`, and counts the sections.
+template <typename Segment>
+static void addVariants(PlanTables &tables, const std::vector<Segment> &segments, uint32_t &section) {
+  for (const Segment &segment : segments) {
+    if (segment.bytes.empty())
+      continue;
+    for (size_t i = 0; i < segment.kernels.size(); ++i)
+      if (segment.kernels[i].bytes != 0)
+        tables.plan.kernels[i]->variants.push_back(makeVariant(segment, i, section));
+    ++section;
+  }
 }
 
 void buildKernelTable(PlanTables &tables, uint32_t firstSection) {
@@ -56,19 +93,11 @@ void buildKernelTable(PlanTables &tables, uint32_t firstSection) {
     auto kernel = std::make_unique<KernelT>();
     kernel->name = kernelName(image.kernels[i].family, image.kernels[i].params);
     kernel->family = image.kernels[i].family;
-    for (size_t s = 0; s < image.segments.size(); ++s) {
-      const KernelCode &code = image.segments[s].kernels[i];
-      auto variant = std::make_unique<KernelVariantT>();
-      variant->isa = x64::isaName(image.segments[s].isa);
-      variant->section = firstSection + static_cast<uint32_t>(s);
-      variant->offset = code.offset;
-      variant->bytes = code.bytes;
-      variant->scratch_bytes = code.scratchBytes;
-      kernel->variants.push_back(std::move(variant));
-    }
     tables.kernels[image.kernels[i].symbol] = static_cast<uint32_t>(i);
     tables.plan.kernels.push_back(std::move(kernel));
   }
+  addVariants(tables, image.segments, firstSection);
+  addVariants(tables, image.gpuSegments, firstSection);
 }
 
 } // namespace ktc

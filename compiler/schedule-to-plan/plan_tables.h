@@ -32,8 +32,8 @@ struct PlanTables {
   kt::Result<ktrt::plan::Operand> operand(mlir::Value buffer, uint32_t lane);
 };
 
-// Fill devices, lanes and arenas, and kernels. The latter expects the code of segment i in section firstSection
-// + i.
+// Fill devices, lanes and arenas, and kernels. The latter expects the code of those segments that are not
+// empty, first of CPUs, then of GPUs, in the sections from firstSection on.
 kt::Status buildMemoryTables(PlanTables &tables);
 void buildKernelTable(PlanTables &tables, uint32_t firstSection);
 

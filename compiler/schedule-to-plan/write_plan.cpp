@@ -113,10 +113,15 @@ kt::Status writePlan(ModuleOp module, const CodeImage &image, const GgufModel &m
     return kt::Error{path + ": " + status.error().message};
 
   std::vector<SectionSource> sections(1, SectionSource(SectionKind::Program));
-  for (const CodeSegment &segment : image.segments) {
-    sections.emplace_back(SectionKind::Code);
-    sections.back().add(segment.bytes.data(), segment.bytes.size());
-  }
+  auto addCode = [&](const auto &segments) {
+    for (const auto &segment : segments)
+      if (!segment.bytes.empty()) {
+        sections.emplace_back(SectionKind::Code);
+        sections.back().add(segment.bytes.data(), segment.bytes.size());
+      }
+  };
+  addCode(image.segments);
+  addCode(image.gpuSegments);
   tables.weights.finish(tables.plan, sections);
   addPlannedBytes(tables.plan);
 

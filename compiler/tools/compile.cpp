@@ -28,7 +28,7 @@ namespace {
 struct CompileOptions {
   TargetOptions target;
   ScheduleOptions schedule;
-  std::string output, cpu = "native", gpu = "none", weights = "auto", emit, dumpKernels;
+  std::string output, cpu = "native", gpu = "none", nvrtc, weights = "auto", emit, dumpKernels;
   int64_t context = 0; // 0: the model's, at most 4096
 };
 
@@ -46,11 +46,11 @@ std::string checkGpuList(const std::string &text) {
   if (text == "none" || text == "native")
     return "";
   std::stringstream list(text);
-  for (std::string name; std::getline(list, name, ',');)
-    if (name.size() < 5 || !name.starts_with("sm_") ||
-        name.find_first_not_of("0123456789", 3) != std::string::npos)
-      return "expected none, native or names such as sm_90, found '" + name + "'";
-  return "";
+  size_t count = 0;
+  for (std::string name; std::getline(list, name, ','); ++count)
+    if (kt::Result<cuda::Target> target = cuda::parseTarget(name); !target)
+      return target.error().message + ", none or native";
+  return count ? "" : "expected at least one GPU target";
 }
 
 // What --cpu names: instruction-set levels in the order asked for. `avx2` covers CPUs with and without
@@ -77,7 +77,34 @@ kt::Result<std::vector<x64::Isa>> parseCpu(const std::string &text, const policy
   return isas;
 }
 
-// Refuses placements that need GPU code, naming the first operation and its rule.
+// What --gpu names: targets in the order asked for. `native`: those of the machine's GPUs.
+kt::Result<std::vector<cuda::Target>> parseGpu(const std::string &text, const policy::Machine &machine) {
+  std::vector<cuda::Target> targets;
+  auto add = [&](const cuda::Target &target) {
+    if (std::find(targets.begin(), targets.end(), target) == targets.end())
+      targets.push_back(target);
+  };
+  if (text == "none")
+    return targets;
+  if (text == "native") {
+    if (machine.gpus.empty())
+      return kt::Error{"--gpu native: the machine has no GPU; name targets such as sm_90"};
+    for (const policy::GpuMachine &gpu : machine.gpus) {
+      kt::Result<cuda::Target> target = cuda::targetFor(gpu.sm / 10, gpu.sm % 10);
+      if (!target)
+        return kt::Error{"--gpu native: " + gpu.name + ": " + target.error().message};
+      add(*target);
+    }
+    return targets;
+  }
+  std::stringstream list(text);
+  for (std::string name; std::getline(list, name, ',');)
+    if (kt::Result<cuda::Target> target = cuda::parseTarget(name))
+      add(*target);
+  return targets;
+}
+
+// Refuses placements that need GPU code where none is made, naming the first operation and its rule.
 kt::Status checkDevices(mlir::ModuleOp module) {
   std::string first;
   size_t count = 0;
@@ -93,10 +120,10 @@ kt::Status checkDevices(mlir::ModuleOp module) {
   });
   if (count == 0)
     return {};
-  return kt::Error{
-      first + " (and " + std::to_string(count - 1) +
-      " more operations): this version generates no GPU code; use --rules cpu, or `ktc explain` to look at "
-      "the placement"};
+  return kt::Error{first + " (and " + std::to_string(count - 1) +
+                   " more operations), but no GPU code is to be made: add --gpu native or targets such as "
+                   "--gpu sm_90, or use "
+                   "--rules cpu; `ktc explain` shows the placement"};
 }
 
 std::string printModule(mlir::ModuleOp module) {
@@ -123,9 +150,9 @@ PlanOptions describePlan(const Target &target, const CompileOptions &options, in
   plan.memoryNodes = static_cast<uint32_t>(target.machine.cpu.numaNodes);
   plan.hugePages = target.machine.usesHugePages();
   plan.compiler = "ktc " KT_VERSION " (" KT_COMMIT ")";
-  plan.options = "--cpu " + options.cpu + " --ctx " + std::to_string(context) + " --weights " +
-                 options.weights + " --chunk " + std::to_string(options.schedule.chunk) + " --kv-type " +
-                 options.schedule.kvType;
+  plan.options = "--cpu " + options.cpu + (options.gpu == "none" ? "" : " --gpu " + options.gpu) + " --ctx " +
+                 std::to_string(context) + " --weights " + options.weights + " --chunk " +
+                 std::to_string(options.schedule.chunk) + " --kv-type " + options.schedule.kvType;
   if (!options.target.gpuMem.empty())
     plan.options += " --gpu-mem " + options.target.gpuMem;
   plan.policyName = target.policy.name;
@@ -203,16 +230,16 @@ int compile(CompileOptions options) {
   if (options.emit == "model")
     return emit(options.output, printModule(*target.module));
 
-  if (options.gpu != "none")
-    return fail("--gpu " + options.gpu + ": this version generates no GPU code; the only target is none");
-  options.target.gpuCode = false; // a rules file that names a GPU is refused below
+  options.target.gpuCode = options.gpu != "none"; // a rules file that names a GPU is refused below
   kt::Result<policy::PlacementTable> table = placeModel(target, options.target);
   if (!table)
     return fail(table.error().message);
   if (options.emit == "placed")
     return emit(options.output, printModule(*target.module));
-  if (kt::Status devices = checkDevices(*target.module); !devices)
-    return fail(devices.error().message);
+  kt::Result<std::vector<cuda::Target>> gpus = parseGpu(options.gpu, target.machine);
+  if (!gpus)
+    return fail(gpus.error().message);
+  const kt::Status devices = gpus->empty() ? checkDevices(*target.module) : kt::Status();
   kt::Result<std::vector<x64::Isa>> isas = parseCpu(options.cpu, target.machine);
   if (!isas)
     return fail(isas.error().message);
@@ -230,6 +257,8 @@ int compile(CompileOptions options) {
     return fail(options.target.model + ": " + scheduled.error().message);
   if (options.emit == "schedule")
     return emit(options.output, printModule(*target.module));
+  if (!devices)
+    return fail(devices.error().message);
 
   addPrediction(target, modules, *table, *isas, plan);
 
@@ -240,7 +269,10 @@ int compile(CompileOptions options) {
       message = diagnostic.str();
     return mlir::success();
   });
-  mlir::FailureOr<CodeImage> image = generateKernels(*target.module, *isas);
+  GpuOptions gpu = {*gpus, {options.nvrtc}, [&](size_t done, size_t total) {
+                      progress.bytes("compiling GPU kernels", done, total);
+                    }};
+  mlir::FailureOr<CodeImage> image = generateKernels(*target.module, *isas, gpu);
   if (failed(image))
     return fail(options.target.model + ": " + message);
   if (!options.dumpKernels.empty())
@@ -276,9 +308,12 @@ void addCompileCommand(CLI::App &app, int &exitCode) {
       ->add_option("--cpu", options->cpu, "Instruction-set levels: native, avx2, avx512, amx, comma-separated")
       ->check(checkCpuList)
       ->capture_default_str();
-  command->add_option("--gpu", options->gpu, "GPU targets: none, native, sm_80, …")
+  command->add_option("--gpu", options->gpu, "GPU targets: none, native, sm_80, compute_80, …, comma-separated")
       ->check(checkGpuList)
       ->capture_default_str();
+  command->add_option(
+      "--nvrtc", options->nvrtc,
+      "The library that compiles GPU kernels (default: $KTC_NVRTC, or where CUDA or Python has it)");
   command->add_option("--ctx", options->context, "Positions of the KV cache")->check(CLI::Range(1, 1 << 22));
   command->add_option("--chunk", options->schedule.chunk, "Largest prefill chunk in tokens")
       ->check(CLI::Range(1, 8192))

@@ -97,8 +97,8 @@ private:
     }
     for (uint32_t i = 0; i < sizeOf(plan.arenas()); ++i) {
       const Arena &arena = *plan.arenas()->Get(i);
-      line("arena[%u] '%s' %s device %u bytes %" PRIu64, i, text(arena.name()),
-           arenaKinds[unsigned(arena.kind())], arena.device(), arena.bytes());
+      line("arena[%u] '%s' %s device %u bytes %" PRIu64 "%s", i, text(arena.name()),
+           arenaKinds[unsigned(arena.kind())], arena.device(), arena.bytes(), arena.mapped() ? " mapped" : "");
     }
   }
 
@@ -129,9 +129,17 @@ private:
       const Kernel &kernel = *plan.kernels()->Get(i);
       line("kernel[%u] '%s' family %s", i, text(kernel.name()), text(kernel.family()));
       for (const KernelVariant *variant : *kernel.variants())
-        line("  %s section[%u]+0x%" PRIx64 " bytes %" PRIu64 " scratch %" PRIu64, text(variant->isa()),
-             variant->section(), variant->offset(), variant->bytes(), variant->scratch_bytes());
+        dumpVariant(*variant);
     }
+  }
+
+  void dumpVariant(const KernelVariant &variant) {
+    std::string use = formatText("scratch %" PRIu64, variant.scratch_bytes());
+    if (const Launch *launch = variant.launch())
+      use = formatText("grid %ux%ux%u threads %u shared %u", launch->grid_x(), launch->grid_y(),
+                       launch->grid_z(), launch->threads(), launch->shared_bytes());
+    line("  %s section[%u]+0x%" PRIx64 " bytes %" PRIu64 " %s", text(variant.isa()), variant.section(),
+         variant.offset(), variant.bytes(), use.c_str());
   }
 
   void dumpEntry(uint32_t index) {
@@ -173,7 +181,12 @@ private:
     } else if (const Wait *wait = command.body_as_Wait()) {
       body = formatText("wait %u", wait->signal());
     }
-    line("    [%u] %s%s", index, command.barrier_before() ? "barrier; " : "", body.c_str());
+    std::string order = command.barrier_before() ? "barrier; " : "";
+    for (uint32_t i = 0; i < sizeOf(command.after()); ++i)
+      order += (i ? "," : "after ") + std::to_string(command.after()->Get(i));
+    if (sizeOf(command.after()))
+      order += "; ";
+    line("    [%u] %s%s", index, order.c_str(), body.c_str());
   }
 
   void dumpText() {

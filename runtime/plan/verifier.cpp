@@ -69,6 +69,9 @@ bool VerifierState::checkArenas() {
       return fail("arenas[%u].kind is %u, which is unknown", i, unsigned(arena.kind()));
     if (arena.bytes() == 0)
       return fail("arenas[%u] ('%s') is empty", i, arena.name()->c_str());
+    if (arena.mapped() && plan.devices()->Get(arena.device())->kind() != DeviceKind::Cpu)
+      return fail("arenas[%u] ('%s') is mapped, but not in the memory of a CPU device", i,
+                  arena.name()->c_str());
   }
   return true;
 }
@@ -155,9 +158,8 @@ bool VerifierState::checkKernels() {
   return true;
 }
 
-static bool knownIsa(std::string_view isa) {
-  return isa == "avx2" || isa == "avx2vnni" || isa == "avx512" || isa == "amx" ||
-         (isa.size() > 3 && isa.substr(0, 3) == "sm_");
+static bool isCpuIsa(std::string_view isa) {
+  return isa == "avx2" || isa == "avx2vnni" || isa == "avx512" || isa == "amx";
 }
 
 bool VerifierState::checkVariants(uint32_t index) {
@@ -167,7 +169,8 @@ bool VerifierState::checkVariants(uint32_t index) {
   for (uint32_t i = 0; i < kernel.variants()->size(); ++i) {
     const KernelVariant &variant = *kernel.variants()->Get(i);
     std::string where = formatText("kernels[%u].variants[%u]", index, i);
-    if (!variant.isa() || !knownIsa(variant.isa()->string_view()))
+    std::string_view isa = variant.isa() ? variant.isa()->string_view() : "";
+    if (!isCpuIsa(isa) && !isGpuTarget(isa))
       return fail("%s: unknown ISA '%s'", where.c_str(), textOf(variant.isa()));
     for (uint32_t j = 0; j < i; ++j)
       if (kernel.variants()->Get(j)->isa()->string_view() == variant.isa()->string_view())
@@ -187,6 +190,8 @@ bool VerifierState::checkVariants(uint32_t index) {
     if (variant.scratch_bytes() > kMaxScratch)
       return fail("%s: %" PRIu64 " bytes of scratch per thread are more than %" PRIu64, where.c_str(),
                   variant.scratch_bytes(), kMaxScratch);
+    if (!checkLaunch(where, variant))
+      return false;
   }
   return true;
 }

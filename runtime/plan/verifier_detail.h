@@ -1,5 +1,6 @@
-// Private to the verifier's two source files: verifier.cpp checks what exists (devices, weights, kernels,
-// model), verifier_entries.cpp what is done with it (entries, commands, signals).
+// Private to the verifier's source files: verifier.cpp checks what exists (devices, weights, kernels, model),
+// verifier_entries.cpp what is done with it (entries, commands, signals), verifier_lanes.cpp what differs
+// between lanes of CPUs and GPUs (code, launches, reachable memory, order).
 #pragma once
 
 #include "runtime/plan/message.h"
@@ -16,6 +17,9 @@ template <typename T> uint32_t sizeOf(const flatbuffers::Vector<T> *vector) {
 
 // For messages: the text of a string that may be absent.
 inline const char *textOf(const flatbuffers::String *text) { return text ? text->c_str() : "?"; }
+
+// True for a GPU's machine code ("sm_90a") and for PTX ("compute_80").
+bool isGpuTarget(std::string_view isa);
 
 // Holds what is being checked and the first error. Check functions return false after the first error.
 class VerifierState {
@@ -34,6 +38,12 @@ public:
 
   // verifier_entries.cpp
   bool checkEntries();
+
+  // verifier_lanes.cpp
+  bool checkLaunch(const std::string &where, const KernelVariant &variant);
+  bool checkAfter(const std::string &where, const Lane &lane, const Command &command, uint32_t index);
+  bool checkKernelRuns(const std::string &where, const Lane &lane, const Dispatch &dispatch);
+  bool checkReach(const std::string &where, const Lane &lane, const Operand &operand);
 
   std::string message;
 
@@ -71,6 +81,8 @@ private:
                         uint64_t bytesPerToken);
   bool checkProgram(uint32_t entry, uint32_t program);
   bool checkCommand(const std::string &where, const Entry &entry, const Lane &lane, const Command &command);
+  bool checkLaneTransfer(const std::string &where, const Entry &entry, const Lane &lane, const Operand *operand,
+                         uint64_t bytes, uint64_t bytesPerToken, bool written);
   bool checkDispatch(const std::string &where, const Entry &entry, const Lane &lane, const Dispatch &dispatch);
   bool checkTransfer(const std::string &where, const Entry &entry, const Operand *operand, uint64_t bytes,
                      uint64_t bytesPerToken, bool written);

@@ -1,4 +1,5 @@
 // Checks of entries: their buffers, every operand of every command, and that no lane waits for ever.
+#include "runtime/abi/kt_cuda.h"
 #include "runtime/plan/verifier_detail.h"
 
 #include <vector>
@@ -119,6 +120,14 @@ bool VerifierState::checkTransfer(const std::string &where, const Entry &entry, 
   return rangeFits(where, operand->offset(), total, limit);
 }
 
+// A byte range that a command of `lane` touches.
+bool VerifierState::checkLaneTransfer(const std::string &where, const Entry &entry, const Lane &lane,
+                                      const Operand *operand, uint64_t bytes, uint64_t bytesPerToken,
+                                      bool written) {
+  return checkTransfer(where, entry, operand, bytes, bytesPerToken, written) &&
+         checkReach(where, lane, *operand);
+}
+
 bool VerifierState::checkProgram(uint32_t entryIndex, uint32_t programIndex) {
   const Entry &entry = *plan.entries()->Get(entryIndex);
   const LaneProgram &program = *entry.programs()->Get(programIndex);
@@ -130,7 +139,9 @@ bool VerifierState::checkProgram(uint32_t entryIndex, uint32_t programIndex) {
       return fail("%s: a second program for lane %u", where.c_str(), program.lane());
   const Lane &lane = *plan.lanes()->Get(program.lane());
   for (uint32_t i = 0; i < sizeOf(program.commands()); ++i)
-    if (!checkCommand(where + formatText(".commands[%u]", i), entry, lane, *program.commands()->Get(i)))
+    if (std::string place = where + formatText(".commands[%u]", i);
+        !checkCommand(place, entry, lane, *program.commands()->Get(i)) ||
+        !checkAfter(place, lane, *program.commands()->Get(i), i))
       return false;
   return true;
 }
@@ -144,15 +155,15 @@ bool VerifierState::checkCommand(const std::string &where, const Entry &entry, c
     return checkDispatch(where, entry, lane, *command.body_as_Dispatch());
   case CommandBody::Copy: {
     const Copy &copy = *command.body_as_Copy();
-    return checkTransfer(where + ".source", entry, copy.source(), copy.bytes(), copy.bytes_per_token(),
-                         false) &&
-           checkTransfer(where + ".destination", entry, copy.destination(), copy.bytes(),
-                         copy.bytes_per_token(), true);
+    return checkLaneTransfer(where + ".source", entry, lane, copy.source(), copy.bytes(),
+                             copy.bytes_per_token(), false) &&
+           checkLaneTransfer(where + ".destination", entry, lane, copy.destination(), copy.bytes(),
+                             copy.bytes_per_token(), true);
   }
   case CommandBody::Fill: {
     const Fill &fill = *command.body_as_Fill();
-    return checkTransfer(where + ".destination", entry, fill.destination(), fill.bytes(),
-                         fill.bytes_per_token(), true);
+    return checkLaneTransfer(where + ".destination", entry, lane, fill.destination(), fill.bytes(),
+                             fill.bytes_per_token(), true);
   }
   case CommandBody::Signal:
     return inRange(where + ".signal", command.body_as_Signal()->signal(), entry.signals());
@@ -167,9 +178,12 @@ bool VerifierState::checkDispatch(const std::string &where, const Entry &entry, 
                                   const Dispatch &dispatch) {
   if (!inRange(where + ".kernel", dispatch.kernel(), sizeOf(plan.kernels())))
     return false;
+  if (!checkKernelRuns(where, lane, dispatch))
+    return false;
   uint32_t operands = sizeOf(dispatch.operands());
-  if (operands > kMaxOperands)
-    return fail("%s has %u operands, expected at most %u", where.c_str(), operands, kMaxOperands);
+  uint32_t most = lane.kind() == LaneKind::CudaStream ? KT_CUDA_MAX_OPERANDS : kMaxOperands;
+  if (operands > most)
+    return fail("%s has %u operands, expected at most %u", where.c_str(), operands, most);
   // flatbuffers checks where a vector begins, but not that its structs are aligned.
   if (operands != 0 && reinterpret_cast<uintptr_t>(dispatch.operands()->Data()) % alignof(Operand) != 0)
     return fail("%s: its operands are misaligned", where.c_str());
@@ -185,9 +199,8 @@ bool VerifierState::checkDispatch(const std::string &where, const Entry &entry, 
     if (operand.offset() >= limit)
       return fail("%s: offset %" PRIu64 " is outside its %" PRIu64 " bytes", place.c_str(), operand.offset(),
                   limit);
-    if (lane.kind() == LaneKind::CpuTeam && plan.devices()->Get(device)->kind() != DeviceKind::Cpu)
-      return fail("%s: on device '%s', which lane '%s' cannot reach", place.c_str(),
-                  textOf(plan.devices()->Get(device)->name()), textOf(lane.name()));
+    if (!checkReach(place, lane, operand))
+      return false;
   }
   for (uint32_t i = 0; i < sizeOf(dispatch.streams()); ++i) {
     uint32_t operand = dispatch.streams()->Get(i)->operand();

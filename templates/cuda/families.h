@@ -1,6 +1,7 @@
 // The table of GPU kernel families: a family is a name and a function that makes an instance.
 //
-// A new family is a file NAME.cpp here, a template kernels/NAME.cuh, a declaration here and a line in families.cpp.
+// A new family is a file NAME.cpp here, a template kernels/NAME.cuh, a declaration here and a line in
+// families.cpp.
 #pragma once
 
 #include "templates/cuda/cuda.h"
@@ -17,6 +18,24 @@ struct Family {
 };
 
 extern const Family addFamily;
+extern const Family linearFamily;
+extern const Family gateUpFamily;
+extern const Family downFamily;
+extern const Family downSlotsFamily;
+extern const Family slotSumFamily;
+extern const Family embedFamily;
+extern const Family rmsNormFamily;
+extern const Family quantizeFamily;
+extern const Family ropeFamily;
+extern const Family kvStoreFamily;
+extern const Family gqaPrepareFamily;
+extern const Family mlaPrepareFamily;
+extern const Family attentionGqaFamily;
+extern const Family attentionMlaFamily;
+extern const Family attentionMergeFamily;
+extern const Family routerTopkFamily;
+extern const Family expertGroupFamily;
+extern const Family argmaxFamily;
 
 // All families, in no particular order.
 std::span<const Family *const> families();

@@ -84,12 +84,17 @@ void storePartials(const std::vector<float> &result, double logSum, int64_t spli
   }
 }
 
+// Stores a finished row at element `at` of y, float32 or bfloat16.
+void storeResult(const std::vector<float> &result, bool bfloat, void *y, int64_t at) {
+  for (size_t i = 0; i < result.size(); ++i)
+    storeElement(bfloat ? KT_TYPE_BF16 : KT_TYPE_F32, y, static_cast<size_t>(at) + i, result[i]);
+}
+
 } // namespace
 
 static KernelFn makeAttentionGqa(const Params &params) {
   return [spec = readAttentionGqa(params)](const KtKernelArgs *args) {
     const float *q = static_cast<const float *>(args->operands[0]);
-    float *y = static_cast<float *>(args->operands[3]);
     float *partials = spec.splits > 1 ? static_cast<float *>(args->operands[6]) : nullptr;
     const int32_t *positions = static_cast<const int32_t *>(args->operands[4]);
     int64_t kStride = spec.kvHeads * spec.headDim, vStride = spec.kvHeads * spec.vDim;
@@ -112,7 +117,7 @@ static KernelFn makeAttentionGqa(const Params &params) {
         storePartials(result, logSum, spec.splits,
                       partials + (token * spec.heads + head) * spec.splits * (spec.vDim + 16));
       else
-        std::copy(result.begin(), result.end(), y + token * spec.yStride + head * spec.vDim);
+        storeResult(result, spec.bfloatY, args->operands[3], token * spec.yStride + head * spec.vDim);
     });
   };
 }
@@ -122,7 +127,6 @@ static KernelFn makeAttentionMla(const Params &params) {
     const float *qa = static_cast<const float *>(args->operands[0]);
     const float *qr = static_cast<const float *>(args->operands[1]);
     const void *cache = args->operands[2];
-    float *y = static_cast<float *>(args->operands[3]);
     float *partials = spec.splits > 1 ? static_cast<float *>(args->operands[6]) : nullptr;
     const int32_t *positions = static_cast<const int32_t *>(args->operands[4]);
     int64_t row = spec.latent + spec.rope;
@@ -139,7 +143,7 @@ static KernelFn makeAttentionMla(const Params &params) {
       if (spec.splits > 1)
         storePartials(result, logSum, spec.splits, partials + slot * spec.splits * (spec.latent + 16));
       else
-        std::copy(result.begin(), result.end(), y + slot * spec.latent);
+        storeResult(result, spec.bfloatY, args->operands[3], slot * spec.latent);
     });
   };
 }
@@ -164,9 +168,10 @@ static KernelFn makeAttentionMerge(const Params &params) {
         for (int64_t i = 0; i < spec.vDim; ++i)
           y[static_cast<size_t>(i)] += factor * from[split * row + i];
       }
-      float *to = static_cast<float *>(args->operands[1]) + token * spec.yStride + head * spec.vDim;
-      for (int64_t i = 0; i < spec.vDim; ++i)
-        to[i] = static_cast<float>(y[static_cast<size_t>(i)] / sum);
+      std::vector<float> result;
+      for (double value : y)
+        result.push_back(static_cast<float>(value / sum));
+      storeResult(result, spec.bfloatY, args->operands[1], token * spec.yStride + head * spec.vDim);
     });
   };
 }

@@ -98,12 +98,15 @@ static KernelFn bindGateUp(const Params &params) {
   const bool bias = flag(params, "bias");
   const int64_t panels = optionalInt(params, "panels", 0, 0);
   const bool byCost = !dense && flag(params, "by_cost");
+  const GpuTypes types = readGpuTypes(params);
   return [=](const KtKernelArgs *args) {
-    float *h = static_cast<float *>(args->operands[4]);
     const int32_t *lists = dense ? nullptr : static_cast<const int32_t *>(args->operands[5]);
     const auto active = activeExperts(lists, experts, args->step->nTokens);
     // Activations as the format of the matrix wants them.
     auto product = [&](const KtTypeInfo *format, int operand, int64_t row, int64_t token, bool asPanel) {
+      if (types.isUsed)
+        return gpuDot(types, {format, k}, gpuRow(types, {format, k}, args->operands[operand], row),
+                      args->operands[0], token * xStride);
       std::vector<float> weights = matrixRow({format, k}, args->operands[operand], row, asPanel);
       if (ktTypeTakesF32Activations(format->id))
         return dot(weights, static_cast<const float *>(args->operands[0]) + token * xStride);
@@ -121,10 +124,12 @@ static KernelFn bindGateUp(const Params &params) {
                            ktTypeTakesQ8k(gate->id) == ktTypeTakesQ8k(up->id);
       for (int64_t slot : expert.slots)
         for (int64_t row = rows.begin; row < rows.end; ++row)
-          h[slot * n + row] = static_cast<float>(gated(
-              kind,
-              product(gate, 2, expert.id * gateRows + row, slot / topK, asPanel) + biasOf(7, expert.id, row),
-              product(up, 3, expert.id * upRows + row, slot / topK, asPanel) + biasOf(8, expert.id, row)));
+          storeResult(types, args->operands[4], slot * n + row,
+                      gated(kind,
+                            product(gate, 2, expert.id * gateRows + row, slot / topK, asPanel) +
+                                biasOf(7, expert.id, row),
+                            product(up, 3, expert.id * upRows + row, slot / topK, asPanel) +
+                                biasOf(8, expert.id, row)));
     }
   };
 }
@@ -154,6 +159,8 @@ static KernelFn bindDown(const Params &params) {
   const int64_t yStride = optionalInt(params, "y_stride", n),
                 expertRows = optionalInt(params, "expert_rows", n),
                 panels = optionalInt(params, "panels", 0, 0);
+  GpuTypes types = readGpuTypes(params);
+  types.keepsFloat = dense;
   return [=](const KtKernelArgs *args) {
     float *y = static_cast<float *>(args->operands[3]);
     const int32_t *lists = dense ? nullptr : static_cast<const int32_t *>(args->operands[4]);
@@ -172,11 +179,17 @@ static KernelFn bindDown(const Params &params) {
       const bool asPanel = usesPanels(*format, panels, static_cast<int64_t>(expert.slots.size()));
       for (int64_t slot : expert.slots)
         for (int64_t row = rows.begin; row < rows.end; ++row) {
-          std::vector<float> weights =
-              matrixRow({format, k}, args->operands[2], expert.id * expertRows + row, asPanel);
-          double value = ktTypeTakesF32Activations(format->id)
-                             ? dot(weights, floats + slot * k)
-                             : dot(weights, activationRow(*format, quantized, k, slot, asPanel).data());
+          const int64_t weightRow = expert.id * expertRows + row;
+          double value;
+          if (types.isUsed) {
+            value = gpuDot(types, {format, k}, gpuRow(types, {format, k}, args->operands[2], weightRow), floats,
+                           slot * k);
+          } else {
+            std::vector<float> weights = matrixRow({format, k}, args->operands[2], weightRow, asPanel);
+            value = ktTypeTakesF32Activations(format->id)
+                        ? dot(weights, floats + slot * k)
+                        : dot(weights, activationRow(*format, quantized, k, slot, asPanel).data());
+          }
           if (bias)
             value += static_cast<const float *>(args->operands[6])[expert.id * n + row];
           float &out = y[slot / topK * yStride + row];
@@ -186,7 +199,57 @@ static KernelFn bindDown(const Params &params) {
   };
 }
 
+static KernelFn bindDownSlots(const Params &params) {
+  const KtTypeInfo *format = &needFormat(params, "format");
+  const int64_t n = needInt(params, "n"), k = needInt(params, "k", 1, maxRowElements);
+  needWholeBlocks(*format, k);
+  needInt(params, "m", 1, maxTokensPerReplay);
+  const bool bias = flag(params, "bias");
+  const int64_t experts = needInt(params, "experts", 1, maxExperts),
+                expertRows = optionalInt(params, "expert_rows", n);
+  needInt(params, "top_k", 1, experts);
+  const GpuTypes types = readGpuTypes(params);
+  return [=](const KtKernelArgs *args) {
+    float *z = static_cast<float *>(args->operands[3]);
+    const float *biases = bias ? static_cast<const float *>(args->operands[6]) : nullptr;
+    const Range rows = rowsOf(args, n);
+    for (const ActiveExpert &expert :
+         activeExperts(static_cast<const int32_t *>(args->operands[4]), experts, args->step->nTokens))
+      for (int64_t slot : expert.slots)
+        for (int64_t row = rows.begin; row < rows.end; ++row) {
+          const Matrix matrix{format, k};
+          const double value =
+              gpuDot(types, matrix, gpuRow(types, matrix, args->operands[2], expert.id * expertRows + row),
+                     args->operands[0], slot * k);
+          z[slot * n + row] = static_cast<float>(value + (biases ? biases[expert.id * n + row] : 0));
+        }
+  };
+}
+
+static KernelFn bindSlotSum(const Params &params) {
+  const int64_t n = needInt(params, "n"), topK = needInt(params, "top_k", 1, maxExperts);
+  needInt(params, "m", 1, maxTokensPerReplay);
+  const bool accumulate = flag(params, "accumulate");
+  const int64_t yStride = optionalInt(params, "y_stride", n);
+  return [=](const KtKernelArgs *args) {
+    const float *z = static_cast<const float *>(args->operands[0]),
+                *weights = static_cast<const float *>(args->operands[1]);
+    float *y = static_cast<float *>(args->operands[2]);
+    const Range rows = rowsOf(args, n);
+    for (int64_t t = 0; t < args->step->nTokens; ++t)
+      for (int64_t row = rows.begin; row < rows.end; ++row) {
+        float &out = y[t * yStride + row];
+        double sum = accumulate ? out : 0;
+        for (int64_t slot = t * topK; slot < (t + 1) * topK; ++slot)
+          sum += double(weights ? weights[slot] : 1.0f) * z[slot * n + row];
+        out = static_cast<float>(sum);
+      }
+  };
+}
+
 const Family gateUpFamily = {"gate_up", bindGateUp};
 const Family downFamily = {"down", bindDown};
+const Family downSlotsFamily = {"down_slots", bindDownSlots};
+const Family slotSumFamily = {"slot_sum", bindSlotSum};
 
 } // namespace ktc::reference

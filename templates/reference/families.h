@@ -14,6 +14,8 @@ struct Family {
 extern const Family linearFamily;
 extern const Family gateUpFamily;
 extern const Family downFamily;
+extern const Family downSlotsFamily;
+extern const Family slotSumFamily;
 extern const Family embedFamily;
 extern const Family quantizeFamily;
 extern const Family rmsNormFamily;
@@ -25,5 +27,8 @@ extern const Family attentionMlaFamily;
 extern const Family attentionMergeFamily;
 extern const Family routerTopkFamily;
 extern const Family expertGroupFamily;
+extern const Family gqaPrepareFamily;
+extern const Family mlaPrepareFamily;
+extern const Family argmaxFamily;
 
 } // namespace ktc::reference

@@ -23,6 +23,8 @@ static KernelFn bindLinear(const Params &params) {
   const int64_t yBatchStride = optionalInt(params, "y_batch_stride", n);
   const int64_t panels = optionalInt(params, "panels", 0, 0);
   const bool bias = flag(params, "bias"), accumulate = flag(params, "accumulate");
+  GpuTypes types = readGpuTypes(params);
+  types.keepsFloat = true;
   return [=, format = &format](const KtKernelArgs *args) {
     const Matrix matrix{format, k};
     float *y = static_cast<float *>(args->operands[2]);
@@ -31,16 +33,20 @@ static KernelFn bindLinear(const Params &params) {
     for (int64_t unit = args->unitBegin; unit < args->unitEnd; ++unit) {
       int64_t b = unit / unitsOf(n), first = unit % unitsOf(n) * KT_ROWS_PER_UNIT;
       for (int64_t row = first; row < std::min<int64_t>(first + KT_ROWS_PER_UNIT, n); ++row) {
-        std::vector<float> weights = matrixRow(matrix, args->operands[1], b * batchRows + row, asPanel);
+        const int64_t weightRow = b * batchRows + row;
+        std::vector<float> weights = types.isUsed ? gpuRow(types, matrix, args->operands[1], weightRow)
+                                                  : matrixRow(matrix, args->operands[1], weightRow, asPanel);
         for (int64_t t = 0; t < args->step->nTokens; ++t) {
+          const int64_t x = t * xStride + b * xBatchStride, at = t * yStride + b * yBatchStride + row;
           double value = 0;
-          if (ktTypeTakesF32Activations(format->id))
-            value =
-                dot(weights, static_cast<const float *>(args->operands[0]) + t * xStride + b * xBatchStride);
+          if (types.isUsed)
+            value = gpuDot(types, matrix, weights, args->operands[0], x);
+          else if (ktTypeTakesF32Activations(format->id))
+            value = dot(weights, static_cast<const float *>(args->operands[0]) + x);
           else
             value = dot(weights, activationRow(*format, args->operands[0], k, t * batch + b, asPanel).data());
-          float &out = y[t * yStride + b * yBatchStride + row];
-          out = static_cast<float>(value + (biases ? biases[b * n + row] : 0) + (accumulate ? out : 0));
+          value += (biases ? biases[b * n + row] : 0) + (accumulate ? y[at] : 0);
+          storeResult(types, y, at, value);
         }
       }
     }

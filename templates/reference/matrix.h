@@ -2,6 +2,7 @@
 #pragma once
 
 #include "runtime/abi/kt_abi.h"
+#include "templates/params.h"
 
 #include <cstdint>
 #include <vector>
@@ -21,6 +22,24 @@ std::vector<float> dequantizedRow(const Matrix &matrix, const void *base, int64_
 std::vector<float> activationValues(const KtTypeInfo &format, const void *base, int64_t k, int64_t row);
 // Dot product in double precision.
 double dot(const std::vector<float> &weights, const float *x);
+
+// The arithmetic of GPU kernels, those with parameters `x_type` and `y_type`: rows of activations are float32
+// or bfloat16 for every format, weights and activations are rounded to bfloat16, and results to what they are
+// stored as.
+struct GpuTypes {
+  bool isUsed = false; // the kernel has an x_type
+  bool xBfloat = false, yBfloat = false;
+  // Weights of float32 that stay so, with activations as they are.
+  bool keepsFloat = false;
+};
+GpuTypes readGpuTypes(const Params &params);
+// Values of row `row` of `matrix` as GPU kernels multiply them.
+std::vector<float> gpuRow(const GpuTypes &types, const Matrix &matrix, const void *weights, int64_t row);
+// Dot product of such values with the activations from element `x` of `base` on.
+double gpuDot(const GpuTypes &types, const Matrix &matrix, const std::vector<float> &weights, const void *base,
+              int64_t x);
+// Element `index` of results stored as float32 or bfloat16.
+void storeResult(const GpuTypes &types, void *base, int64_t index, double value);
 
 // Work units of a matrix with `n` rows.
 inline int64_t unitsOf(int64_t n) { return (n + KT_ROWS_PER_UNIT - 1) / KT_ROWS_PER_UNIT; }

@@ -1,4 +1,5 @@
 // References of the row-wise families: quantize, rms_norm and add.
+#include "templates/reference/cache_row.h"
 #include "templates/reference/elements.h"
 #include "templates/reference/families.h"
 #include "templates/reference/quantize_row.h"
@@ -21,25 +22,38 @@ static KernelFn makeQuantize(const Params &params) {
   };
 }
 
+// x += first (+ second), where the last of them is multiplied by sigmoid(gate). Nothing when there is none.
+static void addRows(const RmsNormSpec &spec, const KtKernelArgs *args, int64_t token, float *x) {
+  for (int64_t add = 0; add < spec.adds; ++add) {
+    const float *row = static_cast<const float *>(args->operands[5 + add]) + token * spec.k;
+    const bool gated = spec.sigmoidGate && add + 1 == spec.adds;
+    const float factor =
+        gated ? 1.0f / (1.0f + std::exp(-static_cast<const float *>(args->operands[7])[token])) : 1.0f;
+    for (int64_t i = 0; i < spec.k; ++i)
+      x[i] += factor * row[i];
+  }
+}
+
+// Callers of CPU kernels pass four operands; those that know of more name `adds`.
 static KernelFn makeRmsNorm(const Params &params) {
-  return [spec = readRmsNorm(params)](const KtKernelArgs *args) {
-    const float *x = static_cast<const float *>(args->operands[0]);
+  return [spec = readRmsNorm(params), operands = params.contains("adds") ? 5 : 4](const KtKernelArgs *args) {
+    float *x = static_cast<float *>(args->operands[0]);
     const float *w = static_cast<const float *>(args->operands[1]);
     float *y = static_cast<float *>(args->operands[2]);
     uint8_t *q = static_cast<uint8_t *>(args->operands[3]);
+    uint16_t *bfloats = operands > 4 ? static_cast<uint16_t *>(args->operands[4]) : nullptr;
     std::vector<float> result(spec.k);
     if (spec.useRowOffset)
       x += args->step->rowOffset * spec.x.stride;
     forEachUnit(args, spec.x.rows, [&](int64_t token, int64_t row) {
-      const float *from = x + token * spec.x.stride + row * spec.x.rowStride;
-      double squares = 0;
-      for (int64_t i = 0; i < spec.k; ++i)
-        squares += double(from[i]) * from[i];
-      float factor = 1.0f / std::sqrt(static_cast<float>(squares / double(spec.k)) + spec.eps);
-      for (int64_t i = 0; i < spec.k; ++i)
-        result[i] = from[i] * factor * (w ? w[i] : 1.0f);
+      float *from = x + token * spec.x.stride + row * spec.x.rowStride;
+      const int64_t to = token * spec.y.stride + row * spec.y.rowStride;
+      addRows(spec, args, token, from);
+      normRow(from, spec.k, spec.eps, w, result.data());
       if (y)
-        std::copy(result.begin(), result.end(), y + token * spec.y.stride + row * spec.y.rowStride);
+        std::copy(result.begin(), result.end(), y + to);
+      for (int64_t i = 0; bfloats && i < spec.k; ++i)
+        bfloats[to + i] = floatToBfloat(result[i]);
       if (q && spec.k % 32 == 0) // other rows have no quantised form
         quantizeRow(result.data(), spec.k, spec.group,
                     q + (token * spec.x.rows + row) * quantizedRowBytes(spec.k, spec.group));

@@ -12,7 +12,8 @@ static const Family *const allFamilies[] = {
     &linearFamily,     &gateUpFamily,       &downFamily,         &embedFamily,
     &quantizeFamily,   &rmsNormFamily,      &addFamily,          &ropeFamily,
     &kvStoreFamily,    &attentionGqaFamily, &attentionMlaFamily, &attentionMergeFamily,
-    &routerTopkFamily, &expertGroupFamily,
+    &routerTopkFamily, &expertGroupFamily,  &gqaPrepareFamily,   &mlaPrepareFamily,
+    &argmaxFamily,     &downSlotsFamily,    &slotSumFamily,
 };
 
 kt::Result<KernelFn> find(std::string_view family, const Params &params) {

@@ -89,6 +89,26 @@ void route(const RouterSpec &spec, const float *logits, const float *bias, int32
 
 } // namespace
 
+// The lists of kt_abi.h from `count` slots.
+static void makeLists(const int32_t *ids, int64_t count, int64_t experts, int32_t *lists) {
+  int32_t *active = lists + ktExpertListIds();
+  int32_t *start = lists + ktExpertListStart(experts);
+  int32_t *slots = lists + ktExpertListSlots(experts);
+  std::fill(lists, lists + 16, 0);
+  int32_t used = 0;
+  for (int64_t expert = 0; expert < experts; ++expert) {
+    int32_t begin = used;
+    for (int64_t slot = 0; slot < count; ++slot)
+      if (ids[slot] == expert)
+        slots[used++] = static_cast<int32_t>(slot);
+    if (used > begin) {
+      active[lists[0]] = static_cast<int32_t>(expert);
+      start[lists[0]++] = begin;
+    }
+  }
+  start[lists[0]] = used;
+}
+
 static KernelFn makeRouterTopk(const Params &params) {
   return [spec = readRouter(params)](const KtKernelArgs *args) {
     const float *logits = static_cast<const float *>(args->operands[0]);
@@ -97,36 +117,35 @@ static KernelFn makeRouterTopk(const Params &params) {
     float *weights = static_cast<float *>(args->operands[3]);
     forEachUnit(args, 1, [&](int64_t token, int64_t) {
       route(spec, logits + token * spec.experts, bias, ids + token * spec.topK, weights + token * spec.topK);
+      if (spec.lists && token + 1 == spec.m)
+        makeLists(ids, spec.m * spec.topK, spec.experts, static_cast<int32_t *>(args->operands[4]));
     });
   };
 }
 
 static KernelFn makeExpertGroup(const Params &params) {
   return [spec = readExpertGroup(params)](const KtKernelArgs *args) {
-    if (args->unitBegin >= args->unitEnd)
-      return;
-    const int32_t *ids = static_cast<const int32_t *>(args->operands[0]);
-    int32_t *lists = static_cast<int32_t *>(args->operands[1]);
-    int32_t *active = lists + ktExpertListIds();
-    int32_t *start = lists + ktExpertListStart(spec.experts);
-    int32_t *slots = lists + ktExpertListSlots(spec.experts);
-    int64_t count = (spec.dynamic ? args->step->nTokens : spec.m) * spec.topK;
-    std::fill(lists, lists + 16, 0);
-    int32_t used = 0;
-    for (int64_t expert = 0; expert < spec.experts; ++expert) {
-      int32_t begin = used;
-      for (int64_t slot = 0; slot < count; ++slot)
-        if (ids[slot] == expert)
-          slots[used++] = static_cast<int32_t>(slot);
-      if (used > begin) {
-        active[lists[0]] = static_cast<int32_t>(expert);
-        start[lists[0]++] = begin;
-      }
-    }
-    start[lists[0]] = used;
+    if (args->unitBegin < args->unitEnd)
+      makeLists(static_cast<const int32_t *>(args->operands[0]),
+                (spec.dynamic ? args->step->nTokens : spec.m) * spec.topK, spec.experts,
+                static_cast<int32_t *>(args->operands[1]));
   };
 }
 
+static KernelFn makeArgmax(const Params &params) {
+  return [spec = readArgmax(params)](const KtKernelArgs *args) {
+    const float *logits = static_cast<const float *>(args->operands[0]);
+    forEachUnit(args, 1, [&](int64_t token, int64_t) {
+      const float *row = logits + token * spec.n;
+      std::vector<float> candidates;
+      for (int64_t i = 0; i < spec.n; ++i)
+        candidates.push_back(candidate(row[i]));
+      static_cast<int32_t *>(args->operands[1])[token] = static_cast<int32_t>(argmax(candidates));
+    });
+  };
+}
+
+const Family argmaxFamily = {"argmax", makeArgmax};
 const Family routerTopkFamily = {"router_topk", makeRouterTopk};
 const Family expertGroupFamily = {"expert_group", makeExpertGroup};
 

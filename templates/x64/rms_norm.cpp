@@ -178,7 +178,9 @@ private:
 };
 
 Kernel generateRmsNorm(const Params &params, const Target &target) {
-  return RmsNormKernel(target, readRmsNorm(params)).emit();
+  const RmsNormSpec spec = readRmsNorm(params);
+  needGpu("adds", spec.adds > 0);
+  return RmsNormKernel(target, spec).emit();
 }
 
 } // namespace

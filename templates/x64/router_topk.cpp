@@ -318,7 +318,9 @@ private:
 };
 
 Kernel generateRouter(const Params &params, const Target &target) {
-  return RouterKernel(target, readRouter(params)).emit();
+  const RouterSpec spec = readRouter(params);
+  needGpu("lists", spec.lists);
+  return RouterKernel(target, spec).emit();
 }
 
 } // namespace

@@ -34,7 +34,7 @@ Value EntryBuilder::alloc(int64_t bytesPerToken, StringRef name) {
 
 Value EntryBuilder::allocBytes(int64_t bytes, StringRef name) {
   return builder.create<sched::AllocOp>(module.getLoc(), sched::BufferType::get(builder.getContext()),
-                                        kActivationArena, alignUp(bytes), IntegerAttr(),
+                                        lane->activationArena, alignUp(bytes), IntegerAttr(),
                                         builder.getStringAttr(name));
 }
 
@@ -81,17 +81,18 @@ sched::KernelOp EntryBuilder::kernel(StringRef family, DictionaryAttr params) {
   return at.create<sched::KernelOp>(module.getLoc(), name, family, params);
 }
 
-void EntryBuilder::dispatch(StringRef family, ArrayRef<Param> params, ValueRange operands,
-                            ArrayRef<int32_t> writes, Units units, StringRef path, int64_t bytesRead) {
+sched::DispatchOp EntryBuilder::dispatch(StringRef family, ArrayRef<Param> params, ValueRange operands,
+                                         ArrayRef<int32_t> writes, Units units, StringRef path,
+                                         int64_t bytesRead) {
   SmallVector<NamedAttribute> named;
   for (const auto &[name, value] : params)
     named.push_back(builder.getNamedAttr(name, value));
   named.push_back(builder.getNamedAttr("m", integer(shape.tokens)));
   named.push_back(builder.getNamedAttr("dynamic", integer(shape.dynamic)));
   sched::KernelOp op = kernel(family, builder.getDictionaryAttr(named));
-  builder.create<sched::DispatchOp>(module.getLoc(), lane, op.getSymName(), operands, writes, units.fixed,
-                                    units.perToken, path, bytesRead, DenseI64ArrayAttr(), false,
-                                    DenseI32ArrayAttr());
+  return builder.create<sched::DispatchOp>(module.getLoc(), lane->name, op.getSymName(), operands, writes,
+                                           units.fixed, units.perToken, path, bytesRead, DenseI64ArrayAttr(),
+                                           false, DenseI32ArrayAttr());
 }
 
 Value EntryBuilder::quantize(Value rows, RowKind kind, int64_t rowsPerToken, int64_t k, int64_t tokenStride,
@@ -106,16 +107,6 @@ Value EntryBuilder::quantize(Value rows, RowKind kind, int64_t rowsPerToken, int
   if (isQ8k)
     params.push_back({"group", integer(256)});
   dispatch("quantize", params, {rows, quantized}, {1}, {0, rowsPerToken}, path);
-  return quantized;
-}
-
-Value EntryBuilder::rows(Value value, RowKind kind, StringRef path) {
-  Activation &act = activation(value);
-  if (kind == RowKind::F32)
-    return act.rows;
-  Value &quantized = kind == RowKind::Q8k ? act.q8k : act.q8;
-  if (!quantized)
-    quantized = quantize(act.rows, kind, 1, act.features, act.features, act.features, path);
   return quantized;
 }
 
@@ -140,7 +131,7 @@ std::string EntryBuilder::ropeTable(model::RopeAttr rope) {
 Value EntryBuilder::kvCache(int64_t layer, int64_t part, int64_t width) {
   std::string role = "layer " + std::to_string(layer) + (part == 0 ? " keys" : " values");
   int64_t bytes = alignUp(settings.context * settings.kvBytes(width));
-  auto arena = module.lookupSymbol<sched::ArenaOp>(kKvArena);
+  auto arena = module.lookupSymbol<sched::ArenaOp>(lane->kvArena);
   auto ranges = arena->getAttrOfType<DictionaryAttr>("ranges");
   NamedAttrList list(ranges ? ranges : builder.getDictionaryAttr({}));
   Attribute known = list.get(role);
@@ -150,7 +141,24 @@ Value EntryBuilder::kvCache(int64_t layer, int64_t part, int64_t width) {
     arena->setAttr("ranges", list.getDictionary(builder.getContext()));
     arena.setBytes(arena.getBytes() + bytes);
   }
-  return fixed(kKvArena, cast<IntegerAttr>(known).getInt(), bytes, role);
+  return fixed(lane->kvArena, cast<IntegerAttr>(known).getInt(), bytes, role);
+}
+
+// What kernels of a GPU lane are told about x and y, and those of a CPU lane about prefetching and rounding.
+static void addLaneParams(const MatMul &mm, EntryBuilder &entry, SmallVector<Param> &params) {
+  const bool isGpu = entry.getLane().isGpu;
+  if (isGpu) {
+    params.push_back({"x_type", entry.text(mm.x.kind == RowKind::Bf16 ? "bf16" : "f32")});
+    params.push_back({"y_type", entry.text(mm.yBf16 ? "bf16" : "f32")});
+  } else {
+    params.push_back({"prefetch", entry.integer(entry.getSettings().prefetch)});
+    if (entry.getSettings().exact && rowKind(mm.element) != RowKind::F32)
+      params.push_back({"exact", entry.integer(1)});
+  }
+  if (isGpu || rowKind(mm.element) == RowKind::F32) {
+    params.push_back({"x_stride", entry.integer(mm.xStride)});
+    params.push_back({"x_batch_stride", entry.integer(mm.xBatchStride)});
+  }
 }
 
 void emitMatMul(const MatMul &mm, EntryBuilder &entry, StringRef path) {
@@ -160,18 +168,12 @@ void emitMatMul(const MatMul &mm, EntryBuilder &entry, StringRef path) {
                                {"batch", entry.integer(mm.batch)},
                                {"y_stride", entry.integer(mm.yStride)},
                                {"y_batch_stride", entry.integer(mm.yBatchStride)},
-                               {"bias", entry.integer(mm.bias ? 1 : 0)},
-                               {"prefetch", entry.integer(entry.getSettings().prefetch)}};
-  if (entry.getSettings().exact && rowKind(mm.element) != RowKind::F32)
-    params.push_back({"exact", entry.integer(1)});
-  if (rowKind(mm.element) == RowKind::F32) {
-    params.push_back({"x_stride", entry.integer(mm.xStride)});
-    params.push_back({"x_batch_stride", entry.integer(mm.xBatchStride)});
-  }
+                               {"bias", entry.integer(mm.bias ? 1 : 0)}};
+  addLaneParams(mm, entry, params);
   const KtTypeInfo *info = ktTypeInfo(quant::typeIdOf(mm.element));
   int64_t bytes = mm.batch * mm.n * (mm.k / info->blockElements * info->blockBytes);
   int64_t rowGroups = (mm.n + KT_ROWS_PER_UNIT - 1) / KT_ROWS_PER_UNIT;
-  entry.dispatch("linear", params, {mm.x, mm.w, mm.y, mm.bias ? mm.bias : entry.none()}, {2},
+  entry.dispatch("linear", params, {mm.x.rows, mm.w, mm.y, mm.bias ? mm.bias : entry.none()}, {2},
                  {mm.batch * rowGroups, 0}, path, bytes);
 }
 

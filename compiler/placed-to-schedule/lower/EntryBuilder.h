@@ -1,10 +1,11 @@
 // EntryBuilder: what the lowering of every model operation uses to write one schedule entry.
 //
 // It owns the insertion point inside the entry, the map from model values to buffers, and the kernel symbols.
-// Each quantised form of an activation (q8, q8k) is made once, on first demand, and shared by all its readers.
+// Every operation is lowered on the lane of its placement. Each form of an activation (q8, q8k, bf16, a copy
+// for another lane) is made once, on first demand, and shared by all its readers.
 #pragma once
 
-#include "dialects/schedule/Schedule.h"
+#include "compiler/placed-to-schedule/lower/Lane.h"
 
 #include "mlir/IR/Builders.h"
 
@@ -31,15 +32,26 @@ struct Settings {
   int64_t kvBlock() const;
 };
 
-// The form that a weight's kernels want their activations in (kt_abi.h).
-enum class RowKind { F32, Q8, Q8k };
+// The form that a weight's kernels want their activations in (kt_abi.h). Bf16 is of GPU lanes only, Q8 and Q8k
+// of CPU lanes only.
+enum class RowKind { F32, Q8, Q8k, Bf16 };
 
-// An activation: float32 rows, one per token, and lazily its quantised rows.
+// An activation: rows, one per token, on the lane that makes them, and what was made of them so far.
 struct Activation {
-  mlir::Value rows;              // float32
-  int64_t features = 0;          // per token
-  mlir::Value gate;              // float32 [tokens]: multiply by sigmoid(gate) when added; null = none
+  mlir::Value rows;      // float32; null if there are only bf16 rows or nobody has asked a GPU norm for them
+  int64_t features = 0;  // per token
+  mlir::Value gate = {}; // float32 [tokens]: multiply by sigmoid(gate) when added; null = none
   mlir::Value q8 = {}, q8k = {}; // null until asked for
+  mlir::Value bf16 = {};         // null: none, or nobody has asked a GPU norm for them
+  sched::DispatchOp norm = {};   // of a GPU lane: makes rows and bf16 on demand
+  const Lane *lane = nullptr;    // that makes the rows; bind() fills in the current one
+  llvm::SmallVector<std::pair<const Lane *, mlir::Value>, 1> copies = {}; // of rows, for other lanes
+};
+
+// Rows for a matrix kernel.
+struct MatrixRows {
+  mlir::Value rows;
+  RowKind kind = RowKind::F32;
 };
 
 // A kernel parameter.
@@ -53,9 +65,17 @@ struct Units {
 
 class EntryBuilder {
 public:
+  // `lanes` are those of the model; the first is that of the host.
   EntryBuilder(mlir::ModuleOp module, mlir::OpBuilder builder, EntryShape shape, const Settings &settings,
-               mlir::StringRef lane)
-      : module(module), builder(builder), shape(shape), settings(settings), lane(lane) {}
+               llvm::ArrayRef<Lane> lanes)
+      : module(module), builder(builder), shape(shape), settings(settings), lanes(lanes), lane(&lanes.front()) {
+  }
+
+  // Where commands go from now on, and where the lanes' buffers lie.
+  const Lane &getLane() const { return *lane; }
+  void setLane(const Lane &next) { lane = &next; }
+  // The lane that `op` is placed on: that of the host for an operation without placement.
+  const Lane &laneOf(mlir::Operation *op) const;
 
   EntryShape getShape() const { return shape; }
   const Settings &getSettings() const { return settings; }
@@ -77,14 +97,30 @@ public:
   mlir::Value none();
 
   // Runs kernel `family` with `params` (m and dynamic are added). `writes` lists written operands.
-  void dispatch(llvm::StringRef family, llvm::ArrayRef<Param> params, mlir::ValueRange operands,
-                llvm::ArrayRef<int32_t> writes, Units units, llvm::StringRef path, int64_t bytesRead = 0);
+  sched::DispatchOp dispatch(llvm::StringRef family, llvm::ArrayRef<Param> params, mlir::ValueRange operands,
+                             llvm::ArrayRef<int32_t> writes, Units units, llvm::StringRef path,
+                             int64_t bytesRead = 0);
 
-  // Model values.
-  void bind(mlir::Value value, Activation activation) { activations[value] = activation; }
+  // Copies bytes of every token on the current lane.
+  void copy(mlir::Value from, mlir::Value to, int64_t bytesPerToken);
+
+  // Model values. Bound rows are those of the current lane unless the activation names another.
+  void bind(mlir::Value value, Activation activation);
   Activation &activation(mlir::Value value) { return activations.find(value)->second; }
-  // The rows of a model value in the form `kind`; emits the quantize dispatch on first use.
+  // The rows of a model value in the form `kind`, F32, Q8 or Q8k, for a reader on the current lane; emits what
+  // makes them on first use. A reader on another lane than the rows' reads them in mapped memory if it reads
+  // them once, otherwise a copy of them.
   mlir::Value rows(mlir::Value value, RowKind kind, llvm::StringRef path);
+  // float32 rows that lie on the current lane's device, which may be overwritten when `value` is not read
+  // again.
+  mlir::Value ownRows(mlir::Value value);
+  // The rows that a kernel for weights of type `element` multiplies with.
+  MatrixRows matrixRows(mlir::Value value, mlir::Type element, llvm::StringRef path);
+  // True if every reader of `value` is a matrix on the current lane, a GPU's, that takes bf16 rows.
+  bool onlyBf16Readers(mlir::Value value) const;
+  // What the caller of the entry writes (`tokens` or `positions`, 4 bytes per token), on the current lane's
+  // device.
+  mlir::Value input(mlir::Value hostInput);
   // Makes q8 or q8k rows of `rowsPerToken` rows of `k` floats that start at `rows` with the given strides
   // (elements).
   mlir::Value quantize(mlir::Value rows, RowKind kind, int64_t rowsPerToken, int64_t k, int64_t tokenStride,
@@ -93,26 +129,26 @@ public:
   // Name of the rope table for `rope`; declares it on first use.
   std::string ropeTable(model::RopeAttr rope);
 
-  // Fixed range of the KV cache arena for `layer`: `part` 0 or 1 (keys, values), `width` elements per position.
+  // Fixed range of the current lane's KV cache arena for `layer`: `part` 0 or 1 (keys, values), `width`
+  // elements per position.
   mlir::Value kvCache(int64_t layer, int64_t part, int64_t width);
 
 private:
   sched::KernelOp kernel(llvm::StringRef family, mlir::DictionaryAttr params);
+  mlir::Value ownRowsOf(Activation &activation);
+  mlir::Value copyFor(Activation &activation, const Lane &producer, const Lane &reader);
+  mlir::Value normOutput(Activation &activation, unsigned operand, int64_t bytesPerElement,
+                         llvm::StringRef name);
 
   mlir::ModuleOp module;
   mlir::OpBuilder builder;
   EntryShape shape;
   const Settings &settings;
-  std::string lane;
+  llvm::ArrayRef<Lane> lanes;
+  const Lane *lane;
   llvm::DenseMap<mlir::Value, Activation> activations;
+  llvm::DenseMap<std::pair<mlir::Value, const Lane *>, mlir::Value> inputs; // copies of what the caller writes
 };
-
-// Names of the arenas and the lane of the CPU.
-inline constexpr llvm::StringLiteral kCpuDevice = "cpu";
-inline constexpr llvm::StringLiteral kCpuLane = "cpu.team";
-inline constexpr llvm::StringLiteral kActivationArena = "act";
-inline constexpr llvm::StringLiteral kKvArena = "kv";
-inline constexpr llvm::StringLiteral kIoArena = "io";
 
 // Lowers one operation of the model stage. One function per kind of operation, each in its own file.
 mlir::LogicalResult lowerEmbed(model::EmbedOp op, EntryBuilder &entry, mlir::Value tokens);
@@ -128,19 +164,23 @@ mlir::LogicalResult lowerAdd(model::AddOp op, EntryBuilder &entry);
 
 // One matrix product y = W x per batch (templates/README.md, `linear`), shared by the lowerings above.
 struct MatMul {
-  mlir::Value x;        // rows in the form that the weight's format asks for
-  mlir::Value w;        // first row of the weight
-  mlir::Value y;        // float32
+  MatrixRows x;  // in a form that the weight's format takes
+  mlir::Value w; // first row of the weight
+  mlir::Value y; // float32, or bf16 on a GPU lane
+  bool yBf16 = false;
   mlir::Value bias;     // may be null
   mlir::Type element;   // weight's element type
   int64_t n = 0, k = 0; // rows and columns of one batch
   int64_t batch = 1;
-  int64_t xStride = 0, xBatchStride = 0; // float32 input only
+  int64_t xStride = 0, xBatchStride = 0; // float32 and bf16 input only
   int64_t yStride = 0, yBatchStride = 0;
 };
 void emitMatMul(const MatMul &matmul, EntryBuilder &entry, llvm::StringRef path);
 
-// The form of activations that kernels of this weight element type multiply with.
+// Bytes of an element of y on its way to matrix kernels only: 2 (bf16) or 4 (float32).
+inline int64_t elementBytes(bool bf16) { return bf16 ? 2 : 4; }
+
+// The form of activations that CPU kernels of this weight element type multiply with.
 RowKind rowKind(mlir::Type element);
 // Lower-case format name of a weight element type ("q4_k", "f16", …).
 llvm::StringRef formatName(mlir::Type element);

@@ -10,6 +10,9 @@ using namespace mlir;
 
 namespace ktc::lower {
 
+// Most tokens whose expert lists a GPU's router_topk makes itself (templates/cuda).
+static constexpr int64_t kMostListTokens = 16;
+
 LogicalResult lowerRouter(model::RouterOp op, EntryBuilder &entry) {
   int64_t experts = op.getExperts(), topK = op.getTopK();
   StringRef path = op.getPath();
@@ -18,7 +21,7 @@ LogicalResult lowerRouter(model::RouterOp op, EntryBuilder &entry) {
   mm.element = type.getElementType();
   mm.n = experts;
   mm.k = type.getDimSize(1);
-  mm.x = entry.rows(op.getX(), rowKind(mm.element), path);
+  mm.x = entry.matrixRows(op.getX(), mm.element, path);
   mm.xStride = mm.k;
   mm.w = entry.weight(op.getWeightAttr());
   mm.bias = op.getLogitBiasAttr() ? entry.weight(op.getLogitBiasAttr()) : Value();
@@ -27,23 +30,33 @@ LogicalResult lowerRouter(model::RouterOp op, EntryBuilder &entry) {
   emitMatMul(mm, entry, path);
 
   Value ids = entry.alloc(topK * 4, "expert ids"), weights = entry.alloc(topK * 4, "expert weights");
-  entry.dispatch("router_topk",
-                 {{"experts", entry.integer(experts)},
-                  {"top_k", entry.integer(topK)},
-                  {"gating", entry.text(op.getGating())},
-                  {"bias", entry.integer(op.getBiasAttr() ? 1 : 0)},
-                  {"norm", entry.integer(op.getNorm())},
-                  {"scale", entry.real(op.getScale().convertToDouble())},
-                  {"groups", entry.integer(op.getGroups())},
-                  {"groups_used", entry.integer(op.getGroupsUsed())}},
-                 {mm.y, op.getBiasAttr() ? entry.weight(op.getBiasAttr()) : entry.none(), ids, weights}, {2, 3},
-                 {0, 1}, path, op.getBiasAttr() ? experts * 4 : 0);
-  int64_t slots = entry.getShape().tokens * topK;
-  Value lists = entry.allocBytes(static_cast<int64_t>(ktExpertListBytes(experts, slots)), "expert lists");
-  entry.dispatch("expert_group", {{"experts", entry.integer(experts)}, {"top_k", entry.integer(topK)}},
-                 {ids, lists}, {1}, {1, 0}, path);
-  entry.bind(op.getIds(), {lists, topK, {}});
-  entry.bind(op.getWeights(), {weights, topK, {}});
+  const int64_t slots = entry.getShape().tokens * topK;
+  auto allocLists = [&] {
+    return entry.allocBytes(static_cast<int64_t>(ktExpertListBytes(experts, slots)), "expert lists");
+  };
+  SmallVector<Param> params = {
+      {"experts", entry.integer(experts)},       {"top_k", entry.integer(topK)},
+      {"gating", entry.text(op.getGating())},    {"bias", entry.integer(op.getBiasAttr() ? 1 : 0)},
+      {"norm", entry.integer(op.getNorm())},     {"scale", entry.real(op.getScale().convertToDouble())},
+      {"groups", entry.integer(op.getGroups())}, {"groups_used", entry.integer(op.getGroupsUsed())}};
+  SmallVector<Value> operands = {mm.y, op.getBiasAttr() ? entry.weight(op.getBiasAttr()) : entry.none(), ids,
+                                 weights};
+  SmallVector<int32_t> writes = {2, 3};
+  // For the few tokens of a decode entry a GPU makes the lists in the same kernel.
+  Value lists;
+  if (entry.getLane().isGpu && !entry.getShape().dynamic && entry.getShape().tokens <= kMostListTokens) {
+    params.push_back({"lists", entry.integer(1)});
+    operands.push_back(lists = allocLists());
+    writes.push_back(4);
+  }
+  entry.dispatch("router_topk", params, operands, writes, {0, 1}, path, op.getBiasAttr() ? experts * 4 : 0);
+  if (!lists) {
+    lists = allocLists();
+    entry.dispatch("expert_group", {{"experts", entry.integer(experts)}, {"top_k", entry.integer(topK)}},
+                   {ids, lists}, {1}, {1, 0}, path);
+  }
+  entry.bind(op.getIds(), {lists, topK});
+  entry.bind(op.getWeights(), {weights, topK});
   return success();
 }
 
@@ -70,19 +83,32 @@ static int64_t rowsBytes(RankedTensorType type, int64_t rows) {
 
 static int64_t rowGroups(int64_t rows) { return (rows + KT_ROWS_PER_UNIT - 1) / KT_ROWS_PER_UNIT; }
 
+// True if the inner features h are bf16 rows: on a GPU, for a down matrix that multiplies them as such.
+static bool takesBf16Inner(const FeedForward &ff, EntryBuilder &entry) {
+  return entry.getLane().isGpu && quant::typeIdOf(ff.downType.getElementType()) != KT_TYPE_F32;
+}
+
 // h [slots][ffn] = act(gate x) * (up x).
 static Value emitGateUp(const FeedForward &ff, Value none, EntryBuilder &entry) {
-  bool dense = !ff.lists;
+  const bool dense = !ff.lists, isGpu = entry.getLane().isGpu;
   int64_t active = std::min(ff.experts, ff.topK * entry.getShape().tokens);
   Type gate = ff.gateType.getElementType(), up = ff.upType.getElementType();
   // The forms of x that gate or up want.
   auto input = [&](RowKind kind) {
-    return rowKind(gate) == kind || rowKind(up) == kind ? entry.rows(ff.x, kind, ff.path) : none;
+    return !isGpu && (rowKind(gate) == kind || rowKind(up) == kind) ? entry.rows(ff.x, kind, ff.path) : none;
   };
-  Value f32 = input(RowKind::F32), q8 = input(RowKind::Q8), q8k = input(RowKind::Q8k);
+  Value rows = input(RowKind::F32), q8 = input(RowKind::Q8), q8k = input(RowKind::Q8k);
+  bool isBf16 = false;
+  if (isGpu) {
+    // Both read the same rows, so a matrix of float32 decides.
+    MatrixRows x = entry.matrixRows(ff.x, quant::typeIdOf(gate) == KT_TYPE_F32 ? gate : up, ff.path);
+    rows = x.rows;
+    isBf16 = x.kind == RowKind::Bf16;
+  }
   Value lists = dense ? none : ff.lists;
 
-  Value h = entry.alloc(ff.topK * ff.ffn * 4, "gate up");
+  const bool hBf16 = takesBf16Inner(ff, entry);
+  Value h = entry.alloc(ff.topK * ff.ffn * elementBytes(hBf16), "gate up");
   SmallVector<Param> params = {{"format_gate", entry.text(formatName(gate))},
                                {"format_up", entry.text(formatName(up))},
                                {"n", entry.integer(ff.ffn)},
@@ -93,11 +119,16 @@ static Value emitGateUp(const FeedForward &ff, Value none, EntryBuilder &entry) 
                                {"act", entry.text(ff.act)},
                                {"x_stride", entry.integer(ff.width)},
                                {"gate_expert_rows", entry.integer(ff.gateExpertRows)},
-                               {"up_expert_rows", entry.integer(ff.upExpertRows)},
-                               {"prefetch", entry.integer(entry.getSettings().prefetch)}};
+                               {"up_expert_rows", entry.integer(ff.upExpertRows)}};
+  if (isGpu) {
+    params.push_back({"x_type", entry.text(isBf16 ? "bf16" : "f32")});
+    params.push_back({"y_type", entry.text(hBf16 ? "bf16" : "f32")});
+  } else {
+    params.push_back({"prefetch", entry.integer(entry.getSettings().prefetch)});
+  }
   if (entry.getSettings().exact && (q8 != none || q8k != none))
     params.push_back({"exact", entry.integer(1)});
-  SmallVector<Value> operands = {f32, q8, ff.gate, ff.up, h, lists, q8k};
+  SmallVector<Value> operands = {rows, q8, ff.gate, ff.up, h, lists, q8k};
   int64_t bytes = rowsBytes(ff.gateType, ff.ffn) + rowsBytes(ff.upType, ff.ffn);
   if (ff.gateBias) {
     params.push_back({"bias", entry.integer(1)});
@@ -106,7 +137,7 @@ static Value emitGateUp(const FeedForward &ff, Value none, EntryBuilder &entry) 
   }
   // Many tokens: experts differ in their tokens, and each should be packed by few threads.
   Units units = {rowGroups(ff.ffn), 0};
-  if (!dense && entry.getShape().dynamic) {
+  if (!dense && !isGpu && entry.getShape().dynamic) {
     params.push_back({"by_cost", entry.integer(1)});
     units.fixed = KT_SHARES;
   }
@@ -148,9 +179,55 @@ static Value emitDown(const FeedForward &ff, Value h, Value none, EntryBuilder &
   return y;
 }
 
+// `down` on a GPU lane: a plain product for a dense block, one kernel for the few slots of a decode entry, and
+// for many slots one that multiplies and one that adds up.
+static Value emitDownOnGpu(const FeedForward &ff, Value h, Value none, EntryBuilder &entry) {
+  const bool hBf16 = takesBf16Inner(ff, entry);
+  Type down = ff.downType.getElementType();
+  if (!ff.lists) {
+    MatMul mm;
+    mm.x = {h, hBf16 ? RowKind::Bf16 : RowKind::F32};
+    mm.w = ff.down;
+    mm.y = entry.alloc(ff.width * 4, "ffn");
+    mm.element = down;
+    mm.n = mm.yStride = ff.width;
+    mm.k = mm.xStride = ff.ffn;
+    emitMatMul(mm, entry, ff.path);
+    return mm.y;
+  }
+  const bool many = entry.getShape().dynamic;
+  const int64_t active = std::min(ff.experts, ff.topK * entry.getShape().tokens);
+  Value y = entry.alloc(ff.width * 4, "ffn"), z = many ? entry.alloc(ff.topK * ff.width * 4, "down slots") : y;
+  SmallVector<Param> params = {{"format", entry.text(formatName(down))},
+                               {"n", entry.integer(ff.width)},
+                               {"k", entry.integer(ff.ffn)},
+                               {"experts", entry.integer(ff.experts)},
+                               {"top_k", entry.integer(ff.topK)},
+                               {"x_type", entry.text(hBf16 ? "bf16" : "f32")}};
+  if (!many)
+    params.append(
+        {{"dense", entry.integer(0)}, {"accumulate", entry.integer(0)}, {"y_stride", entry.integer(ff.width)}});
+  SmallVector<Value> operands = {h, none, ff.down, z, ff.lists, many ? none : ff.weights};
+  if (ff.downBias) {
+    params.push_back({"bias", entry.integer(1)});
+    operands.push_back(ff.downBias);
+  }
+  const int64_t bytes = rowsBytes(ff.downType, ff.width) + (ff.downBias ? ff.width * 4 : 0);
+  entry.dispatch(many ? "down_slots" : "down", params, operands, {3}, {rowGroups(ff.width), 0}, ff.path,
+                 active * bytes);
+  if (many)
+    entry.dispatch("slot_sum",
+                   {{"n", entry.integer(ff.width)},
+                    {"top_k", entry.integer(ff.topK)},
+                    {"accumulate", entry.integer(0)},
+                    {"y_stride", entry.integer(ff.width)}},
+                   {z, ff.weights, y}, {2}, {0, 1}, ff.path);
+  return y;
+}
+
 static Value emitFeedForward(const FeedForward &ff, EntryBuilder &entry) {
-  Value none = entry.none();
-  return emitDown(ff, emitGateUp(ff, none, entry), none, entry);
+  Value none = entry.none(), h = emitGateUp(ff, none, entry);
+  return entry.getLane().isGpu ? emitDownOnGpu(ff, h, none, entry) : emitDown(ff, h, none, entry);
 }
 
 LogicalResult lowerExperts(model::ExpertsOp op, EntryBuilder &entry) {
@@ -182,7 +259,7 @@ LogicalResult lowerExperts(model::ExpertsOp op, EntryBuilder &entry) {
   ff.weights = entry.activation(op.getWeights()).rows;
   ff.act = op.getAct();
   ff.path = op.getPath();
-  entry.bind(op.getResult(), {emitFeedForward(ff, entry), ff.width, {}});
+  entry.bind(op.getResult(), {emitFeedForward(ff, entry), ff.width});
   return success();
 }
 
@@ -200,7 +277,7 @@ LogicalResult lowerFfn(model::FfnOp op, EntryBuilder &entry) {
   ff.gateExpertRows = ff.upExpertRows = ff.ffn;
   ff.act = op.getAct();
   ff.path = op.getPath();
-  Activation result{emitFeedForward(ff, entry), ff.width, {}};
+  Activation result{emitFeedForward(ff, entry), ff.width};
   if (auto gate = op.getOutputGateAttr()) {
     if (!llvm::all_of(op.getResult().getUsers(), [](Operation *user) { return isa<model::AddOp>(user); }))
       return op.emitOpError() << "has an output gate, so its result can only be added";
@@ -208,7 +285,7 @@ LogicalResult lowerFfn(model::FfnOp op, EntryBuilder &entry) {
     mm.element = model::weightType(op, gate).getElementType();
     mm.n = 1;
     mm.k = ff.width;
-    mm.x = entry.rows(op.getX(), rowKind(mm.element), ff.path);
+    mm.x = entry.matrixRows(op.getX(), mm.element, ff.path);
     mm.xStride = ff.width;
     mm.w = entry.weight(gate);
     mm.y = entry.alloc(4, "output gate");

@@ -16,27 +16,37 @@ LogicalResult lowerEmbed(model::EmbedOp op, EntryBuilder &entry, Value tokens) {
                   {"k", entry.integer(width)},
                   {"vocab", entry.integer(type.getDimSize(0))},
                   {"y_stride", entry.integer(width)}},
-                 {tokens, entry.weight(op.getWeightAttr()), rows}, {2}, {0, 1}, op.getPath(),
+                 {entry.input(tokens), entry.weight(op.getWeightAttr()), rows}, {2}, {0, 1}, op.getPath(),
                  static_cast<int64_t>(quant::rowBytes(type)) * entry.getShape().tokens);
-  entry.bind(op.getResult(), {rows, width, {}});
+  entry.bind(op.getResult(), {rows, width});
   return success();
 }
 
+// On a GPU lane the norm's outputs, operands 2 (float32) and 4 (bf16), are made when somebody asks for them.
 LogicalResult lowerRmsNorm(model::RmsNormOp op, EntryBuilder &entry, bool fromRowOffset) {
-  const Activation &x = entry.activation(op.getX());
-  Value rows = entry.alloc(x.features * 4, "norm");
-  entry.dispatch("rms_norm",
-                 {{"k", entry.integer(x.features)},
-                  {"eps", entry.real(op.getEps().convertToDouble())},
-                  {"rows", entry.integer(1)},
-                  {"x_stride", entry.integer(x.features)},
-                  {"x_row_stride", entry.integer(x.features)},
-                  {"y_stride", entry.integer(x.features)},
-                  {"y_row_stride", entry.integer(x.features)},
-                  {"row_offset", entry.integer(fromRowOffset)}},
-                 {x.rows, entry.weight(op.getWeightAttr()), rows, entry.none()}, {2}, {0, 1}, op.getPath(),
-                 x.features * 4);
-  entry.bind(op.getResult(), {rows, x.features, {}});
+  const int64_t features = entry.activation(op.getX()).features;
+  const bool isGpu = entry.getLane().isGpu;
+  Value x = entry.rows(op.getX(), RowKind::F32, op.getPath());
+  Value rows = isGpu ? Value() : entry.alloc(features * 4, "norm");
+  SmallVector<Value> operands = {x, entry.weight(op.getWeightAttr()), isGpu ? entry.none() : rows,
+                                 entry.none()};
+  if (isGpu)
+    operands.push_back(entry.none());
+  sched::DispatchOp norm = entry.dispatch("rms_norm",
+                                          {{"k", entry.integer(features)},
+                                           {"eps", entry.real(op.getEps().convertToDouble())},
+                                           {"rows", entry.integer(1)},
+                                           {"x_stride", entry.integer(features)},
+                                           {"x_row_stride", entry.integer(features)},
+                                           {"y_stride", entry.integer(features)},
+                                           {"y_row_stride", entry.integer(features)},
+                                           {"row_offset", entry.integer(fromRowOffset)}},
+                                          operands, isGpu ? SmallVector<int32_t>() : SmallVector<int32_t>{2},
+                                          {0, 1}, op.getPath(), features * 4);
+  Activation result{rows, features};
+  if (isGpu)
+    result.norm = norm;
+  entry.bind(op.getResult(), std::move(result));
   return success();
 }
 
@@ -48,7 +58,7 @@ static Value projection(Operation *op, Value x, FlatSymbolRefAttr weight, FlatSy
   mm.element = type.getElementType();
   mm.n = type.getDimSize(0);
   mm.k = type.getDimSize(1);
-  mm.x = entry.rows(x, rowKind(mm.element), path);
+  mm.x = entry.matrixRows(x, mm.element, path);
   mm.w = entry.weight(weight);
   mm.bias = bias ? entry.weight(bias) : Value();
   mm.y = y ? y : entry.alloc(mm.n * 4, name);
@@ -60,13 +70,13 @@ static Value projection(Operation *op, Value x, FlatSymbolRefAttr weight, FlatSy
 
 LogicalResult lowerLinear(model::LinearOp op, EntryBuilder &entry) {
   Value y = projection(op, op.getX(), op.getWeightAttr(), op.getBiasAttr(), {}, entry, op.getPath(), "linear");
-  entry.bind(op.getResult(), {y, model::features(op.getResult()), {}});
+  entry.bind(op.getResult(), {y, model::features(op.getResult())});
   return success();
 }
 
 LogicalResult lowerLmHead(model::LmHeadOp op, EntryBuilder &entry, Value logits) {
   projection(op, op.getX(), op.getWeightAttr(), {}, logits, entry, op.getPath(), "logits");
-  entry.bind(op.getResult(), {logits, model::features(op.getResult()), {}});
+  entry.bind(op.getResult(), {logits, model::features(op.getResult())});
   return success();
 }
 
@@ -82,20 +92,20 @@ LogicalResult lowerAdd(model::AddOp op, EntryBuilder &entry) {
   int64_t width = model::features(op.getResult());
   bool readLater =
       llvm::any_of(lhs.getUsers(), [&](Operation *user) { return user != op && op->isBeforeInBlock(user); });
-  Value sum = entry.activation(lhs).rows;
+  Value sum = entry.ownRows(lhs);
   if (readLater) {
+    Value kept = sum;
     sum = entry.alloc(width * 4, "sum");
-    entry.getBuilder().create<sched::CopyOp>(op.getLoc(), kCpuLane, entry.activation(lhs).rows, sum, 0,
-                                             width * 4, false, DenseI32ArrayAttr());
+    entry.copy(kept, sum, width * 4);
   }
-  const Activation &added = entry.activation(rhs);
+  Value added = entry.rows(rhs, RowKind::F32, op.getPath()), gate = entry.activation(rhs).gate;
   entry.dispatch("add",
                  {{"k", entry.integer(width)},
                   {"x_stride", entry.integer(width)},
                   {"y_stride", entry.integer(width)},
-                  {"gate", entry.text(added.gate ? "sigmoid" : "none")}},
-                 {added.rows, sum, added.gate ? added.gate : entry.none()}, {1}, {0, 1}, op.getPath());
-  entry.bind(op.getResult(), {sum, width, {}});
+                  {"gate", entry.text(gate ? "sigmoid" : "none")}},
+                 {added, sum, gate ? gate : entry.none()}, {1}, {0, 1}, op.getPath());
+  entry.bind(op.getResult(), {sum, width});
   return success();
 }
 

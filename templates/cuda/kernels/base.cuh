@@ -21,7 +21,8 @@ typedef unsigned long long uint64_t;
 
 namespace kt {
 
-// ---- memory that the host or another lane sees ----------------------------------------------------------------
+// ---- memory that the host or another lane sees
+// ----------------------------------------------------------------
 
 __device__ inline uint32_t loadAcquireSystem(const uint32_t *address) {
   uint32_t value;
@@ -37,7 +38,8 @@ __device__ inline uint64_t globalNanos() {
   return nanos;
 }
 
-// ---- start and end of a kernel --------------------------------------------------------------------------------
+// ---- start and end of a kernel
+// --------------------------------------------------------------------------------
 
 __device__ inline bool isFirstThread() { return (threadIdx.x | threadIdx.y | threadIdx.z) == 0; }
 

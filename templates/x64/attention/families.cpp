@@ -10,6 +10,7 @@ static Kernel generateAttention(const AttentionShape &shape, bool dynamic, const
 
 static Kernel generateGqa(const Params &params, const Target &target) {
   AttentionGqaSpec spec = readAttentionGqa(params);
+  needGpu("y_type", spec.bfloatY);
   AttentionShape shape;
   shape.heads = spec.heads;
   shape.headsPerKv = spec.heads / spec.kvHeads;
@@ -29,6 +30,7 @@ static Kernel generateGqa(const Params &params, const Target &target) {
 // All heads share one cache row: the latent part is key and value, the rotary part key only.
 static Kernel generateMla(const Params &params, const Target &target) {
   AttentionMlaSpec spec = readAttentionMla(params);
+  needGpu("y_type", spec.bfloatY);
   AttentionShape shape;
   shape.heads = spec.heads;
   shape.headsPerKv = spec.heads;

@@ -155,7 +155,9 @@ private:
 };
 
 Kernel generateMerge(const Params &params, const Target &target) {
-  return MergeKernel(target, readAttentionMerge(params)).emit();
+  const AttentionMergeSpec spec = readAttentionMerge(params);
+  needGpu("y_type", spec.bfloatY);
+  return MergeKernel(target, spec).emit();
 }
 
 } // namespace

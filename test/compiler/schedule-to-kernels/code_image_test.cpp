@@ -29,11 +29,12 @@ protected:
     context.loadDialect<model::ModelDialect, sched::SchedDialect>();
   }
 
-  mlir::FailureOr<CodeImage> generate(const char *text, std::vector<x64::Isa> isas) {
+  mlir::FailureOr<CodeImage> generate(const char *text, std::vector<x64::Isa> isas,
+                                      const GpuOptions &gpu = {}) {
     module = mlir::parseSourceString<mlir::ModuleOp>(text, &context);
     if (!module)
       return mlir::failure();
-    return generateKernels(*module, isas);
+    return generateKernels(*module, isas, gpu);
   }
 
   mlir::MLIRContext context;
@@ -108,6 +109,89 @@ TEST_F(CodeImageTest, DumpsFiles) {
   kt::Status blocked = dumpKernels(*image, (directory / "kernels" / "kernels.txt").string());
   ASSERT_FALSE(blocked);
   EXPECT_THAT(blocked.error().message, HasSubstr("cannot write: Not a directory"));
+  std::filesystem::remove_all(directory);
+}
+
+// ---- kernels of GPU lanes
+// --------------------------------------------------------------------------------------
+
+constexpr const char *hybrid = R"(
+  sched.device @cpu "cpu" budget 0
+  sched.device @gpu "cuda" budget 0
+  sched.lane @cpu.team on @cpu
+  sched.lane @gpu.stream on @gpu
+  sched.arena @act "activation" on @cpu bytes 4096 mapped
+  sched.kernel @cpu.only "add" {k = 64 : i64, m = 1 : i64, dynamic = 0 : i64}
+  sched.kernel @both "add" {k = 128 : i64, m = 1 : i64, dynamic = 0 : i64}
+  sched.kernel @gpu.only "add" {k = 256 : i64, m = 4 : i64, dynamic = 1 : i64}
+  sched.kernel @unused "add" {k = 512 : i64, m = 1 : i64, dynamic = 0 : i64}
+  sched.entry @decode_1 capacity 1 {
+    %x = sched.alloc @act bytes 1024 at 0
+    %y = sched.alloc @act bytes 1024 at 1024
+    %none = sched.none
+    sched.dispatch @cpu.only on @cpu.team (%x, %y, %none) writes [1] units 1 per_token 0 {path = "a", bytes_read = 0 : i64}
+    sched.dispatch @both on @cpu.team (%x, %y, %none) writes [1] units 1 per_token 0 {path = "b", bytes_read = 0 : i64}
+    sched.dispatch @both on @gpu.stream (%x, %y, %none) writes [1] units 1 per_token 0 {path = "c", bytes_read = 0 : i64}
+    sched.dispatch @gpu.only on @gpu.stream (%x, %y, %none) writes [1] units 1 per_token 0 {path = "d", bytes_read = 0 : i64}
+  }
+)";
+
+TEST_F(CodeImageTest, GpuLanesNeedATarget) {
+  EXPECT_TRUE(mlir::failed(generate(hybrid, {x64::Isa::Avx2})));
+  EXPECT_THAT(messages, HasSubstr("'sched.kernel' op runs on a GPU lane, but there is no GPU target"));
+}
+
+TEST_F(CodeImageTest, SaysThatNvrtcIsMissing) {
+  GpuOptions gpu = {{*cuda::parseTarget("sm_90")}, {"/nowhere/libnvrtc.so", ""}, {}};
+  EXPECT_TRUE(mlir::failed(generate(hybrid, {x64::Isa::Avx2}, gpu)));
+  EXPECT_THAT(messages,
+              HasSubstr("cannot be generated for sm_90a: GPU kernels need NVRTC, which was not found"));
+}
+
+TEST_F(CodeImageTest, GivesEveryLaneTheCodeOfItsDevice) {
+  if (!cuda::openNvrtc(""))
+    GTEST_SKIP() << "no NVRTC";
+  std::vector<size_t> progress;
+  GpuOptions gpu = {{*cuda::parseTarget("sm_90"), *cuda::parseTarget("compute_80")}, {}, {}};
+  gpu.progress = [&](size_t done, size_t total) { progress.push_back(done * 100 + total); };
+  auto image = generate(hybrid, {x64::Isa::Avx2}, gpu);
+  ASSERT_TRUE(mlir::succeeded(image)) << messages;
+  EXPECT_THAT(progress, testing::ElementsAre(104, 204, 304, 404));
+  ASSERT_EQ(image->gpuSegments.size(), 2u);
+  const CodeSegment &cpu = image->segments[0];
+  for (auto [kernel, onCpu, onGpu] :
+       {std::tuple(0, true, false), {1, true, true}, {2, false, true}, {3, true, false}}) {
+    SCOPED_TRACE(kernel);
+    EXPECT_EQ(cpu.kernels[kernel].bytes != 0, onCpu);
+    for (const GpuSegment &segment : image->gpuSegments) {
+      EXPECT_EQ(segment.kernels[kernel].bytes != 0, onGpu);
+      EXPECT_EQ(segment.kernels[kernel].offset % KT_BUFFER_ALIGNMENT, 0u);
+    }
+  }
+  const GpuSegment &sm90 = image->gpuSegments[0];
+  EXPECT_EQ(sm90.kernels[2].launch.gridX, 4u);
+  EXPECT_GT(sm90.kernels[2].usage.registers, 0u);
+  EXPECT_EQ(sm90.image(1)[1], 'E');
+  EXPECT_EQ(image->gpuSegments[1].image(1).back(), 0) << "PTX is text for the driver, with its final zero";
+
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  printKernels(*image, stream, false);
+  EXPECT_THAT(text,
+              testing::ContainsRegex("kernel gpu.only .*\n  sm_90a: [0-9]+ bytes of cubin, [0-9]+ registers, 0 "
+                                     "bytes of shared memory, 0 spilled, grid 4x1x1 of 64 threads, at 0x"));
+  EXPECT_THAT(text, HasSubstr(" bytes of PTX, grid 1x1x1 of 32 threads"));
+
+  std::filesystem::path directory = std::filesystem::path(testing::TempDir()) / "gpu_image_test";
+  std::filesystem::remove_all(directory);
+  kt::Status status = dumpKernels(*image, directory.string());
+  ASSERT_TRUE(status) << status.error().message;
+  EXPECT_EQ(readFile(directory / "gpu.only.sm_90a.cubin").size(), sm90.kernels[2].bytes);
+  EXPECT_THAT(readFile(directory / "gpu.only.sm_90a.cu"), HasSubstr("#include \"add.cuh\""));
+  EXPECT_THAT(readFile(directory / "gpu.only.sm_90a.log"), HasSubstr("registers"));
+  EXPECT_THAT(readFile(directory / "both.compute_80.ptx"), HasSubstr(".entry kernel("));
+  EXPECT_FALSE(std::filesystem::exists(directory / "gpu.only.avx2.bin"));
+  EXPECT_TRUE(std::filesystem::exists(directory / "both.avx2.bin"));
   std::filesystem::remove_all(directory);
 }
 

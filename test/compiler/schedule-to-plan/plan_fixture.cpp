@@ -116,7 +116,8 @@ kt::Status PlanTest::write(const std::string &text, const PlanOptions &options) 
   if (!module)
     return kt::Error{"test schedule: " + messages};
   constexpr x64::Isa isas[] = {x64::Isa::Avx2, x64::Isa::Avx512};
-  mlir::FailureOr<CodeImage> image = generateKernels(*module, isas);
+  mlir::FailureOr<CodeImage> image =
+      generateKernels(*module, isas, {{*cuda::parseTarget("sm_90"), *cuda::parseTarget("compute_80")}, {}, {}});
   if (mlir::failed(image))
     return kt::Error{"test kernels: " + messages};
   PlanOptions complete = options;

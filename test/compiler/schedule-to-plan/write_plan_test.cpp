@@ -196,4 +196,60 @@ TEST_F(PlanFailureTest, WantsRopeTablesForTheWholeContext) {
                 options);
 }
 
+// A GPU beside the CPU: its lane, memory, code and order.
+TEST_F(PlanTest, SerialisesAGpu) {
+  if (!cuda::openNvrtc(""))
+    GTEST_SKIP() << "no NVRTC";
+  constexpr const char *declarations = R"(
+    sched.device @cuda.0 "cuda" budget 1000000
+    sched.lane @gpu.stream on @cuda.0
+    sched.arena @shared "activation" on @cpu bytes 1024 mapped
+    sched.arena @gpu.act "activation" on @cuda.0 bytes 512
+    sched.kernel @add.1 "add" {k = 32 : i64, m = 1 : i64, dynamic = 0 : i64}
+)";
+  constexpr const char *commands = R"(
+      %w = sched.weight @token_embd.weight
+      %none = sched.none
+      %h = sched.alloc @shared bytes 256 at 512
+      %g = sched.alloc @gpu.act bytes 256 at 256
+      sched.dispatch @add.0 on @cpu.team (%w, %h, %none) writes [1] units 1 per_token 0 {path = "a", bytes_read = 128 : i64}
+      sched.signal 0 on @cpu.team
+      sched.wait 0 on @gpu.stream
+      sched.dispatch @add.1 on @gpu.stream (%h, %g, %none) writes [1] units 1 per_token 0 {path = "b", bytes_read = 0 : i64, after = array<i32: 0>}
+      sched.dispatch @add.1 on @gpu.stream (%w, %g, %none) writes [1] units 1 per_token 0 {path = "c", bytes_read = 128 : i64, after = array<i32: 0, 1>}
+)";
+  kt::Status status = write(schedule(declarations, commands));
+  ASSERT_TRUE(status) << status.error().message;
+  PlanFile file = read();
+  const Plan &plan = file.plan();
+  EXPECT_EQ(plan.devices()->Get(1)->kind(), DeviceKind::Cuda);
+  EXPECT_EQ(plan.lanes()->Get(1)->kind(), LaneKind::CudaStream);
+  EXPECT_TRUE(plan.arenas()->Get(3)->mapped());
+  EXPECT_FALSE(plan.arenas()->Get(4)->mapped());
+  EXPECT_EQ(plan.devices()->Get(1)->planned_bytes(), 512u + 4 * 32 * 4);
+
+  ASSERT_EQ(plan.kernels()->Get(0)->variants()->size(), 2u);
+  EXPECT_EQ(plan.kernels()->Get(0)->variants()->Get(0)->launch(), nullptr);
+  const auto &variants = *plan.kernels()->Get(1)->variants();
+  ASSERT_EQ(variants.size(), 2u);
+  EXPECT_EQ(variants.Get(0)->isa()->str(), "sm_90a");
+  EXPECT_EQ(variants.Get(1)->isa()->str(), "compute_80");
+  ASSERT_NE(variants.Get(0)->launch(), nullptr);
+  EXPECT_EQ(variants.Get(0)->launch()->grid_x(), 1u);
+  EXPECT_EQ(variants.Get(0)->launch()->threads(), 32u);
+  const uint8_t *cubin = file.section(variants.Get(0)->section()) + variants.Get(0)->offset();
+  EXPECT_EQ(std::string(reinterpret_cast<const char *>(cubin) + 1, 3), "ELF");
+  const uint8_t *ptx = file.section(variants.Get(1)->section()) + variants.Get(1)->offset();
+  EXPECT_THAT(std::string(reinterpret_cast<const char *>(ptx)), HasSubstr(".entry kernel("));
+
+  const Entry &entry = *plan.entries()->Get(0);
+  ASSERT_EQ(entry.programs()->size(), 2u);
+  const auto &gpu = *entry.programs()->Get(1)->commands();
+  ASSERT_EQ(gpu.size(), 3u);
+  ASSERT_NE(gpu.Get(2)->after(), nullptr);
+  EXPECT_EQ(std::vector<uint32_t>(gpu.Get(2)->after()->begin(), gpu.Get(2)->after()->end()),
+            (std::vector<uint32_t>{0, 1}));
+  EXPECT_EQ(plan.weights()->Get(gpu.Get(2)->body_as_Dispatch()->operands()->Get(0)->index())->device(), 1u);
+}
+
 } // namespace ktc::test

@@ -13,6 +13,7 @@
 //   --past N     with --time and attention: positions in the cache before the tokens (0)
 #include "templates/x64/x64.h"
 #include "test/templates/tools/listing.h"
+#include "test/templates/tools/param_text.h"
 #include "test/templates/tools/time_attention.h"
 #include "test/templates/tools/timing.h"
 
@@ -36,18 +37,6 @@ struct Options {
   bool hugePages = true;
   int64_t past = 0;
 };
-
-// Integers and reals are recognised by their spelling.
-ParamValue parseValue(const std::string &text) {
-  const char *end = text.data() + text.size();
-  int64_t integer;
-  if (auto result = std::from_chars(text.data(), end, integer); result.ec == std::errc() && result.ptr == end)
-    return integer;
-  double real;
-  if (auto result = std::from_chars(text.data(), end, real); result.ec == std::errc() && result.ptr == end)
-    return real;
-  return text;
-}
 
 // A whole decimal number in low..high.
 bool parseNumber(const char *text, int64_t low, int64_t high, int64_t &number) {
@@ -76,10 +65,7 @@ bool parseOption(Options &options, const std::string &name, const char *value) {
       options.isa = *isa;
     return isa.has_value();
   } else if (name == "--param") {
-    const char *equals = std::strchr(value, '=');
-    if (!equals)
-      return false;
-    options.params[std::string(value, equals)] = parseValue(equals + 1);
+    return parseParam(value, options.params);
   } else {
     return false;
   }

@@ -1,0 +1,224 @@
+// attention_gqa and attention_mla, for one token (positions split over blocks) and for many.
+//
+// A row is a query head of a token; the rows of a block share the KV head. With splits a block has rows of one
+// token and part of its positions; otherwise rows of consecutive tokens and all positions that one of them
+// sees.
+#pragma once
+
+#include "attention_tiles.cuh"
+
+namespace kt {
+
+// Splits of `length` positions: one per 256, rounded up to a power of two, at most Most.
+template <int Most> __device__ inline int splitCount(int length) {
+  int count = 1;
+  while (count < Most && count * 256 < length)
+    count *= 2;
+  return count;
+}
+
+// Queries and caches of attention_gqa. All strides in elements.
+template <int Heads_, int KvHeads_, int HeadDim, int VDim, int64_t QStride, int64_t YStride>
+struct GqaOperands {
+  static constexpr int heads = Heads_, kvHeads = KvHeads_, keyLength = HeadDim, valueLength = VDim;
+  static constexpr bool joined = false;
+  static constexpr int keyOperand = 1, valueOperand = 2;
+  static constexpr int64_t keyStride = KvHeads_ * HeadDim, valueStride = KvHeads_ * VDim, yStride = YStride;
+  static __device__ float query(const KtCudaArgs &args, int token, int head, int i) {
+    return static_cast<const float *>(args.operands[0])[token * QStride + head * HeadDim + i];
+  }
+};
+
+// The same of attention_mla: all heads share a row of the cache, whose first part is also the value.
+template <int Heads_, int Latent, int Rotary, int64_t QStride, int64_t QRowStride> struct MlaOperands {
+  static constexpr int heads = Heads_, kvHeads = 1, keyLength = Latent + Rotary, valueLength = Latent;
+  static constexpr bool joined = true;
+  static constexpr int keyOperand = 2, valueOperand = 2;
+  static constexpr int64_t keyStride = Latent + Rotary, valueStride = keyStride,
+                           yStride = int64_t(Heads_) * Latent;
+  static __device__ float query(const KtCudaArgs &args, int token, int head, int i) {
+    return i < Latent
+               ? static_cast<const float *>(args.operands[0])[(int64_t(token) * Heads_ + head) * Latent + i]
+               : static_cast<const float *>(args.operands[1])[token * QStride + head * QRowStride + i - Latent];
+  }
+};
+
+template <class Operands, CacheType Type, class Block, uint32_t Scale, int Window, bool Sinks, int Splits,
+          bool BfloatY, bool Dynamic, int M>
+struct Attention {
+  using Shape = AttentionShape<Type, Operands::keyLength, Operands::valueLength, Operands::joined, Block>;
+  using Tiles = AttentionTiles<Shape, Block>;
+  using State = typename Tiles::State;
+  static constexpr int group = Operands::heads / Operands::kvHeads;
+  static constexpr int rowBlocks = (group + Block::rows - 1) / Block::rows; // of a token, with splits
+
+  // Which rows and positions a block has.
+  struct Work {
+    int token, kvHead, split; // token: the first (with splits: the only) one
+    int firstRow, rowCount;   // rows of the KV head, `group` per token, from that of `token` on
+    int begin, end;           // positions
+    __device__ int rowToken(int row) const { return token + (firstRow + row) / group; }
+    __device__ int rowHead(int row) const { return kvHead * group + (firstRow + row) % group; }
+  };
+
+  static __device__ int position(const KtCudaArgs &args, int token) {
+    return static_cast<const int32_t *>(args.operands[4])[token];
+  }
+  static __device__ int firstSeen(int position) {
+    return Window > 0 && position >= Window ? position + 1 - Window : 0;
+  }
+
+  // With splits: block (row block and KV head, split, token). False if there is nothing to do.
+  static __device__ bool findSplit(const KtCudaArgs &args, Work &work) {
+    work.token = blockIdx.z;
+    work.split = blockIdx.y;
+    work.kvHead = blockIdx.x / rowBlocks;
+    work.firstRow = blockIdx.x % rowBlocks * Block::rows;
+    work.rowCount = min(Block::rows, group - work.firstRow);
+    const int last = position(args, work.token), first = firstSeen(last), length = last + 1 - first;
+    const int count = splitCount<Splits>(length);
+    if (work.split >= count)
+      return false;
+    const int share = ((length + count - 1) / count + 15) / 16 * 16;
+    work.begin = min(last + 1, first + work.split * share);
+    work.end = min(last + 1, work.begin + share);
+    return true;
+  }
+
+  // Without: block (rows, KV head). Later tokens see more and come first. Tiles begin at multiples of their
+  // size, so that a token's result does not depend on the others in its block.
+  static __device__ bool findRows(const KtCudaArgs &args, Work &work) {
+    const int rows = tokenCount<Dynamic, M>(args) * group, blocks = (rows + Block::rows - 1) / Block::rows;
+    const int block = blocks - 1 - static_cast<int>(blockIdx.x);
+    if (block < 0)
+      return false;
+    work.token = block * Block::rows / group;
+    work.firstRow = block * Block::rows % group;
+    work.kvHead = blockIdx.y;
+    work.split = 0;
+    work.rowCount = min(Block::rows, rows - block * Block::rows);
+    int first = 0x7fffffff, last = 0;
+    for (int token = work.token; token <= work.rowToken(work.rowCount - 1); ++token) {
+      const int at = position(args, token);
+      first = min(first, firstSeen(at));
+      last = max(last, at);
+    }
+    work.begin = first / Block::keys * Block::keys;
+    work.end = last + 1;
+    return true;
+  }
+
+  // The largest float16 where a query would not fit into one.
+  static __device__ float limited(float value) {
+    return Type == CacheType::Half ? fminf(fmaxf(value, -65504.0f), 65504.0f) : value;
+  }
+
+  // Queries in 16-bit floats, zeros where there are none.
+  static __device__ void loadQueries(const KtCudaArgs &args, const Work &work, uint16_t *queries) {
+    constexpr int pairs = Shape::keyPad / 2;
+    for (int i = threadIdx.x; i < Block::rows * pairs; i += Block::threads) {
+      const int row = i / pairs, column = i % pairs * 2;
+      float low = 0, high = 0;
+      if (row < work.rowCount && column < Shape::keyLength) {
+        low = limited(Operands::query(args, work.rowToken(row), work.rowHead(row), column));
+        high = limited(Operands::query(args, work.rowToken(row), work.rowHead(row), column + 1));
+      }
+      *reinterpret_cast<uint32_t *>(queries + row * Shape::keyStride + column) =
+          pack<typename Tiles::T>(low, high);
+    }
+  }
+
+  // Columns past the keys' length are multiplied with zeros: they must hold numbers.
+  static __device__ void clearPadding(uint16_t *tiles) {
+    constexpr int padding = Shape::keyPad - Shape::keyLength;
+    if constexpr (padding > 0)
+      for (int i = threadIdx.x; i < Block::stages * Block::keys * padding; i += Block::threads) {
+        const int row = i / padding;
+        tiles[row / Block::keys * Shape::tile + row % Block::keys * Shape::keyStride + Shape::keyLength +
+              i % padding] = 0;
+      }
+  }
+
+  static __device__ void storePair(void *y, int64_t at, float low, float high) {
+    if constexpr (BfloatY) {
+      static_cast<uint16_t *>(y)[at] = floatToBfloat(low);
+      static_cast<uint16_t *>(y)[at + 1] = floatToBfloat(high);
+    } else {
+      static_cast<float *>(y)[at] = low;
+      static_cast<float *>(y)[at + 1] = high;
+    }
+  }
+
+  // Row `r` of the state goes to y, or as a partial result to operand 6.
+  static __device__ void storeRow(const KtCudaArgs &args, const Work &work, const State &state, int r) {
+    const int row = Tiles::blockRow(r), lane = threadIdx.x % 32;
+    if (row >= work.rowCount)
+      return;
+    const int token = work.rowToken(row), head = work.rowHead(row);
+    const int column = Tiles::warpColumn() * (State::valueTiles * 8) + lane % 4 * 2;
+    float factor = 1;
+    void *to = args.operands[3];
+    int64_t at = token * Operands::yStride + int64_t(head) * Shape::valueLength;
+    if constexpr (Splits > 1) {
+      to = args.operands[6];
+      at = ((int64_t(token) * Operands::heads + head) * Splits + work.split) * (Shape::valueLength + 16);
+      if (Tiles::warpColumn() == 0 && lane % 4 == 0) {
+        float *partial = static_cast<float *>(to) + at + Shape::valueLength;
+        partial[0] = state.largest[r] == minusInfinity() ? -3.402823466e+38f : state.largest[r] * lnOf2;
+        partial[1] = state.total[r];
+      }
+    } else if constexpr (Sinks) {
+      const float sink = static_cast<const float *>(args.operands[5])[head] * log2OfE;
+      const float largest = fmaxf(sink, state.largest[r]);
+      const float scaled = exp2f(state.largest[r] - largest);
+      factor = scaled / (state.total[r] * scaled + exp2f(sink - largest));
+    } else {
+      factor = 1.0f / state.total[r];
+    }
+#pragma unroll
+    for (int v = 0; v < State::valueTiles; ++v)
+      if (column + v * 8 < Shape::valueLength) {
+        const float low = state.sums[r / 2][v][r % 2 * 2] * factor;
+        const float high = state.sums[r / 2][v][r % 2 * 2 + 1] * factor;
+        if constexpr (Splits > 1) {
+          static_cast<float *>(to)[at + column + v * 8] = low;
+          static_cast<float *>(to)[at + column + v * 8 + 1] = high;
+        } else {
+          storePair(to, at + column + v * 8, low, high);
+        }
+      }
+  }
+
+  static __device__ void run(const KtCudaArgs &args) {
+    extern __shared__ __align__(128) uint16_t shared[];
+    Work work;
+    if (!(Splits > 1 ? findSplit(args, work) : findRows(args, work)))
+      return;
+    clearPadding(shared + Shape::tiles);
+    loadQueries(args, work, shared + Shape::queries);
+    State state;
+#pragma unroll
+    for (int r = 0; r < State::rows; ++r) {
+      const int row = Tiles::blockRow(r);
+      const int last = row < work.rowCount ? position(args, work.rowToken(row)) : -1;
+      state.first[r] = max(work.begin, firstSeen(last));
+      state.last[r] = min(work.end - 1, last);
+    }
+    const uint8_t *keys = static_cast<const uint8_t *>(args.operands[Operands::keyOperand]);
+    const uint8_t *values = static_cast<const uint8_t *>(args.operands[Operands::valueOperand]);
+    Tiles::run(state, shared, work.begin, work.end, __uint_as_float(Scale) * log2OfE,
+               [&](uint16_t *tile, int start) {
+                 loadTile<Type, Shape::keyLength, Shape::keyStride, Block>(
+                     tile, keys, Operands::keyStride, work.kvHead * Shape::keyLength, start, work.end);
+                 if constexpr (!Shape::joined)
+                   loadTile<Type, Shape::valueLength, Shape::valueStride, Block>(
+                       tile + Shape::keyTile, values, Operands::valueStride, work.kvHead * Shape::valueLength,
+                       start, work.end);
+               });
+#pragma unroll
+    for (int r = 0; r < State::rows; ++r)
+      storeRow(args, work, state, r);
+  }
+};
+
+} // namespace kt

@@ -1,0 +1,311 @@
+// The inner part of attention: rows of queries against tiles of keys and values in shared memory, by tensor
+// cores with an online softmax.
+//
+// A block has RowWarps x ColumnWarps warps. For the scores, the warps of a row share out the keys of a tile;
+// for the sums, the columns of the values. Scores and softmax are float32; queries, keys, softmax weights and
+// values are 16-bit floats in the products: float16 for caches of that type, else bfloat16.
+#pragma once
+
+#include "cache_row.cuh"
+
+namespace kt {
+
+__device__ inline float minusInfinity() { return __uint_as_float(0xff800000u); }
+constexpr float log2OfE = 1.4426950408889634f, lnOf2 = 0.6931471805599453f;
+
+template <CacheType Type> struct ProductOf {
+  using T = Bfloat;
+};
+template <> struct ProductOf<CacheType::Half> {
+  using T = Half;
+};
+
+// Rows of queries, warps, keys of a tile, tiles in shared memory.
+template <int Rows, int RowWarps, int ColumnWarps, int Keys, int Stages> struct AttentionBlock {
+  static constexpr int rows = Rows, rowWarps = RowWarps, columnWarps = ColumnWarps, keys = Keys,
+                       stages = Stages;
+  static constexpr int threads = RowWarps * ColumnWarps * 32, rowTiles = Rows / RowWarps / 16;
+};
+
+__host__ __device__ constexpr int roundUp(int value, int step) { return (value + step - 1) / step * step; }
+
+// Shapes of the tiles, in 16-bit elements. Rows are an odd number of 16 bytes apart, so that eight of them lie
+// in different banks. With Joined, values are the first elements of the keys.
+template <CacheType Type_, int KeyLength, int ValueLength, bool Joined, class Block> struct AttentionShape {
+  static constexpr CacheType type = Type_;
+  static constexpr int keyLength = KeyLength, valueLength = ValueLength;
+  static constexpr bool joined = Joined;
+  static constexpr int valuePad = roundUp(ValueLength, 16 * Block::columnWarps);
+  static constexpr int keyPad = roundUp(Joined && valuePad > KeyLength ? valuePad : KeyLength, 32);
+  static constexpr int keyStride = keyPad + 8, valueStride = Joined ? keyStride : valuePad + 8;
+  static constexpr int weightStride = Block::keys + 8;
+  static constexpr int keyTile = Block::keys * keyStride, valueTile = Joined ? 0 : Block::keys * valueStride;
+  // Places in shared memory.
+  static constexpr int queries = 0, tiles = Block::rows * keyStride, tile = keyTile + valueTile;
+  static constexpr int weights = tiles + Block::stages * tile,
+                       reductions = weights + Block::rows * weightStride;
+  // One float per row and column of warps follows.
+  static constexpr int bytes = 2 * reductions + 4 * Block::columnWarps * Block::rows;
+};
+
+// Eight cache elements from element `index` as 16-bit floats for the products.
+template <CacheType Type> __device__ inline uint4 convertCache(const uint8_t *cache, int64_t index) {
+  if constexpr (Type == CacheType::Float) {
+    const float4 low = reinterpret_cast<const float4 *>(cache + index * 4)[0];
+    const float4 high = reinterpret_cast<const float4 *>(cache + index * 4)[1];
+    return {pack<Bfloat>(low.x, low.y), pack<Bfloat>(low.z, low.w), pack<Bfloat>(high.x, high.y),
+            pack<Bfloat>(high.z, high.w)};
+  } else {
+    const uint16_t *block = reinterpret_cast<const uint16_t *>(cache + index / 32 * 34);
+    const float d = halfToFloat(block[0]);
+    uint32_t words[4];
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const uint32_t pair = block[1 + index % 32 / 2 + i];
+      words[i] = pack<Bfloat>(d * float(int8_t(pair & 255)), d * float(int8_t(pair >> 8)));
+    }
+    return {words[0], words[1], words[2], words[3]};
+  }
+}
+
+// `Length` elements of each of the positions start..start + Keys into a tile; those from `end` on become zeros.
+// Row p of the cache begins at element p * rowStride + offset.
+template <CacheType Type, int Length, int Stride, class Block>
+__device__ inline void loadTile(uint16_t *tile, const uint8_t *cache, int64_t rowStride, int64_t offset,
+                                int start, int end) {
+  constexpr int chunks = Length / 8;
+  for (int i = threadIdx.x; i < Block::keys * chunks; i += Block::threads) {
+    const int row = i / chunks, column = i % chunks * 8, position = start + row;
+    const bool valid = position < end;
+    const int64_t index = (valid ? position : start) * rowStride + offset + column;
+    uint16_t *to = tile + row * Stride + column;
+    if constexpr (Type == CacheType::Half || Type == CacheType::Bfloat)
+      copyAsync16(to, cache + index * 2, valid);
+    else
+      *reinterpret_cast<uint4 *>(to) = valid ? convertCache<Type>(cache, index) : uint4{0, 0, 0, 0};
+  }
+}
+
+// What a thread knows of its rows: 16 t + lane / 4 and the same + 8 of its warp for each of the row tiles t.
+template <class Shape, class Block> struct AttentionState {
+  static constexpr int rows = 2 * Block::rowTiles;
+  static constexpr int valueTiles = Shape::valuePad / Block::columnWarps / 8;
+  static constexpr int keyTiles = Block::keys / Block::columnWarps / 8;
+  float sums[Block::rowTiles][valueTiles][4]; // Σ p v
+  float largest[rows], total[rows];           // of scores in powers of two; Σ p of the thread's columns
+  int first[rows], last[rows];                // positions that the row sees
+};
+
+template <class Shape, class Block> struct AttentionTiles {
+  using State = AttentionState<Shape, Block>;
+  using T = typename ProductOf<Shape::type>::T;
+  static constexpr int rowTiles = Block::rowTiles, keyTiles = State::keyTiles, valueTiles = State::valueTiles;
+  using Scores = float[rowTiles][keyTiles][4];
+
+  static __device__ int warpRow() { return threadIdx.x / 32 / Block::columnWarps * (16 * rowTiles); }
+  static __device__ int warpColumn() { return threadIdx.x / 32 % Block::columnWarps; }
+  // Row `r` of the state in the block.
+  static __device__ int blockRow(int r) { return warpRow() + r / 2 * 16 + r % 2 * 8 + threadIdx.x % 32 / 4; }
+  static __device__ float *reductions(uint16_t *shared) {
+    return reinterpret_cast<float *>(shared + Shape::reductions);
+  }
+  // A barrier of the warps that share rows.
+  static __device__ void syncRow() { Block::columnWarps == 1 ? __syncwarp() : __syncthreads(); }
+
+  static __device__ void clear(State &state) {
+#pragma unroll
+    for (int t = 0; t < rowTiles; ++t)
+#pragma unroll
+      for (int v = 0; v < valueTiles; ++v)
+#pragma unroll
+        for (int i = 0; i < 4; ++i)
+          state.sums[t][v][i] = 0;
+#pragma unroll
+    for (int r = 0; r < State::rows; ++r) {
+      state.largest[r] = minusInfinity();
+      state.total[r] = 0;
+    }
+  }
+
+  static __device__ void multiplyKeys(const uint16_t *queries, const uint16_t *keys, Scores &scores) {
+    const int lane = threadIdx.x % 32;
+    const uint16_t *key = keys + (warpColumn() * (keyTiles * 8) + lane % 8) * Shape::keyStride + lane / 8 * 8;
+    const uint16_t *query = queries + (warpRow() + lane % 16) * Shape::keyStride + lane / 16 * 8;
+#pragma unroll
+    for (int t = 0; t < rowTiles; ++t)
+#pragma unroll
+      for (int n = 0; n < keyTiles; ++n)
+#pragma unroll
+        for (int i = 0; i < 4; ++i)
+          scores[t][n][i] = 0;
+#pragma unroll 2
+    for (int k = 0; k < Shape::keyPad; k += 32) {
+      uint32_t a[rowTiles][2][4];
+#pragma unroll
+      for (int t = 0; t < rowTiles; ++t)
+#pragma unroll
+        for (int half = 0; half < 2; ++half)
+          loadMatrices(a[t][half], query + t * 16 * Shape::keyStride + k + half * 16);
+#pragma unroll
+      for (int n = 0; n < keyTiles; ++n) {
+        uint32_t b[4];
+        loadMatrices(b, key + n * 8 * Shape::keyStride + k);
+#pragma unroll
+        for (int t = 0; t < rowTiles; ++t) {
+          multiply<T>(scores[t][n], a[t][0], b[0], b[1]);
+          multiply<T>(scores[t][n], a[t][1], b[2], b[3]);
+        }
+      }
+    }
+  }
+
+  // Scales and masks the scores of the tile at position `start`, and finds the largest of each row in all
+  // columns.
+  static __device__ void maskScores(const State &state, Scores &scores, int start, float scale,
+                                    float *reduction, float (&largest)[State::rows]) {
+    const int lane = threadIdx.x % 32;
+    const int position = start + warpColumn() * (keyTiles * 8) + lane % 4 * 2;
+#pragma unroll
+    for (int r = 0; r < State::rows; ++r) {
+      float most = minusInfinity();
+#pragma unroll
+      for (int n = 0; n < keyTiles; ++n)
+#pragma unroll
+        for (int i = 0; i < 2; ++i) {
+          const int at = position + n * 8 + i;
+          float &score = scores[r / 2][n][r % 2 * 2 + i];
+          score = at >= state.first[r] && at <= state.last[r] ? score * scale : minusInfinity();
+          most = fmaxf(most, score);
+        }
+      most = fmaxf(most, __shfl_xor_sync(allLanes, most, 1));
+      largest[r] = fmaxf(most, __shfl_xor_sync(allLanes, most, 2));
+    }
+    if constexpr (Block::columnWarps > 1) {
+#pragma unroll
+      for (int r = 0; r < State::rows; ++r)
+        if (lane % 4 == 0)
+          reduction[warpColumn() * Block::rows + blockRow(r)] = largest[r];
+      __syncthreads();
+#pragma unroll
+      for (int r = 0; r < State::rows; ++r)
+#pragma unroll
+        for (int column = 0; column < Block::columnWarps; ++column)
+          largest[r] = fmaxf(largest[r], reduction[column * Block::rows + blockRow(r)]);
+    }
+  }
+
+  // Scores become softmax weights relative to the largest score so far, in shared memory; what was summed up
+  // before is brought to that scale.
+  static __device__ void weigh(State &state, const Scores &scores, const float (&tileLargest)[State::rows],
+                               uint16_t *weights) {
+    const int lane = threadIdx.x % 32;
+#pragma unroll
+    for (int r = 0; r < State::rows; ++r) {
+      const float largest = fmaxf(state.largest[r], tileLargest[r]);
+      const float base = largest == minusInfinity() ? 0.0f : largest; // nothing is visible yet
+      const float factor = exp2f(state.largest[r] - base);
+      state.largest[r] = largest;
+      state.total[r] *= factor;
+      uint16_t *row =
+          weights + blockRow(r) * Shape::weightStride + warpColumn() * (keyTiles * 8) + lane % 4 * 2;
+#pragma unroll
+      for (int n = 0; n < keyTiles; ++n) {
+        const float low = exp2f(scores[r / 2][n][r % 2 * 2] - base);
+        const float high = exp2f(scores[r / 2][n][r % 2 * 2 + 1] - base);
+        state.total[r] += low + high;
+        *reinterpret_cast<uint32_t *>(row + n * 8) = pack<T>(low, high);
+      }
+#pragma unroll
+      for (int v = 0; v < valueTiles; ++v) {
+        state.sums[r / 2][v][r % 2 * 2] *= factor;
+        state.sums[r / 2][v][r % 2 * 2 + 1] *= factor;
+      }
+    }
+  }
+
+  static __device__ void multiplyValues(State &state, const uint16_t *weights, const uint16_t *values) {
+    const int lane = threadIdx.x % 32;
+    const uint16_t *weight = weights + (warpRow() + lane % 16) * Shape::weightStride + lane / 16 * 8;
+    const uint16_t *value =
+        values + lane % 16 * Shape::valueStride + warpColumn() * (valueTiles * 8) + lane / 16 * 8;
+#pragma unroll
+    for (int k = 0; k < Block::keys; k += 16) {
+      uint32_t a[rowTiles][4];
+#pragma unroll
+      for (int t = 0; t < rowTiles; ++t)
+        loadMatrices(a[t], weight + t * 16 * Shape::weightStride + k);
+#pragma unroll
+      for (int v = 0; v < valueTiles; v += 2) {
+        uint32_t b[4];
+        loadTransposed(b, value + k * Shape::valueStride + v * 8);
+#pragma unroll
+        for (int t = 0; t < rowTiles; ++t) {
+          multiply<T>(state.sums[t][v], a[t], b[0], b[1]);
+          multiply<T>(state.sums[t][v + 1], a[t], b[2], b[3]);
+        }
+      }
+    }
+  }
+
+  // Attention of the block's rows over the positions begin..end, whose first is a possible start of a tile.
+  // Queries are in shared memory and state.first, state.last are set; load(stage, start) brings a tile. The
+  // first barrier of a tile also ends the use of the tile before.
+  template <class Load>
+  static __device__ void run(State &state, uint16_t *shared, int begin, int end, float scale, Load load) {
+    clear(state);
+    const int count = (end - begin + Block::keys - 1) / Block::keys;
+    if (Block::stages == 2 && count > 0)
+      load(shared + Shape::tiles, begin);
+    commitCopies();
+    for (int i = 0; i < count; ++i) {
+      const int start = begin + i * Block::keys;
+      uint16_t *tile = shared + Shape::tiles + (Block::stages == 2 ? i % 2 * Shape::tile : 0);
+      if constexpr (Block::stages == 1) {
+        __syncthreads();
+        load(tile, start);
+        commitCopies();
+      }
+      waitForCopies<0>();
+      __syncthreads();
+      if (Block::stages == 2 && i + 1 < count) {
+        load(shared + Shape::tiles + (i + 1) % 2 * Shape::tile, start + Block::keys);
+        commitCopies();
+      }
+      Scores scores;
+      float largest[State::rows];
+      multiplyKeys(shared + Shape::queries, tile, scores);
+      maskScores(state, scores, start, scale, reductions(shared), largest);
+      weigh(state, scores, largest, shared + Shape::weights);
+      syncRow();
+      multiplyValues(state, shared + Shape::weights, Shape::joined ? tile : tile + Shape::keyTile);
+    }
+    addTotals(state, shared);
+  }
+
+  // Totals over all columns of a row.
+  static __device__ void addTotals(State &state, uint16_t *shared) {
+#pragma unroll
+    for (int r = 0; r < State::rows; ++r) {
+      state.total[r] += __shfl_xor_sync(allLanes, state.total[r], 1);
+      state.total[r] += __shfl_xor_sync(allLanes, state.total[r], 2);
+    }
+    if constexpr (Block::columnWarps > 1) {
+      float *reduction = reductions(shared);
+      __syncthreads();
+#pragma unroll
+      for (int r = 0; r < State::rows; ++r)
+        if (threadIdx.x % 4 == 0)
+          reduction[warpColumn() * Block::rows + blockRow(r)] = state.total[r];
+      __syncthreads();
+#pragma unroll
+      for (int r = 0; r < State::rows; ++r) {
+        state.total[r] = 0;
+#pragma unroll
+        for (int column = 0; column < Block::columnWarps; ++column)
+          state.total[r] += reduction[column * Block::rows + blockRow(r)];
+      }
+    }
+  }
+};
+
+} // namespace kt

@@ -1,0 +1,68 @@
+// y[t][b] = W[b] x[t][b] for 1 to 16 tokens: a block has 16 * Tiles rows, its warps share k.
+#pragma once
+
+#include "store.cuh"
+#include "stream.cuh"
+
+namespace kt {
+
+// Where the rows and tokens of a (batched) matrix product lie; strides in elements, all of y or x.
+template <int64_t WBatchRows, int64_t XStride, int64_t XBatchStride, int64_t YStride, int64_t YBatchStride>
+struct LinearLayout {
+  static constexpr int64_t wBatchRows = WBatchRows, xStride = XStride, xBatchStride = XBatchStride,
+                           yStride = YStride, yBatchStride = YBatchStride;
+};
+
+// Operands of `linear` 0 x, 1 w, 2 y, 3 bias; of dense `down` 0 h, 2 w, 3 y, 6 bias, 5 slot weights.
+template <bool Down> struct LinearOperands {
+  static constexpr int x = 0, w = Down ? 2 : 1, y = Down ? 3 : 2, bias = Down ? 6 : 3, factor = Down ? 5 : -1;
+};
+
+// Writes one result, with what is added to it.
+template <class L, int N, bool Down, bool Bias, bool Accumulate, bool YBfloat>
+__device__ inline void storeLinear(const KtCudaArgs &args, int64_t token, int batch, int row, float value) {
+  using O = LinearOperands<Down>;
+  if (Bias)
+    value += static_cast<const float *>(args.operands[O::bias])[int64_t(batch) * N + row];
+  if (Down && args.operands[5])
+    value *= static_cast<const float *>(args.operands[5])[token];
+  const int64_t index = token * L::yStride + batch * L::yBatchStride + row;
+  if (Accumulate)
+    value += static_cast<const float *>(args.operands[O::y])[index];
+  store<YBfloat>(args.operands[O::y], index, value);
+}
+
+template <int Type, int N, int K, int M, class L, bool XBfloat, int XAlign, bool YBfloat, bool Bias,
+          bool Accumulate, bool Down, int Tiles, int Warps, int Stages>
+struct LinearStream {
+  static constexpr int tokenTiles = (M + 7) / 8, xBytes = XBfloat ? 2 : 4;
+  using S = Stream<Type, K, Tiles, tokenTiles, M, xBytes, XAlign, Stages>;
+
+  static __device__ void run(const KtCudaArgs &args) {
+    extern __shared__ __align__(16) uint8_t shared[];
+    using O = LinearOperands<Down>;
+    const int warp = threadIdx.x / 32, batch = blockIdx.y, first = blockIdx.x * Tiles * 16;
+    const uint8_t *w = static_cast<const uint8_t *>(args.operands[O::w]) + batch * L::wBatchRows * S::rowBytes;
+    const uint8_t *x = static_cast<const uint8_t *>(args.operands[O::x]) + batch * L::xBatchStride * xBytes;
+    // Rows past the end are read as the last one and never stored.
+    auto rowAt = [&](int tile, int row) {
+      const int wanted = first + tile * 16 + row;
+      return w + int64_t(wanted < N ? wanted : N - 1) * S::rowBytes;
+    };
+    auto tokenAt = [&](int t) { return x + t * L::xStride * xBytes; };
+    float sums[Tiles][tokenTiles][4] = {};
+    S::run(shared + warp * S::warpBytes, warp, Warps, M, rowAt, tokenAt, sums);
+    __syncthreads();
+    float *parked = reinterpret_cast<float *>(shared);
+    S::park(parked, warp, sums);
+    __syncthreads();
+    for (int i = threadIdx.x; i < Tiles * 16 * M; i += Warps * 32) {
+      const int row = i % (Tiles * 16), token = i / (Tiles * 16);
+      if (first + row < N)
+        storeLinear<L, N, Down, Bias, Accumulate, YBfloat>(
+            args, token, batch, first + row, S::sumAt(parked, 0, Warps, row / 16, row % 16, token));
+    }
+  }
+};
+
+} // namespace kt

@@ -1,0 +1,104 @@
+// Choice of the largest values by a warp, ties to the lower index, and the expert lists of
+// runtime/abi/kt_abi.h.
+#pragma once
+
+#include "reduce.cuh"
+
+namespace kt {
+
+// Numbers that order like the floats: a NaN and what lies below -FLT_MAX count as -FLT_MAX; -0 equals 0.
+// Larger than 0, which is the key of what may not be chosen.
+__device__ inline uint32_t orderKey(float value) {
+  const float candidate = value > -3.402823466e+38f ? value : -3.402823466e+38f;
+  const uint32_t bits = candidate == 0.0f ? 0u : __float_as_uint(candidate);
+  return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+}
+constexpr uint32_t excludedKey = 0;
+
+// Candidates of a warp: lane l holds those with indices l + 32 i.
+template <int PerLane> struct Candidates {
+  uint32_t keys[PerLane];
+  uint32_t bestKey;
+  int best; // i of the lane's best
+
+  __device__ void findBest() {
+    bestKey = keys[0];
+    best = 0;
+#pragma unroll
+    for (int i = 1; i < PerLane; ++i)
+      if (keys[i] > bestKey) {
+        bestKey = keys[i];
+        best = i;
+      }
+  }
+
+  // Takes the largest candidate of the warp out and returns its index to every lane.
+  __device__ int take(int lane) {
+    const uint32_t largest = __reduce_max_sync(allLanes, bestKey);
+    const uint32_t mine = bestKey == largest ? uint32_t(lane + 32 * best) : 0xffffffffu;
+    const uint32_t index = __reduce_min_sync(allLanes, mine);
+    if (index == mine) {
+#pragma unroll
+      for (int i = 0; i < PerLane; ++i)
+        if (i == best)
+          keys[i] = excludedKey;
+      findBest();
+    }
+    return static_cast<int>(index);
+  }
+};
+
+__host__ __device__ constexpr int roundTo16(int n) { return (n + 15) / 16 * 16; }
+
+// Places of the parts of expert lists (kt_abi.h), in int32.
+template <int Experts> struct ListPlaces {
+  static constexpr int ids = 16, start = 16 + roundTo16(Experts), slots = start + roundTo16(Experts + 1);
+};
+
+// Builds the lists of few slots by a team of Threads threads, at least 32, which are all here: a slot's place
+// is the number of slots that come before it. `ids` (Slots of them, visible to the team) and `firsts` (2 *
+// Slots + 2 words) are shared memory; ids that are not experts have no place. sync() is a barrier of the team.
+template <int Experts, int Slots, int Threads, class Sync>
+__device__ inline void rankLists(const int32_t *ids, uint32_t *firsts, int32_t *lists, int thread, Sync sync) {
+  using Places = ListPlaces<Experts>;
+  uint32_t *places = firsts + Slots, *totals = places + Slots;
+  for (int slot = thread; slot < Slots; slot += Threads) {
+    const uint32_t id = ids[slot];
+    int place = 0, used = 0;
+    bool isFirst = id < Experts;
+    for (int other = 0; other < Slots; ++other) {
+      const uint32_t otherId = ids[other];
+      used += otherId < Experts;
+      place += otherId < id || (otherId == id && other < slot);
+      isFirst &= !(otherId == id && other < slot);
+    }
+    firsts[slot] = isFirst ? id : Experts;
+    if (id < Experts)
+      lists[Places::slots + place] = slot;
+    places[slot] = place;
+    if (slot == 0)
+      totals[0] = used;
+  }
+  sync();
+  for (int slot = thread; slot < Slots; slot += Threads) {
+    const uint32_t id = firsts[slot];
+    int group = 0, active = 0;
+    for (int other = 0; other < Slots; ++other) {
+      group += firsts[other] < id;
+      active += firsts[other] < Experts;
+    }
+    if (id < Experts) {
+      lists[Places::ids + group] = id;
+      lists[Places::start + group] = places[slot];
+    }
+    if (slot == 0)
+      totals[1] = active;
+  }
+  sync();
+  if (thread < 16)
+    lists[thread] = thread == 0 ? totals[1] : 0;
+  if (thread == 16)
+    lists[Places::start + totals[1]] = totals[0];
+}
+
+} // namespace kt

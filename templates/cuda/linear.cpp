@@ -1,0 +1,88 @@
+// Instances of `linear` and of dense `down`, which is the same product: kernels/linear.cuh, linear_tile.cuh and
+// linear_float.cuh.
+#include "templates/cuda/linear.h"
+
+#include "templates/cuda/kernels/layout.cuh"
+
+#include <algorithm>
+
+namespace ktc::cuda {
+
+static std::string layoutText(const LinearSpec &spec) {
+  return (TemplateText("kt::LinearLayout")
+          << spec.wBatchRows << spec.xStride << spec.xBatchStride << spec.yStride << spec.yBatchStride)
+      .str();
+}
+
+static uint32_t ceilDiv(int64_t a, int64_t b) { return static_cast<uint32_t>((a + b - 1) / b); }
+
+// Addresses of the rows of x are multiples of this many bytes.
+static int64_t alignmentOf(const LinearSpec &spec) {
+  const int64_t bytes = spec.matrix.xBfloat ? 2 : 4;
+  return commonAlignment({spec.matrix.m > 1 ? spec.xStride * bytes : 0,
+                          spec.batch > 1 ? spec.xBatchStride * bytes : 0, spec.matrix.k * bytes});
+}
+
+static Instance floatInstance(const LinearSpec &spec, bool isDown) {
+  const MatrixSpec &m = spec.matrix;
+  const int64_t tokens = m.m == 1 ? 1 : m.m <= 4 ? 4 : 8;
+  TemplateText body("LinearFloat");
+  body << m.n << m.k << m.m << m.dynamic << layoutText(spec) << m.xBfloat << m.yBfloat << m.bias
+       << spec.accumulate << isDown << tokens;
+  return {kernelSource("linear_float.cuh", body.str(), 128, 4),
+          {static_cast<uint32_t>(m.n), ceilDiv(m.m, tokens), static_cast<uint32_t>(spec.batch), 128, 0}};
+}
+
+static Instance streamInstance(const LinearSpec &spec, bool isDown, Sm sm) {
+  const MatrixSpec &m = spec.matrix;
+  // Two tiles of rows share the activations where there are blocks enough.
+  const int64_t tiles = ceilDiv(m.n, 32) * spec.batch >= 512 ? 2 : 1;
+  const int64_t stage = streamStage(*spec.format, m, tiles);
+  const StreamShape shape = chooseStream(sm, stage, unitsOf(*spec.format, m.k));
+  const int64_t sums =
+      kt::streamSumBytes(static_cast<int>(shape.warps), static_cast<int>(tiles), m.m > 8 ? 2 : 1);
+  TemplateText body("LinearStream");
+  body << spec.format->id << m.n << m.k << m.m << layoutText(spec) << m.xBfloat << alignmentOf(spec)
+       << m.yBfloat << m.bias << spec.accumulate << isDown << tiles << shape.warps << shape.stages;
+  return {kernelSource("linear.cuh", body.str(), shape.warps * 32, 2),
+          {ceilDiv(m.n, tiles * 16), static_cast<uint32_t>(spec.batch), 1, shape.warps * 32,
+           static_cast<uint32_t>(std::max(stage * shape.warps * shape.stages, sums))}};
+}
+
+static Instance tileInstance(const LinearSpec &spec, bool isDown) {
+  const MatrixSpec &m = spec.matrix;
+  const int tokens = m.m > 64 ? 128 : 64;
+  TemplateText body("LinearTile");
+  body << spec.format->id << m.n << m.k << m.m << m.dynamic << layoutText(spec) << m.xBfloat
+       << alignmentOf(spec) << m.yBfloat << m.bias << spec.accumulate << isDown << tokens;
+  return {kernelSource("linear_tile.cuh", body.str(), 256, 1),
+          {ceilDiv(m.n, kt::tileRows), ceilDiv(m.m, tokens), static_cast<uint32_t>(spec.batch), 256,
+           static_cast<uint32_t>(kt::tileBytes(tokens))}};
+}
+
+Instance makeProduct(const LinearSpec &spec, bool isDown, Sm sm) {
+  if (spec.accumulate && spec.matrix.yBfloat)
+    throw ParamError("parameter 'accumulate' needs y_type f32");
+  if (spec.format->id == KT_TYPE_F32)
+    return floatInstance(spec, isDown);
+  return spec.matrix.streams() ? streamInstance(spec, isDown, sm) : tileInstance(spec, isDown);
+}
+
+static Instance makeLinear(const Params &params, Sm sm) {
+  LinearSpec spec;
+  spec.matrix = readMatrix(params);
+  const int64_t n = spec.matrix.n, k = spec.matrix.k;
+  spec.format = &readFormat(params, "format", k);
+  spec.batch = optionalInt(params, "batch", 1, 1, 65535);
+  spec.wBatchRows = optionalInt(params, "w_batch_rows", n);
+  spec.xStride = optionalInt(params, "x_stride", spec.batch * k);
+  spec.xBatchStride = optionalInt(params, "x_batch_stride", k);
+  spec.yStride = optionalInt(params, "y_stride", spec.batch * n);
+  spec.yBatchStride = optionalInt(params, "y_batch_stride", n);
+  spec.accumulate = flag(params, "accumulate");
+  return makeProduct(spec, false, sm);
+}
+
+const Family linearFamily = {"linear", makeLinear};
+
+} // namespace ktc::cuda

@@ -1,0 +1,19 @@
+// The plain product y[t][b] (+)= W[b] x[t][b] + bias, which `linear` and dense `down` are.
+#pragma once
+
+#include "templates/cuda/matrix.h"
+
+namespace ktc::cuda {
+
+// Strides in elements, as templates/README.md has them.
+struct LinearSpec {
+  MatrixSpec matrix;
+  const KtTypeInfo *format = nullptr;
+  int64_t batch = 1, wBatchRows = 0, xStride = 0, xBatchStride = 0, yStride = 0, yBatchStride = 0;
+  bool accumulate = false;
+};
+
+// The kernel of the product, with the operands of `linear`, or of `down` if `isDown`. Throws ParamError.
+Instance makeProduct(const LinearSpec &spec, bool isDown, Sm sm);
+
+} // namespace ktc::cuda

@@ -1,0 +1,77 @@
+// Instances of `router_topk`, `expert_group` and `argmax`: see kernels/router.cuh, expert_group.cuh,
+// argmax.cuh.
+#include "templates/cuda/row_families.h"
+#include "templates/param_check.h"
+
+#include <algorithm>
+
+namespace ktc::cuda {
+namespace {
+
+[[noreturn]] void reject(const char *name, int64_t most, int64_t found) {
+  throw ParamError("parameter '" + std::string(name) + "' must be at most " + std::to_string(most) +
+                   " on a GPU, found " + std::to_string(found));
+}
+
+Instance makeRouter(const Params &params, Sm) {
+  const RouterSpec spec = readRouter(params);
+  const bool dynamic = flag(params, "dynamic");
+  constexpr int64_t maxRouted = 512, maxChosen = 32, maxListTokens = 16;
+  if (spec.experts > maxRouted)
+    reject("experts", maxRouted, spec.experts);
+  if (spec.topK > maxChosen)
+    reject("top_k", maxChosen, spec.topK);
+  if (spec.lists && spec.m > maxListTokens)
+    reject("m", maxListTokens, spec.m);
+  const int64_t warps = spec.lists ? spec.m : std::min<int64_t>(spec.m, 4);
+  constexpr const char *gatings[] = {"Gating::Softmax", "Gating::Sigmoid", "Gating::TopkSoftmax"};
+  const std::string rule =
+      typeName("RouterRule", {spec.experts, spec.topK, std::string(gatings[static_cast<size_t>(spec.gating)]),
+                              spec.bias, spec.norm, spec.scale});
+  const std::string groups = typeName("RouterGroups", {rule, spec.groups, spec.groupsUsed});
+  const std::string body =
+      typeName("Router", {rule, groups, spec.groups > 1, spec.lists, warps, dynamic, spec.m});
+  const uint32_t threads = static_cast<uint32_t>(warps * 32);
+  return {kernelSource("router.cuh", body, threads),
+          {static_cast<uint32_t>((spec.m + warps - 1) / warps), 1, 1, threads, 0}};
+}
+
+Instance makeExpertGroup(const Params &params, Sm) {
+  const ExpertGroupSpec spec = readExpertGroup(params);
+  constexpr int64_t maxGrouped = 2048, maxSlots = 8 * 32768, fewSlots = 256;
+  if (spec.experts > maxGrouped)
+    reject("experts", maxGrouped, spec.experts);
+  if (spec.m > maxSlots / spec.topK)
+    reject("m", maxSlots / spec.topK, spec.m);
+  const int64_t slots = spec.m * spec.topK;
+  if (!spec.dynamic && slots <= fewSlots) {
+    const uint32_t threads = static_cast<uint32_t>((slots + 31) / 32 * 32);
+    return {kernelSource("expert_group.cuh",
+                         typeName("ExpertGroupSmall", {spec.experts, slots, int64_t(threads)}), threads),
+            {1, 1, 1, threads, 0}};
+  }
+  // 32 KiB of counts at most.
+  const int64_t warps = spec.experts <= 512 ? 32 : spec.experts <= 1024 ? 16 : 8;
+  const uint32_t threads = static_cast<uint32_t>(warps * 32);
+  return {kernelSource("expert_group.cuh",
+                       typeName("ExpertGroup", {spec.experts, spec.topK, warps, spec.dynamic, spec.m}),
+                       threads),
+          {1, 1, 1, threads, 0}};
+}
+
+Instance makeArgmax(const Params &params, Sm) {
+  const ArgmaxSpec spec = readArgmax(params);
+  const int64_t m = optionalInt(params, "m", 1, 1, maxTokensPerReplay);
+  const uint32_t threads = static_cast<uint32_t>(std::clamp<int64_t>((spec.n + 31) / 32 * 32, 32, 1024));
+  return {kernelSource("argmax.cuh", typeName("Argmax", {spec.n, int64_t(threads), flag(params, "dynamic"), m}),
+                       threads),
+          {static_cast<uint32_t>(m), 1, 1, threads, 0}};
+}
+
+} // namespace
+
+const Family routerTopkFamily = {"router_topk", makeRouter};
+const Family expertGroupFamily = {"expert_group", makeExpertGroup};
+const Family argmaxFamily = {"argmax", makeArgmax};
+
+} // namespace ktc::cuda

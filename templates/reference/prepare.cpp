@@ -1,0 +1,68 @@
+// References of gqa_prepare and mla_prepare: norm, rotation and cache append of a token in one go. A unit is a
+// token.
+#include "templates/reference/cache_row.h"
+#include "templates/reference/elements.h"
+#include "templates/reference/families.h"
+#include "templates/specs.h"
+
+#include <vector>
+
+namespace ktc::reference {
+
+static KernelFn makeGqaPrepare(const Params &params) {
+  return [spec = readGqaPrepare(params)](const KtKernelArgs *args) {
+    float *q = static_cast<float *>(args->operands[0]);
+    const float *k = static_cast<const float *>(args->operands[1]);
+    const float *v = static_cast<const float *>(args->operands[2]);
+    const float *qNorm = static_cast<const float *>(args->operands[3]);
+    const float *kNorm = static_cast<const float *>(args->operands[4]);
+    const float *table = static_cast<const float *>(args->operands[5]);
+    const int32_t *positions = static_cast<const int32_t *>(args->operands[6]);
+    forEachUnit(args, 1, [&](int64_t token, int64_t) {
+      const int64_t position = positions[token];
+      const auto prepare = [&](float *head, const float *weight) {
+        if (spec.norm && weight)
+          normRow(head, spec.headDim, spec.eps, weight, head);
+        if (spec.dims > 0)
+          rotateRow(head, spec.dims, table + position * spec.dims, spec.neox);
+      };
+      for (int64_t head = 0; head < spec.heads; ++head)
+        prepare(q + token * spec.qStride + head * spec.headDim, qNorm);
+      for (int64_t head = 0; head < spec.kvHeads; ++head) {
+        const float *from = k + token * spec.kStride + head * spec.headDim;
+        std::vector<float> key(from, from + spec.headDim);
+        prepare(key.data(), kNorm);
+        const int64_t row = position * spec.kvHeads + head;
+        storeRow(key.data(), spec.headDim, spec.type, args->operands[7], row * spec.headDim);
+        storeRow(v + token * spec.vStride + head * spec.vDim, spec.vDim, spec.type, args->operands[8],
+                 row * spec.vDim);
+      }
+    });
+  };
+}
+
+static KernelFn makeMlaPrepare(const Params &params) {
+  return [spec = readMlaPrepare(params)](const KtKernelArgs *args) {
+    float *q = static_cast<float *>(args->operands[0]);
+    const float *kv = static_cast<const float *>(args->operands[1]);
+    const float *weight = static_cast<const float *>(args->operands[2]);
+    const float *table = static_cast<const float *>(args->operands[3]);
+    const int32_t *positions = static_cast<const int32_t *>(args->operands[4]);
+    forEachUnit(args, 1, [&](int64_t token, int64_t) {
+      const int64_t position = positions[token], width = spec.latent + spec.rope;
+      const float *angles = table + position * spec.rope;
+      for (int64_t head = 0; head < spec.heads; ++head)
+        rotateRow(q + token * spec.qStride + head * spec.qRowStride, spec.rope, angles, spec.neox);
+      const float *from = kv + token * spec.kvStride;
+      std::vector<float> row(from, from + width);
+      normRow(row.data(), spec.latent, spec.eps, weight, row.data());
+      rotateRow(row.data() + spec.latent, spec.rope, angles, spec.neox);
+      storeRow(row.data(), width, spec.type, args->operands[5], position * width);
+    });
+  };
+}
+
+const Family gqaPrepareFamily = {"gqa_prepare", makeGqaPrepare};
+const Family mlaPrepareFamily = {"mla_prepare", makeMlaPrepare};
+
+} // namespace ktc::reference

@@ -1,0 +1,221 @@
+// router_topk, expert_group and argmax on the GPU.
+#include "test/templates/cuda/cuda_sweep.h"
+
+#include <cmath>
+#include <numeric>
+#include <random>
+#include <set>
+
+namespace ktc::test {
+namespace {
+
+using Visit = std::function<void(const KernelCase &)>;
+
+struct Router {
+  int64_t experts, topK;
+  std::string gating = "softmax";
+  bool bias = false, norm = false;
+  double scale = 1.0;
+  int64_t groups = 1, groupsUsed = 1;
+};
+
+const std::vector<Router> routers = {
+    {128, 8, "softmax", false, true},           // Qwen3
+    {8, 2, "topk_softmax"},                     // Mixtral
+    {64, 6, "softmax"},                         // DeepSeek-V2-Lite
+    {256, 8, "sigmoid", true, true, 2.5, 8, 4}, // DeepSeek-V3
+    {16, 4, "sigmoid", true, true, 2.5, 4, 2},  // tiny-books
+    {32, 4, "topk_softmax", true, false},       // gpt-oss
+    {384, 8, "sigmoid", true, true, 2.827},     // Kimi K2
+    {160, 6, "softmax", false, false, 16.0, 8, 3},
+    {512, 32, "topk_softmax", true, false, 1.0, 2, 1},
+    {512, 10, "softmax", false, true},
+    {6, 2, "sigmoid", true, true, 1.0, 6, 3},
+    {320, 5, "sigmoid", false, true, 1.0, 64, 40},
+    {7, 7, "softmax", true, true},
+    {1, 1, "softmax"},
+};
+
+KernelCase routerCase(const Router &router, const std::vector<float> &logits, int64_t m, bool lists) {
+  const int64_t tokens = int64_t(logits.size()) / router.experts;
+  KernelCase result;
+  result.family = "router_topk";
+  result.params = {{"experts", router.experts},
+                   {"top_k", router.topK},
+                   {"gating", router.gating},
+                   {"bias", int64_t(router.bias)},
+                   {"norm", int64_t(router.norm)},
+                   {"scale", router.scale},
+                   {"groups", router.groups},
+                   {"groups_used", router.groupsUsed},
+                   {"m", m},
+                   {"dynamic", int64_t(m != tokens)},
+                   {"lists", int64_t(lists)}};
+  result.operands = {toBytes(logits),
+                     router.bias ? toBytes(randomFloats(2, size_t(router.experts), 0.1f)) : Bytes(),
+                     Bytes(size_t(m * router.topK) * 4), Bytes(size_t(m * router.topK) * 4)};
+  result.outputs = {2, 3};
+  if (lists) {
+    result.operands.push_back(Bytes(ktExpertListBytes(size_t(router.experts), size_t(m * router.topK)), 0x11));
+    result.outputs.push_back(4);
+  }
+  result.units = uint32_t(tokens);
+  result.step = {uint32_t(tokens), 0, 0, 1};
+  return result;
+}
+
+void expectSameRoute(size_t operand, const Bytes &got, const Bytes &want) {
+  operand == 3 ? closerThan(1e-10)(operand, got, want) : expectEqual(operand, got, want);
+}
+
+KernelCase randomRoute(const Router &router, int64_t tokens, int64_t m, bool lists) {
+  return routerCase(router, randomFloats(uint32_t(tokens), size_t(tokens * router.experts), 1.5f), m, lists);
+}
+
+void sweepRouters(const Visit &visit) {
+  for (const Router &router : routers) {
+    visit(randomRoute(router, 1, 1, true));
+    visit(randomRoute(router, 7, 7, true));
+    visit(randomRoute(router, 1, 1, false));
+  }
+  for (const Router &router : {routers[0], routers[3]}) {
+    for (int64_t m : {2, 3, 8, 16})
+      visit(randomRoute(router, m, m, true));
+    for (int64_t tokens : {1, 5, 63})
+      visit(randomRoute(router, tokens, 64, false));
+    visit(randomRoute(router, 17, 17, false));
+  }
+}
+
+KernelCase groupCase(int64_t experts, int64_t topK, const std::vector<int32_t> &ids, int64_t m) {
+  const int64_t tokens = int64_t(ids.size()) / topK;
+  KernelCase result;
+  result.family = "expert_group";
+  result.params = {{"experts", experts}, {"top_k", topK}, {"m", m}, {"dynamic", int64_t(m != tokens)}};
+  result.operands = {toBytes(ids), Bytes(ktExpertListBytes(size_t(experts), size_t(m * topK)), 0x11)};
+  result.outputs = {1};
+  result.step = {uint32_t(tokens), 0, 0, 1};
+  return result;
+}
+
+std::vector<int32_t> randomIds(int64_t experts, int64_t topK, int64_t tokens) {
+  std::mt19937 generator(5);
+  std::vector<int32_t> all(static_cast<size_t>(experts)), ids;
+  std::iota(all.begin(), all.end(), 0);
+  for (int64_t token = 0; token < tokens; ++token) {
+    std::shuffle(all.begin(), all.end(), generator);
+    ids.insert(ids.end(), all.begin(), all.begin() + topK);
+  }
+  return ids;
+}
+
+void sweepGroups(const Visit &visit) {
+  for (auto [experts, topK] : {std::pair{1, 1}, {8, 2}, {65, 5}, {256, 8}})
+    for (int64_t tokens : {1, 5, 16})
+      visit(groupCase(experts, topK, randomIds(experts, topK, tokens), tokens));
+  for (auto [experts, topK] : {std::pair{8, 2}, {128, 8}, {384, 8}, {1024, 16}, {2000, 16}})
+    for (int64_t tokens : {1, 77, 2048})
+      visit(groupCase(experts, topK, randomIds(experts, topK, tokens), tokens == 2048 ? 2048 : 2049));
+  const std::vector<int32_t> odd = {3, -1, 8, 2147483647, 3, 0, -2147483647 - 1, 7};
+  visit(groupCase(8, 2, odd, 4));
+  visit(groupCase(8, 2, odd, 9));
+}
+
+KernelCase argmaxCase(int64_t n, const std::vector<float> &logits, int64_t m) {
+  const int64_t tokens = int64_t(logits.size()) / n;
+  KernelCase result;
+  result.family = "argmax";
+  result.params = {{"n", n}, {"m", m}, {"dynamic", int64_t(m != tokens)}};
+  result.operands = {toBytes(logits), Bytes(size_t(m) * 4, 0x11)};
+  result.outputs = {1};
+  result.units = uint32_t(tokens);
+  result.step = {uint32_t(tokens), 0, 0, 1};
+  return result;
+}
+
+void sweepArgmax(const Visit &visit) {
+  for (int64_t n : {1, 31, 1000, 4096, 151936})
+    visit(argmaxCase(n, randomFloats(3, size_t(2 * n)), 2));
+  visit(argmaxCase(4096, randomFloats(3, 3 * 4096), 16));
+  std::vector<float> ties(5000, -1.0f);
+  ties[4000] = ties[77] = ties[78] = 2.0f;
+  ties[3] = std::nanf("");
+  visit(argmaxCase(5000, ties, 1));
+  visit(argmaxCase(5000, std::vector<float>(5000, std::nanf("")), 1));
+}
+
+class CudaRouter : public CudaTest {};
+
+TEST_F(CudaRouter, SameAsReference) {
+  sweepRouters([](const KernelCase &route) { checkCuda(route, expectSameRoute); });
+}
+
+TEST_F(CudaRouter, TiesGoToTheLowerIndex) {
+  for (Router router : routers) {
+    std::vector<float> levels(size_t(router.experts), 0.25f);
+    checkCuda(routerCase(router, levels, 1, true), expectSameRoute);
+    for (size_t i = 0; i < levels.size(); ++i)
+      levels[i] = i % 3 ? 0.0f : i % 2 ? -0.0f : -1.0f;
+    checkCuda(routerCase(router, levels, 1, true), expectSameRoute);
+  }
+}
+
+TEST_F(CudaRouter, NanGivesValidDistinctIds) {
+  for (const Router &router : routers) {
+    const ptrdiff_t experts = router.experts;
+    std::vector<float> logits = randomFloats(3, size_t(7 * experts));
+    logits[0] = std::nanf("");
+    std::fill(logits.begin() + experts, logits.begin() + 2 * experts, std::nanf(""));
+    logits[size_t(2 * experts)] = std::numeric_limits<float>::infinity();
+    logits[size_t(3 * experts - 1)] = -std::numeric_limits<float>::infinity();
+    kt::Result<std::vector<Bytes>> got = runCuda(routerCase(router, logits, 7, true));
+    ASSERT_TRUE(static_cast<bool>(got)) << got.error().message;
+    if (cudaCompileOnly())
+      continue;
+    const std::vector<int32_t> ids = fromBytes<int32_t>((*got)[2]);
+    for (int64_t token = 0; token < 7; ++token) {
+      const auto begin = ids.begin() + token * router.topK;
+      const std::set<int32_t> distinct(begin, begin + router.topK);
+      EXPECT_EQ(distinct.size(), size_t(router.topK));
+      EXPECT_GE(*distinct.begin(), 0);
+      EXPECT_LT(*distinct.rbegin(), router.experts);
+    }
+  }
+}
+
+TEST_F(CudaRouter, ExpertGroupSameBytes) {
+  sweepGroups([](const KernelCase &group) { checkCuda(group, expectEqual); });
+}
+
+TEST_F(CudaRouter, Argmax) {
+  sweepArgmax([](const KernelCase &argmax) { checkCuda(argmax, expectEqual); });
+}
+
+TEST(CudaRouterInstances, Exist) {
+  for (auto sweep : {sweepRouters, sweepGroups, sweepArgmax})
+    sweep(expectInstances);
+}
+
+TEST(CudaRouterInstances, RefuseBadParameters) {
+  expectCudaRefused("router_topk", {{"experts", 513}, {"top_k", 2}}, "'experts'");
+  expectCudaRefused("router_topk", {{"experts", 512}, {"top_k", 33}}, "'top_k'");
+  expectCudaRefused("router_topk", {{"experts", 64}, {"top_k", 2}, {"m", 17}, {"lists", 1}}, "'m'");
+  expectCudaRefused("router_topk", {{"experts", 64}, {"top_k", 2}, {"dynamic", 1}, {"lists", 1}}, "'lists'");
+  expectCudaRefused("expert_group", {{"experts", 2049}, {"top_k", 2}}, "'experts'");
+  expectCudaRefused("argmax", {{"n", 0}}, "'n'");
+}
+
+// The lists of the router are those of expert_group.
+TEST(RouterReference, ListsAreThoseOfExpertGroup) {
+  const KernelCase route = randomRoute(routers[3], 7, 7, true);
+  const std::vector<Bytes> got = runReference(route);
+  expectEqual(4, got[4], runReference(groupCase(256, 8, fromBytes<int32_t>(got[2]), 7))[1]);
+}
+
+TEST(ArgmaxReference, TakesTheFirstOfEquals) {
+  std::vector<float> logits = {std::nanf(""), 1, 5, 5, -3, 5};
+  EXPECT_EQ(fromBytes<int32_t>(runReference(argmaxCase(6, logits, 1))[1])[0], 2);
+}
+
+} // namespace
+} // namespace ktc::test
