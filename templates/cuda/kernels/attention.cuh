@@ -108,6 +108,11 @@ struct Attention {
     return true;
   }
 
+  // The largest float16 where a query would not fit into one.
+  static __device__ float limited(float value) {
+    return Type == CacheType::Half ? fminf(fmaxf(value, -65504.0f), 65504.0f) : value;
+  }
+
   // Queries in 16-bit floats, zeros where there are none.
   static __device__ void loadQueries(const KtCudaArgs &args, const Work &work, uint16_t *queries) {
     constexpr int pairs = Shape::keyPad / 2;
@@ -115,8 +120,8 @@ struct Attention {
       const int row = i / pairs, column = i % pairs * 2;
       float low = 0, high = 0;
       if (row < work.rowCount && column < Shape::keyLength) {
-        low = Operands::query(args, work.rowToken(row), work.rowHead(row), column);
-        high = Operands::query(args, work.rowToken(row), work.rowHead(row), column + 1);
+        low = limited(Operands::query(args, work.rowToken(row), work.rowHead(row), column));
+        high = limited(Operands::query(args, work.rowToken(row), work.rowHead(row), column + 1));
       }
       *reinterpret_cast<uint32_t *>(queries + row * Shape::keyStride + column) =
           pack<typename Tiles::T>(low, high);
@@ -159,7 +164,7 @@ struct Attention {
       at = ((int64_t(token) * Operands::heads + head) * Splits + work.split) * (Shape::valueLength + 16);
       if (Tiles::warpColumn() == 0 && lane % 4 == 0) {
         float *partial = static_cast<float *>(to) + at + Shape::valueLength;
-        partial[0] = state.largest[r] == minusInfinity ? -3.402823466e+38f : state.largest[r] * lnOf2;
+        partial[0] = state.largest[r] == minusInfinity() ? -3.402823466e+38f : state.largest[r] * lnOf2;
         partial[1] = state.total[r];
       }
     } else if constexpr (Sinks) {

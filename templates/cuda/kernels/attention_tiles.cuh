@@ -10,7 +10,7 @@
 
 namespace kt {
 
-constexpr float minusInfinity = -__builtin_huge_valf();
+__device__ inline float minusInfinity() { return __uint_as_float(0xff800000u); }
 constexpr float log2OfE = 1.4426950408889634f, lnOf2 = 0.6931471805599453f;
 
 template <CacheType Type> struct ProductOf {
@@ -122,7 +122,7 @@ template <class Shape, class Block> struct AttentionTiles {
           state.sums[t][v][i] = 0;
 #pragma unroll
     for (int r = 0; r < State::rows; ++r) {
-      state.largest[r] = minusInfinity;
+      state.largest[r] = minusInfinity();
       state.total[r] = 0;
     }
   }
@@ -167,14 +167,14 @@ template <class Shape, class Block> struct AttentionTiles {
     const int position = start + warpColumn() * (keyTiles * 8) + lane % 4 * 2;
 #pragma unroll
     for (int r = 0; r < State::rows; ++r) {
-      float most = minusInfinity;
+      float most = minusInfinity();
 #pragma unroll
       for (int n = 0; n < keyTiles; ++n)
 #pragma unroll
         for (int i = 0; i < 2; ++i) {
           const int at = position + n * 8 + i;
           float &score = scores[r / 2][n][r % 2 * 2 + i];
-          score = at >= state.first[r] && at <= state.last[r] ? score * scale : minusInfinity;
+          score = at >= state.first[r] && at <= state.last[r] ? score * scale : minusInfinity();
           most = fmaxf(most, score);
         }
       most = fmaxf(most, __shfl_xor_sync(allLanes, most, 1));
@@ -202,7 +202,7 @@ template <class Shape, class Block> struct AttentionTiles {
 #pragma unroll
     for (int r = 0; r < State::rows; ++r) {
       const float largest = fmaxf(state.largest[r], tileLargest[r]);
-      const float base = largest == minusInfinity ? 0.0f : largest; // nothing is visible yet
+      const float base = largest == minusInfinity() ? 0.0f : largest; // nothing is visible yet
       const float factor = exp2f(state.largest[r] - base);
       state.largest[r] = largest;
       state.total[r] *= factor;
