@@ -13,30 +13,37 @@ namespace ktc {
 
 using namespace mlir;
 
-// The placement of a sum: that of the norm which reads it, since both work on the residual stream; for the sum
-// that the body returns, of the head's first operation. Rules name no sums.
-static Attribute placementOfSum(model::AddOp add) {
+// The placement of a sum by who reads it: that of the norm, since both work on the residual stream, or of
+// another sum; for the sum that the body returns, of the head's first operation. Null if there is none of them.
+static Attribute placementByReader(model::AddOp add) {
   for (Operation *user : add.getResult().getUsers()) {
     if (isa<model::RmsNormOp, model::AddOp>(user))
       if (Attribute placement = user->getAttr("placement"))
         return placement;
-    if (isa<func::ReturnOp>(user))
-      if (auto head = add->getParentOfType<ModuleOp>().lookupSymbol<func::FuncOp>(model::kHeadFunction);
-          head && !head.isExternal())
-        if (Attribute placement = head.getBody().front().front().getAttr("placement"))
-          return placement;
+    if (!isa<func::ReturnOp>(user))
+      continue;
+    auto head = add->getParentOfType<ModuleOp>().lookupSymbol<func::FuncOp>(model::kHeadFunction);
+    if (head && !head.isExternal() && head != add->getParentOp())
+      return head.getBody().front().front().getAttr("placement");
   }
-  Operation *producer = add.getLhs().getDefiningOp();
-  return producer ? producer->getAttr("placement") : Attribute();
+  return {};
 }
 
-// Backwards, because a sum may be read by another.
+// Rules name no sums. Backwards, because a sum may be read by another; then those without a reader of that kind
+// go where their first operand is.
 static void placeSums(ModuleOp module) {
   SmallVector<model::AddOp> sums;
-  module.walk([&](model::AddOp add) { sums.push_back(add); });
+  module.walk([&](model::AddOp add) {
+    add->removeAttr("placement");
+    sums.push_back(add);
+  });
   for (model::AddOp add : llvm::reverse(sums))
-    if (Attribute placement = placementOfSum(add))
+    if (Attribute placement = placementByReader(add))
       add->setAttr("placement", placement);
+  for (model::AddOp add : sums)
+    if (Operation *producer = add.getLhs().getDefiningOp(); producer && !add->hasAttr("placement"))
+      if (Attribute placement = producer->getAttr("placement"))
+        add->setAttr("placement", placement);
 }
 
 kt::Result<policy::PlacementTable> applyPolicyToModule(ModuleOp module, const policy::Policy &policy,

@@ -41,8 +41,8 @@ def ModelReassociateResidual : Pass<"model-reassociate-residual", "::mlir::Modul
 def ModelApplyPolicy : Pass<"model-apply-policy", "::mlir::ModuleOp"> {
   let summary = "Place every operation as the policy says";
   let description = [{
-    Sets the placement attribute of every network operation: device for decode, device for prefill, deciding rule. Residual sums
-    follow their first operand.
+    Sets the placement attribute of every network operation: device for decode, device for prefill, deciding rule. A residual sum
+    goes where the norm that reads it is.
   }];
   let options = [
     Option<"rules", "rules", "std::string", "\"cpu\"", "Rules file, or the name of a built-in policy (cpu, auto)">,

@@ -40,11 +40,14 @@ const plan::KernelVariant *chooseVariant(const plan::Kernel &kernel, uint32_t sm
   return best;
 }
 
-static std::string variantNames(const plan::Kernel &kernel) {
+// What there is for GPUs: "sm_80, compute_90".
+static std::string gpuVariants(const plan::Kernel &kernel) {
   std::string names;
   for (const plan::KernelVariant *variant : *kernel.variants())
-    names += (names.empty() ? "" : ", ") + variant->isa()->str();
-  return names;
+    if (std::string_view isa = variant->isa()->string_view();
+        isa.substr(0, 3) == "sm_" || isa.substr(0, 8) == "compute_")
+      names += (names.empty() ? "" : ", ") + std::string(isa);
+  return names.empty() ? "none for GPUs" : names;
 }
 
 kt::Result<GpuKernels> GpuKernels::load(const plan::PlanFile &file, uint32_t lane, Gpu &gpu) {
@@ -67,7 +70,7 @@ kt::Result<GpuKernels> GpuKernels::load(const plan::PlanFile &file, uint32_t lan
                 "%s: kernels[%u] ('%s') has no code for %s, which is sm_%u; the plan has %s. Compile it "
                 "for this GPU",
                 file.path().c_str(), dispatch->kernel(), kernel.name()->c_str(), gpu.name().c_str(), gpu.sm(),
-                variantNames(kernel).c_str());
+                gpuVariants(kernel).c_str());
           if (!loaded.variant->launch())
             return failure("%s: kernels[%u] ('%s'): its code for %s does not say how it is launched",
                            file.path().c_str(), dispatch->kernel(), kernel.name()->c_str(),

@@ -234,6 +234,7 @@ kt::Status Session::Impl::replay(uint32_t index, const KtStep &step) {
   if (number == 0) // 0 is what signals hold before they are raised for the first time
     number = uint32_t(++replays);
   const EntryInfo &entry = entries[index];
+  lastEntry = index;
   KtStep numbered = step;
   numbered.replay = number;
   signals->beginReplay();
@@ -306,6 +307,8 @@ void Session::setProfiling(bool on) {
   for (auto &lane : impl->lanes)
     lane->setProfiling(on);
 }
+
+Timeline Session::timeline() const { return readTimeline(plan(), impl->lastEntry, impl->lanes); }
 
 static void describeCommand(const plan::Plan &plan, const plan::Command &command, CommandProfile &profile) {
   static constexpr const char *kinds[] = {"", "dispatch", "copy", "fill", "signal", "wait"};

@@ -10,6 +10,7 @@
 
 #include "runtime/abi/kt_abi.h"
 #include "runtime/abi/result.hpp"
+#include "runtime/executor/timeline.h"
 #include "runtime/plan/reader.h"
 
 #include <atomic>
@@ -120,6 +121,8 @@ public:
   // on, nothing while off.
   void setProfiling(bool on);
   std::vector<CommandProfile> profile() const; // commands that ran while profiling, in plan order
+  // The last replay, which must have been profiled; empty otherwise.
+  Timeline timeline() const;
 
 private:
   struct Impl;

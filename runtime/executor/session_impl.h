@@ -67,6 +67,7 @@ struct Session::Impl {
   bool cancelled = false;
   uint64_t replays = 0;
   uint64_t lastNanos = 0;
+  uint32_t lastEntry = 0;
 };
 
 } // namespace ktrt

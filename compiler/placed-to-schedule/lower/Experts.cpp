@@ -10,6 +10,9 @@ using namespace mlir;
 
 namespace ktc::lower {
 
+// Most tokens whose expert lists a GPU's router_topk makes itself (templates/cuda).
+static constexpr int64_t kMostListTokens = 16;
+
 LogicalResult lowerRouter(model::RouterOp op, EntryBuilder &entry) {
   int64_t experts = op.getExperts(), topK = op.getTopK();
   StringRef path = op.getPath();
@@ -41,7 +44,7 @@ LogicalResult lowerRouter(model::RouterOp op, EntryBuilder &entry) {
   SmallVector<int32_t> writes = {2, 3};
   // For the few tokens of a decode entry a GPU makes the lists in the same kernel.
   Value lists;
-  if (entry.getLane().isGpu && !entry.getShape().dynamic) {
+  if (entry.getLane().isGpu && !entry.getShape().dynamic && entry.getShape().tokens <= kMostListTokens) {
     params.push_back({"lists", entry.integer(1)});
     operands.push_back(lists = allocLists());
     writes.push_back(4);

@@ -102,6 +102,22 @@ kt::Result<CompiledKernel> Compiler::compile(const std::string &name, const std:
   return kernel;
 }
 
+// An error if no SM of the target can hold a block. PTX is compiled by the driver, so its registers are
+// unknown.
+static kt::Status checkFits(const Instance &instance, const ResourceUsage &usage, const Target &target) {
+  constexpr uint64_t smRegisters = 65536;
+  const uint64_t shared = uint64_t(instance.launch.sharedBytes) + usage.sharedBytes;
+  if (shared > target.sharedBytes)
+    return kt::Error{"a block needs " + std::to_string(shared) + " bytes of shared memory, " +
+                     std::string(target.name) + " has " + std::to_string(target.sharedBytes)};
+  // Registers are given out to warps by 8 per thread.
+  const uint64_t registers = (uint64_t(usage.registers) + 7) / 8 * 8 * instance.launch.threads;
+  if (registers > smRegisters)
+    return kt::Error{"a block of " + std::to_string(instance.launch.threads) + " threads needs " +
+                     std::to_string(registers) + " registers, an SM has " + std::to_string(smRegisters)};
+  return {};
+}
+
 kt::Result<GpuKernel> Compiler::make(std::string_view family, const Params &params,
                                      const Target &target) const {
   kt::Result<Instance> instance = instantiate(family, params, target.sm);
@@ -110,6 +126,8 @@ kt::Result<GpuKernel> Compiler::make(std::string_view family, const Params &para
   kt::Result<CompiledKernel> compiled = compile(kernelName(family, params), instance->source, target);
   if (!compiled)
     return compiled.error();
+  if (kt::Status fits = checkFits(*instance, compiled->usage, target); !fits)
+    return kt::Error{kernelName(family, params) + ": " + fits.error().message};
   return GpuKernel{std::move(*instance), std::move(*compiled)};
 }
 

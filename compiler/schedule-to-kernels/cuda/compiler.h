@@ -33,7 +33,8 @@ public:
   kt::Result<CompiledKernel> compile(const std::string &name, const std::string &source,
                                      const Target &target) const;
 
-  // Instantiates a family and compiles the instance.
+  // Instantiates a family and compiles the instance. Also an error: a block of it needs more shared memory or
+  // registers than an SM of the target has.
   kt::Result<GpuKernel> make(std::string_view family, const Params &params, const Target &target) const;
 
   // The NVRTC that is used, or why there is none.

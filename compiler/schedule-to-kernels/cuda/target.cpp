@@ -7,9 +7,11 @@ namespace ktc::cuda {
 
 std::span<const Target> targets() {
   // sm_90a: wgmma and setmaxnreg exist in Hopper's own feature set only, and no later GPU runs its code.
-  static constexpr Target all[] = {{"sm_80", {80}},           {"sm_86", {86}},   {"sm_89", {89}},
-                                   {"sm_90a", {90}},          {"sm_100", {100}}, {"sm_120", {120}},
-                                   {"compute_80", {80}, true}};
+  // PTX is for any GPU, so its kernels are made for the smallest shared memory.
+  static constexpr Target all[] = {{"sm_80", {80}, 163 << 10},          {"sm_86", {86}, 99 << 10},
+                                   {"sm_89", {89}, 99 << 10},           {"sm_90a", {90}, 227 << 10},
+                                   {"sm_100", {100}, 227 << 10},        {"sm_120", {120}, 99 << 10},
+                                   {"compute_80", {86}, 99 << 10, true}};
   return all;
 }
 

@@ -11,7 +11,9 @@ namespace ktc::cuda {
 
 struct Target {
   std::string_view name; // of KernelVariant.isa and of NVRTC's -arch: "sm_90a", "compute_80"
-  Sm sm;
+  Sm sm;                 // that kernels are made for
+  uint32_t
+      sharedBytes;  // that a block may have, by the table of compute capabilities in CUDA's programming guide
   bool ptx = false; // the image is PTX text
 
   bool operator==(const Target &other) const { return name == other.name; }

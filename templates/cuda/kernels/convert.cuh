@@ -1,4 +1,4 @@
-// Reads of words that are not aligned, and bytes as floats.
+// Reads of words that are not aligned.
 //
 // Weights lie as in their GGUF file: blocks of 17, 18, 34 or 210 bytes, so that words of a block are rarely
 // aligned.
@@ -45,12 +45,6 @@ template <int Align> __device__ inline uint32_t readHalf(const uint8_t *p) {
     return *reinterpret_cast<const unsigned short *>(p);
   else
     return p[0] | uint32_t(p[1]) << 8;
-}
-
-// Byte I of `bytes` (0..255) as a float, minus `bias`; exact.
-template <int I> __device__ inline float byteToFloat(uint32_t bytes, int bias) {
-  // 2^23 + byte, then the subtraction is exact.
-  return __uint_as_float(__byte_perm(bytes, 0x4b000000u, 0x7540 | I)) - (8388608.0f + static_cast<float>(bias));
 }
 
 } // namespace kt

@@ -1,8 +1,9 @@
-// Weights of every format as 16 bfloat16 or float32 at a time, from global or shared memory.
+// Weights of every format, 16 at a time, as pairs of bfloat16 or as float32, from global or shared memory.
 //
 // `Weights<Type>` (Type: GGUF id, kt_types.h) is what matrix kernels see. A unit is what the four lanes c =
 // 0..3 that share a row of a tensor-core fragment decode together: 256 weights of K-quants, 128 of others. Lane
-// c takes the groups laneGroup(c, 0..groupsPerLane - 1) of 16 weights each.
+// c takes the groups laneGroup(c, 0..groupsPerLane - 1) of 16 weights each. `valid` is how many weights of a
+// group there are, for formats without blocks; the others have whole groups.
 #pragma once
 
 #include "quant_k.cuh"
@@ -16,22 +17,39 @@ template <int Type> struct Weights : Format<Type> {
   static __host__ __device__ constexpr int64_t rowBytes(int k) {
     return int64_t(k) / Base::blockElements * Base::blockBytes;
   }
-
   static __device__ Group readGroup(const uint8_t *start, int group) {
     return Base::read(start + group / groupsPerBlock * Base::blockBytes, group % groupsPerBlock);
   }
-  template <int I> static __device__ float value(const Group &group) {
-    const float q = byteToFloat<I % 4>(group.bytes[I / 4], Base::bias);
-    return Base::hasMinimum ? fmaf(q, group.scale, group.minimum) : q * group.scale;
-  }
-  // The 16 weights of group `group` behind `start` in order. `valid` is the number that exist: here all.
-  static __device__ void floats(const uint8_t *start, int group, int valid, float (&out)[16]) {
+
+  // Exact but for one rounding.
+  static __device__ void floats(const uint8_t *start, int group, int, float (&out)[16]) {
     const Group read = readGroup(start, group);
 #pragma unroll
+    for (int i = 0; i < 16; ++i) {
+      const float q = static_cast<float>(static_cast<int>(read.bytes[i / 4] >> (i % 4 * 8) & 255) - Base::bias);
+      out[i] = fmaf(q, read.scale, read.minimum);
+    }
+  }
+
+  // A byte in the mantissa of a float needs one instruction, and one more makes a weight of it: 2 + q / 64
+  // where q < 128, else 1 + q / 32768.
+  static __device__ void pairs(const uint8_t *start, int group, int, uint32_t (&out)[8]) {
+    constexpr bool isWide = Base::bias >= 128;
+    constexpr float unit = isWide ? 32768.0f : 64.0f, one = isWide ? 32768.0f : 128.0f;
+    constexpr uint32_t pattern = isWide ? 0x3f800000u : 0x40000000u, place = isWide ? 0x7604 : 0x7044;
+    constexpr uint32_t step = isWide ? 0x10 : 0x100;
+    const Group read = readGroup(start, group);
+    const float factor = read.scale * unit;
+    const float constant = fmaf(read.scale, -(one + static_cast<float>(Base::bias)), read.minimum);
+#pragma unroll
     for (int i = 0; i < 4; ++i) {
-      const Group word = {{read.bytes[i], 0, 0, 0}, read.scale, read.minimum};
-      out[4 * i] = value<0>(word), out[4 * i + 1] = value<1>(word);
-      out[4 * i + 2] = value<2>(word), out[4 * i + 3] = value<3>(word);
+      float values[4];
+#pragma unroll
+      for (uint32_t j = 0; j < 4; ++j)
+        values[j] =
+            fmaf(__uint_as_float(__byte_perm(read.bytes[i], pattern, place + j * step)), factor, constant);
+      out[2 * i] = pack<Bfloat>(values[0], values[1]);
+      out[2 * i + 1] = pack<Bfloat>(values[2], values[3]);
     }
   }
 };
@@ -51,32 +69,66 @@ template <> struct Weights<0> : PlainWeights<4> { // f32
     for (int i = 0; i < 16; ++i)
       out[i] = i < valid ? from[i] : 0.0f;
   }
-};
-template <> struct Weights<1> : PlainWeights<2> { // f16
-  static __device__ void floats(const uint8_t *start, int group, int valid, float (&out)[16]) {
-    const unsigned short *from = reinterpret_cast<const unsigned short *>(start) + group * 16;
+  static __device__ void pairs(const uint8_t *start, int group, int valid, uint32_t (&out)[8]) {
+    float values[16];
+    floats(start, group, valid, values);
 #pragma unroll
-    for (int i = 0; i < 16; ++i)
-      out[i] = i < valid ? halfToFloat(from[i]) : 0.0f;
-  }
-};
-template <> struct Weights<30> : PlainWeights<2> { // bf16
-  static __device__ void floats(const uint8_t *start, int group, int valid, float (&out)[16]) {
-    const unsigned short *from = reinterpret_cast<const unsigned short *>(start) + group * 16;
-#pragma unroll
-    for (int i = 0; i < 16; ++i)
-      out[i] = i < valid ? bfloatToFloat(from[i]) : 0.0f;
+    for (int i = 0; i < 8; ++i)
+      out[i] = pack<Bfloat>(values[2 * i], values[2 * i + 1]);
   }
 };
 
-// Weights 16 * group … of a row as bfloat16 pairs, zeros where there are fewer than `valid`.
-template <int Type>
-__device__ inline void decodeGroup(const uint8_t *start, int group, int valid, uint32_t (&pairs)[8]) {
-  float values[16];
-  Weights<Type>::floats(start, group, valid, values);
+// f16 and bf16: 16 elements as words, missing ones 0.
+__device__ inline void readHalves(const uint8_t *start, int group, int valid, uint32_t (&words)[8]) {
+  const uint8_t *from = start + group * 32;
+  if (valid >= 16) {
+    readWords<2>(from, words);
+    return;
+  }
+  const uint16_t *halves = reinterpret_cast<const uint16_t *>(from);
 #pragma unroll
   for (int i = 0; i < 8; ++i)
-    pairs[i] = valid > 0 ? pack<Bfloat>(values[2 * i], values[2 * i + 1]) : 0;
+    words[i] = (2 * i < valid ? halves[2 * i] : 0) | uint32_t(2 * i + 1 < valid ? halves[2 * i + 1] : 0) << 16;
+}
+
+template <> struct Weights<1> : PlainWeights<2> { // f16
+  static __device__ void floats(const uint8_t *start, int group, int valid, float (&out)[16]) {
+    uint32_t words[8];
+    readHalves(start, group, valid, words);
+#pragma unroll
+    for (int i = 0; i < 8; ++i)
+      out[2 * i] = halfToFloat(static_cast<uint16_t>(words[i])),
+              out[2 * i + 1] = halfToFloat(static_cast<uint16_t>(words[i] >> 16));
+  }
+  static __device__ void pairs(const uint8_t *start, int group, int valid, uint32_t (&out)[8]) {
+    float values[16];
+    floats(start, group, valid, values);
+#pragma unroll
+    for (int i = 0; i < 8; ++i)
+      out[i] = pack<Bfloat>(values[2 * i], values[2 * i + 1]);
+  }
+};
+
+template <> struct Weights<30> : PlainWeights<2> { // bf16
+  static __device__ void pairs(const uint8_t *start, int group, int valid, uint32_t (&out)[8]) {
+    readHalves(start, group, valid, out);
+  }
+  static __device__ void floats(const uint8_t *start, int group, int valid, float (&out)[16]) {
+    uint32_t words[8];
+    readHalves(start, group, valid, words);
+#pragma unroll
+    for (int i = 0; i < 8; ++i)
+      out[2 * i] = __uint_as_float(words[i] << 16), out[2 * i + 1] = __uint_as_float(words[i] & 0xffff0000u);
+  }
+};
+
+// Weights 16 * group … of a row as bfloat16 pairs, zeros where there are none.
+template <int Type>
+__device__ inline void decodeGroup(const uint8_t *start, int group, int valid, uint32_t (&pairs)[8]) {
+  Weights<Type>::pairs(start, group, valid, pairs);
+#pragma unroll
+  for (int i = 0; i < 8; ++i)
+    pairs[i] = valid > 0 ? pairs[i] : 0;
 }
 
 } // namespace kt

@@ -171,11 +171,25 @@ module {
 
 // -----
 
-// An operation on a device without lanes.
+// An operation whose weights would have to be on two devices.
 model.weight @e : tensor<4x32xf32> {file = 0 : i32, offset = 0 : i64, bytes = 512 : i64}
 func.func @body(%tokens: tensor<?xi32>, %positions: tensor<?xi32>) -> tensor<?x32xf32> {
-  // expected-error @below {{is placed on cuda:0 (prefill: cpu), but only the CPU has lanes}}
+  // expected-error @below {{is placed on cuda:0 for decode and on cpu for prefill; its weights and its KV cache would have to be on both}}
   %x = model.embed %tokens {path = "model.embed_tokens", weight = @e, placement = #model.placement<device = "cuda:0", prefill = "cpu", rule = "r.yaml:1">} : (tensor<?xi32>) -> tensor<?x32xf32>
+  return %x : tensor<?x32xf32>
+}
+func.func @head(%x: tensor<?x32xf32>) -> tensor<?x4xf32> {
+  %l = model.lm_head %x {path = "lm_head", weight = @e} : (tensor<?x32xf32>) -> tensor<?x4xf32>
+  return %l : tensor<?x4xf32>
+}
+
+// -----
+
+// A device that is neither the host nor a GPU.
+model.weight @e : tensor<4x32xf32> {file = 0 : i32, offset = 0 : i64, bytes = 512 : i64}
+func.func @body(%tokens: tensor<?xi32>, %positions: tensor<?xi32>) -> tensor<?x32xf32> {
+  // expected-error @below {{is placed on npu:0, expected cpu or cuda:N}}
+  %x = model.embed %tokens {path = "model.embed_tokens", weight = @e, placement = #model.placement<device = "npu:0", prefill = "npu:0", rule = "r.yaml:1">} : (tensor<?xi32>) -> tensor<?x32xf32>
   return %x : tensor<?x32xf32>
 }
 func.func @head(%x: tensor<?x32xf32>) -> tensor<?x4xf32> {

@@ -81,8 +81,9 @@ const std::map<std::string, Kernel> kernels = {{"store", {store}},   {"prefix", 
 
 int runKernel(const Kernel &kernel, const KtCudaArgs &args) {
   const uint64_t start = nanos();
-  while (args.waitFlag && load(args.waitFlag) != args.step->replay && load(args.error) == 0) {
-    if (nanos() - start >= args.timeout)
+  while (args.waitFlag && (state.waitsExpire || load(args.waitFlag) != args.step->replay) &&
+         load(args.error) == 0) {
+    if (nanos() - start >= args.timeout || state.waitsExpire)
       __atomic_store_n(args.error, 1 + args.waitSignal, __ATOMIC_RELEASE);
     std::this_thread::yield();
   }

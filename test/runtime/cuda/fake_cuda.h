@@ -27,6 +27,7 @@ struct State {
   int major = 9, minor = 0;
   size_t freeBytes = size_t(1) << 30, totalBytes = size_t(2) << 30;
   int launchResult = 0;
+  bool waitsExpire = false; // kernels wait in vain, without delay
 
   // Records.
   std::vector<GraphRecord> graphs; // instantiated, in order

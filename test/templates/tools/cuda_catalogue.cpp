@@ -2,6 +2,7 @@
 #include "test/templates/tools/cuda_catalogue.h"
 
 #include "templates/cuda/families.h"
+#include "test/templates/support/matrix_case.h"
 #include "test/templates/tools/param_text.h"
 
 #include <algorithm>
@@ -17,6 +18,22 @@ namespace ktc::catalogue {
 static void takeLimit(Params &params, const char *name, uint32_t &limit) {
   limit = static_cast<uint32_t>(intParam(params, name, limit));
   params.erase(name);
+}
+
+// Appends `entry`, or one for every weight format if it has values `*`.
+static void append(const Entry &entry, std::vector<Entry> &entries) {
+  const ParamValue any = std::string("*");
+  auto isAny = [&](const auto &param) { return param.second == any; };
+  if (std::none_of(entry.params.begin(), entry.params.end(), isAny)) {
+    entries.push_back(entry);
+    return;
+  }
+  for (const std::string &format : test::formatNames()) {
+    entries.push_back(entry);
+    for (auto &param : entries.back().params)
+      if (isAny(param))
+        param.second = format;
+  }
 }
 
 kt::Result<std::vector<Entry>> read(const std::string &file) {
@@ -37,7 +54,7 @@ kt::Result<std::vector<Entry>> read(const std::string &file) {
         return kt::Error{file + ":" + std::to_string(number) + ": expected name=value, found '" + word + "'"};
     takeLimit(entry.params, "spill", entry.maxSpillBytes);
     takeLimit(entry.params, "registers", entry.maxRegisters);
-    entries.push_back(std::move(entry));
+    append(entry, entries);
   }
   return entries;
 }
@@ -91,15 +108,21 @@ bool compileAll(const cuda::Compiler &compiler, const std::vector<Entry> &entrie
   work();
   for (std::thread &thread : threads)
     thread.join();
-  for (const cuda::Family *family : cuda::families())
-    if (std::none_of(entries.begin(), entries.end(),
-                     [&](const Entry &entry) { return entry.family == family->name; })) {
-      std::fprintf(stream, "no kernel of family '%s' in the catalogue\n", std::string(family->name).c_str());
-      ++failed;
-    }
   std::fprintf(stream, "%s: %zu kernels, %zu problems\n", std::string(target.name).c_str(), entries.size(),
                failed.load());
   return failed == 0;
+}
+
+bool hasAllFamilies(const std::vector<Entry> &entries, FILE *stream) {
+  bool complete = true;
+  for (const cuda::Family *family : cuda::families()) {
+    auto isOfFamily = [&](const Entry &entry) { return entry.family == family->name; };
+    if (std::any_of(entries.begin(), entries.end(), isOfFamily))
+      continue;
+    std::fprintf(stream, "no kernel of family '%s' in the catalogue\n", std::string(family->name).c_str());
+    complete = false;
+  }
+  return complete;
 }
 
 } // namespace ktc::catalogue

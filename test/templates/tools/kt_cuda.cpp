@@ -11,7 +11,8 @@
 //   --time            run it on the GPU at hand with weights from outside its L2 cache, and print its rate
 //   --past N          with --time and attention: positions in the cache before the tokens (0)
 //   --operand I=BYTES with --time: size of operand I, for families whose sizes kt-cuda does not know
-//   --catalogue FILE  compile all kernels of a catalogue (cuda_catalogue.h) instead; --verbose prints each
+//   --catalogue FILE  compile all kernels of a catalogue (cuda_catalogue.h) instead; --verbose prints each, and
+//                     with --all-families every family must be in it
 #include "test/templates/cuda/driver.h"
 #include "test/templates/tools/cuda_catalogue.h"
 #include "test/templates/tools/cuda_timing.h"
@@ -30,7 +31,7 @@ struct Options {
   std::string family, target, nvrtc, cubin, catalogue;
   Params params;
   cuda_timing::Sizes sizes;
-  bool source = false, log = false, time = false, verbose = false;
+  bool source = false, log = false, time = false, verbose = false, allFamilies = false;
 };
 
 bool parseOption(Options &options, const std::string &name, const char *value) {
@@ -59,11 +60,12 @@ bool parseOption(Options &options, const std::string &name, const char *value) {
 bool parse(Options &options, int argc, char **argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string name = argv[i];
-    bool *flag = name == "--source"    ? &options.source
-                 : name == "--log"     ? &options.log
-                 : name == "--time"    ? &options.time
-                 : name == "--verbose" ? &options.verbose
-                                       : nullptr;
+    bool *flag = name == "--source"         ? &options.source
+                 : name == "--log"          ? &options.log
+                 : name == "--time"         ? &options.time
+                 : name == "--verbose"      ? &options.verbose
+                 : name == "--all-families" ? &options.allFamilies
+                                            : nullptr;
     if (flag) {
       *flag = true;
     } else if (i + 1 >= argc || !parseOption(options, name, argv[++i])) {
@@ -91,7 +93,8 @@ int compileCatalogue(const Options &options, const cuda::Compiler &compiler, con
   kt::Result<std::vector<catalogue::Entry>> entries = catalogue::read(options.catalogue);
   if (!entries)
     return fail(entries.error().message);
-  return catalogue::compileAll(compiler, *entries, target, options.verbose, stdout) ? 0 : 1;
+  const bool complete = !options.allFamilies || catalogue::hasAllFamilies(*entries, stdout);
+  return catalogue::compileAll(compiler, *entries, target, options.verbose, stdout) && complete ? 0 : 1;
 }
 
 int makeOne(const Options &options, const cuda::Compiler &compiler, const cuda::Target &target) {
