@@ -1,7 +1,7 @@
 // Predicts decode and prefill rates of a placement from a machine description.
 //
-// A simple roofline, for placements that have no schedule yet (those with a GPU) and for the bytes per device;
-// what runs on the CPU alone is predicted from its schedule (compiler/cost), which fills the same result.
+// A simple roofline, for placements that have no schedule and for the bytes per device. What has a schedule is
+// predicted from it (compiler/cost), which fills the same result.
 // Decode: every device reads its bytes of a token at its bandwidth, one after the other, plus a fixed cost per
 // dispatch and per change of device. Prefill of one chunk: per device the larger of arithmetic and reading. It
 // neglects attention's arithmetic and cache reads, which grow with the context.
