@@ -308,6 +308,24 @@ bool readDownQuantize(const Params &params) {
   return true;
 }
 
+int64_t groupsPerScale(uint32_t type) {
+  switch (type) {
+  case KT_TYPE_Q4_0:
+  case KT_TYPE_Q4_1:
+  case KT_TYPE_Q5_0:
+  case KT_TYPE_Q5_1:
+  case KT_TYPE_Q4_K:
+  case KT_TYPE_Q5_K:
+    return 2;
+  case KT_TYPE_Q2_K:
+  case KT_TYPE_Q3_K:
+  case KT_TYPE_Q6_K:
+    return 1;
+  default:
+    return 0;
+  }
+}
+
 bool isBfloat(const Params &params, std::string_view name) {
   return optionalChoice(params, name, {"f32", "bf16"}) == 1;
 }

@@ -326,6 +326,25 @@ KTRT_API KtrtStatus ktrtSetProfiling(KtrtModel *model, int on);
 /* Hands out what was timed since profiling was switched on, by entry and descending time. */
 KTRT_API KtrtStatus ktrtProfile(const KtrtModel *model, KtrtProfileFn onRow, void *user);
 
+/* A command of the last replay, or a signal from one lane to another. All lanes are on one clock. */
+typedef struct KtrtTimelineRow {
+  size_t size;
+  const char *entry;
+  const char *lane;   /* where the command ran, or that raised the signal */
+  const char *toLane; /* that waited for the signal; NULL for a command */
+  const char *kind;   /* "dispatch", "copy", "fill", "wait", "signal" */
+  const char *family; /* of the kernel; "" unless a dispatch */
+  const char *path;   /* module path; "" unless a dispatch */
+  double begin, end;  /* seconds since the first command began; of a signal: when it was raised and noticed */
+} KtrtTimelineRow;
+
+/* Receives one row; the row lives during the call. */
+typedef void (*KtrtTimelineFn)(void *user, const KtrtTimelineRow *row);
+
+/* Hands out the last replay, which must have been timed (ktrtSetProfiling()): commands lane by lane, then
+ * signals. Of a GPU only kernels are timed. */
+KTRT_API KtrtStatus ktrtTimeline(const KtrtModel *model, KtrtTimelineFn onRow, void *user);
+
 /* ---- plans ---- */
 
 /* Writes the text form of the plan at `path` through `onText`. The weights are not opened. */

@@ -2,8 +2,10 @@
 #include "runtime/plan/message.h"
 #include "runtime/tools/commands.h"
 #include "runtime/tools/common.h"
+#include "runtime/tools/files.h"
 #include "runtime/tools/json.h"
 #include "runtime/tools/terminal.h"
+#include "runtime/tools/timeline_svg.h"
 
 #include <cstdio>
 
@@ -79,6 +81,32 @@ void printProfileRow(void *, const KtrtProfileRow *row) {
                static_cast<unsigned long long>(row->commands), row->seconds * 1e3, rate * 1e-9);
 }
 
+void onTimelineRow(void *svg, const KtrtTimelineRow *row) { static_cast<TimelineSvg *>(svg)->add(*row); }
+
+// Decodes a few tokens with a time for every command and draws the last one.
+int drawTimeline(const Model &model, KtrtBenchOptions options, const std::string &path) {
+  options.promptTokens = 0;
+  options.decodeTokens = 4 * options.batch;
+  options.repetitions = 1;
+  options.onProgress = nullptr;
+  ktrtSetProfiling(model.get(), 1);
+  TimelineSvg svg;
+  KtrtBenchResult result = KTRT_INIT(KtrtBenchResult);
+  KtrtStatus status = ktrtBench(model.get(), &options, &result);
+  if (status == KTRT_OK)
+    status = ktrtTimeline(model.get(), onTimelineRow, &svg);
+  if (status != KTRT_OK)
+    return reportFailure(status);
+  const std::string text = svg.draw(model.info().name);
+  OutputFile file;
+  kt::Status written = file.open(path);
+  if (written)
+    written = file.write(text.data(), text.size());
+  if (written)
+    written = file.commit();
+  return written ? kExitDone : failure(written.error().message);
+}
+
 } // namespace
 
 int benchCommand(int argc, char **argv) {
@@ -92,6 +120,7 @@ int benchCommand(int argc, char **argv) {
   options.batch = 1;
   options.repetitions = 3;
   bool json = false, profile = false;
+  std::string timeline;
   load.declare(arguments);
   arguments.option("-p,--prompt", "N", &options.promptTokens, "prompt tokens (default 512; 0 = skip)");
   arguments.option("-n,--predict", "N", &options.decodeTokens, "decoded tokens (default 128; 0 = skip)");
@@ -100,6 +129,8 @@ int benchCommand(int argc, char **argv) {
   arguments.option("-r,--repetitions", "N", &options.repetitions, "measured repetitions (default 3)");
   arguments.option("-s,--seed", "S", &options.seed, "of the random token ids (default 0)");
   arguments.option("--profile", nullptr, &profile, "print the time per kernel family on standard error");
+  arguments.option("--timeline", "FILE", &timeline,
+                   "draw one decoded token as FILE (SVG): lanes, commands, signals");
   arguments.option("--json", nullptr, &json, "print one JSON object");
   if (auto code = arguments.parse(argc, argv))
     return *code;
@@ -123,7 +154,7 @@ int benchCommand(int argc, char **argv) {
   json ? printJson(model.info(), options, result) : printText(model.info(), options, result);
   if (profile)
     ktrtProfile(model.get(), printProfileRow, nullptr);
-  return kExitDone;
+  return timeline.empty() ? kExitDone : drawTimeline(model, options, timeline);
 }
 
 } // namespace ktrt::tools
