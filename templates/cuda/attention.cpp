@@ -45,9 +45,10 @@ int64_t sharedLimit(Sm sm) {
 
 // Blocks from the most to the fewest rows. Sums of a warp take rows / 16 * columns / 2 registers of a thread:
 // at most 128 for values of 512.
+// Few rows are a token or few: all warps share them, and many tiles are on their way at once.
 constexpr Block candidates[] = {
-    {64, 4, 1, 64, 2}, {64, 4, 2, 64, 2}, {64, 4, 2, 32, 2}, {64, 2, 4, 32, 2},
-    {32, 2, 2, 64, 2}, {32, 2, 4, 64, 2}, {32, 2, 4, 32, 2}, {32, 2, 4, 32, 1},
+    {64, 4, 1, 64, 2}, {64, 4, 2, 64, 2}, {64, 4, 2, 32, 2}, {64, 2, 4, 32, 2}, {32, 2, 2, 64, 2},
+    {32, 2, 4, 64, 2}, {32, 2, 4, 32, 2}, {32, 2, 4, 32, 1}, {16, 1, 8, 64, 2}, {16, 1, 4, 64, 4},
     {16, 1, 4, 64, 2}, {16, 1, 4, 32, 2}, {16, 1, 4, 32, 1},
 };
 
@@ -57,6 +58,8 @@ Block chooseBlock(const Problem &problem, Sm sm) {
     const bool smallest = block.rows == 16;
     if (!smallest && block.rows / 2 >= rows)
       continue; // half of them would do
+    if (block.columnWarps == 8 && problem.valueLength < 256)
+      continue; // too few columns for so many warps
     const int64_t registers = block.rows / block.rowWarps / 16 *
                               roundUp(problem.valueLength, 16 * block.columnWarps) / block.columnWarps / 2;
     // One warp for all columns needs registers for all scores of a row, too.

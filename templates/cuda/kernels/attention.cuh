@@ -194,6 +194,17 @@ struct Attention {
     Work work;
     if (!(Splits > 1 ? findSplit(args, work) : findRows(args, work)))
       return;
+    const uint8_t *keys = static_cast<const uint8_t *>(args.operands[Operands::keyOperand]);
+    const uint8_t *values = static_cast<const uint8_t *>(args.operands[Operands::valueOperand]);
+    const auto load = [&](uint16_t *tile, int start) {
+      loadTile<Type, Shape::keyLength, Shape::keyStride, Block>(
+          tile, keys, Operands::keyStride, work.kvHead * Shape::keyLength, start, work.end);
+      if constexpr (!Shape::joined)
+        loadTile<Type, Shape::valueLength, Shape::valueStride, Block>(
+            tile + Shape::keyTile, values, Operands::valueStride, work.kvHead * Shape::valueLength, start,
+            work.end);
+    };
+    Tiles::start(shared, work.begin, work.end, load); // the rest happens while the copies are on their way
     clearPadding(shared + Shape::tiles);
     loadQueries(args, work, shared + Shape::queries);
     State state;
@@ -204,17 +215,7 @@ struct Attention {
       state.first[r] = max(work.begin, firstSeen(last));
       state.last[r] = min(work.end - 1, last);
     }
-    const uint8_t *keys = static_cast<const uint8_t *>(args.operands[Operands::keyOperand]);
-    const uint8_t *values = static_cast<const uint8_t *>(args.operands[Operands::valueOperand]);
-    Tiles::run(state, shared, work.begin, work.end, __uint_as_float(Scale) * log2OfE,
-               [&](uint16_t *tile, int start) {
-                 loadTile<Type, Shape::keyLength, Shape::keyStride, Block>(
-                     tile, keys, Operands::keyStride, work.kvHead * Shape::keyLength, start, work.end);
-                 if constexpr (!Shape::joined)
-                   loadTile<Type, Shape::valueLength, Shape::valueStride, Block>(
-                       tile + Shape::keyTile, values, Operands::valueStride, work.kvHead * Shape::valueLength,
-                       start, work.end);
-               });
+    Tiles::run(state, shared, work.begin, work.end, __uint_as_float(Scale) * log2OfE, load);
 #pragma unroll
     for (int r = 0; r < State::rows; ++r)
       storeRow(args, work, state, r);

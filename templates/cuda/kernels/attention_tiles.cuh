@@ -247,34 +247,55 @@ template <class Shape, class Block> struct AttentionTiles {
     }
   }
 
-  // Attention of the block's rows over the positions begin..end, whose first is a possible start of a tile.
-  // Queries are in shared memory and state.first, state.last are set; load(stage, start) brings a tile. The
-  // first barrier of a tile also ends the use of the tile before.
+  static __device__ uint16_t *stage(uint16_t *shared, int tile) {
+    return shared + Shape::tiles + tile % Block::stages * Shape::tile;
+  }
+  static __device__ int tileCount(int begin, int end) { return (end - begin + Block::keys - 1) / Block::keys; }
+
+  // Starts the copies of the first tiles, one group each; load(tile, position) brings one.
+  template <class Load> static __device__ void start(uint16_t *shared, int begin, int end, Load load) {
+    const int count = tileCount(begin, end);
+#pragma unroll
+    for (int i = 0; i < Block::stages - 1; ++i) {
+      if (i < count)
+        load(stage(shared, i), begin + i * Block::keys);
+      commitCopies();
+    }
+  }
+
+  // Brings tile i, and on its way the tile that takes the place of the one before. The barrier also ends the
+  // use of that one.
+  template <class Load>
+  static __device__ void nextTile(uint16_t *shared, int i, int begin, int count, Load load) {
+    constexpr int ahead = Block::stages - 1;
+    if constexpr (ahead == 0) {
+      __syncthreads();
+      load(stage(shared, i), begin + i * Block::keys);
+      commitCopies();
+      waitForCopies<0>();
+      __syncthreads();
+    } else {
+      waitForCopies<ahead - 1>();
+      __syncthreads();
+      if (i + ahead < count)
+        load(stage(shared, i + ahead), begin + (i + ahead) * Block::keys);
+      commitCopies();
+    }
+  }
+
+  // Attention of the block's rows over the positions begin..end after `start`. Queries are in shared memory
+  // (visible after the next barrier), and state.first and state.last are set.
   template <class Load>
   static __device__ void run(State &state, uint16_t *shared, int begin, int end, float scale, Load load) {
     clear(state);
-    const int count = (end - begin + Block::keys - 1) / Block::keys;
-    if (Block::stages == 2 && count > 0)
-      load(shared + Shape::tiles, begin);
-    commitCopies();
+    const int count = tileCount(begin, end);
     for (int i = 0; i < count; ++i) {
-      const int start = begin + i * Block::keys;
-      uint16_t *tile = shared + Shape::tiles + (Block::stages == 2 ? i % 2 * Shape::tile : 0);
-      if constexpr (Block::stages == 1) {
-        __syncthreads();
-        load(tile, start);
-        commitCopies();
-      }
-      waitForCopies<0>();
-      __syncthreads();
-      if (Block::stages == 2 && i + 1 < count) {
-        load(shared + Shape::tiles + (i + 1) % 2 * Shape::tile, start + Block::keys);
-        commitCopies();
-      }
+      nextTile(shared, i, begin, count, load);
+      const uint16_t *tile = stage(shared, i);
       Scores scores;
       float largest[State::rows];
       multiplyKeys(shared + Shape::queries, tile, scores);
-      maskScores(state, scores, start, scale, reductions(shared), largest);
+      maskScores(state, scores, begin + i * Block::keys, scale, reductions(shared), largest);
       weigh(state, scores, largest, shared + Shape::weights);
       syncRow();
       multiplyValues(state, shared + Shape::weights, Shape::joined ? tile : tile + Shape::keyTile);
