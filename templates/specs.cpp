@@ -246,6 +246,14 @@ ArgmaxSpec readArgmax(const Params &params) {
   return spec;
 }
 
+TopLogitsSpec readTopLogits(const Params &params) {
+  TopLogitsSpec spec;
+  spec.n = needInt(params, "n", 1, maxElements);
+  spec.count = needInt(params, "count", 1, std::min<int64_t>(spec.n, 1024));
+  checkTokens(params);
+  return spec;
+}
+
 RouterSpec readRouter(const Params &params) {
   RouterSpec spec;
   spec.experts = needInt(params, "experts", 1, 65536);
@@ -298,6 +306,24 @@ bool readDownQuantize(const Params &params) {
   if (ktTypeTakesF32Activations(format.id))
     reject("quantize", std::string("0 for ") + format.name + ", which takes float32 rows", 1);
   return true;
+}
+
+int64_t groupsPerScale(uint32_t type) {
+  switch (type) {
+  case KT_TYPE_Q4_0:
+  case KT_TYPE_Q4_1:
+  case KT_TYPE_Q5_0:
+  case KT_TYPE_Q5_1:
+  case KT_TYPE_Q4_K:
+  case KT_TYPE_Q5_K:
+    return 2;
+  case KT_TYPE_Q2_K:
+  case KT_TYPE_Q3_K:
+  case KT_TYPE_Q6_K:
+    return 1;
+  default:
+    return 0;
+  }
 }
 
 bool isBfloat(const Params &params, std::string_view name) {

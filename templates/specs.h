@@ -123,6 +123,10 @@ struct ArgmaxSpec {
   int64_t n = 0;
 };
 
+struct TopLogitsSpec {
+  int64_t n = 0, count = 0;
+};
+
 // Bytes of a quantised row of k elements in groups of 32 (q8) or 256 (q8k).
 size_t quantizedRowBytes(int64_t k, int64_t group);
 
@@ -137,12 +141,18 @@ AttentionMergeSpec readAttentionMerge(const Params &params);
 GqaPrepareSpec readGqaPrepare(const Params &params);
 MlaPrepareSpec readMlaPrepare(const Params &params);
 ArgmaxSpec readArgmax(const Params &params);
+TopLogitsSpec readTopLogits(const Params &params);
 RouterSpec readRouter(const Params &params);
 ExpertGroupSpec readExpertGroup(const Params &params);
 AddSpec readAdd(const Params &params);
 // Parameter `quantize` of family `down`: whether the kernel makes the quantised rows itself. Throws ParamError
 // for kernels that cannot: dynamic ones, whose rows may be many, and those that take float32 rows.
 bool readDownQuantize(const Params &params);
+// GPU matrix kernels for exactly 1 to this many tokens stream the weights (templates/cuda); more go by tiles.
+constexpr int64_t mostStreamTokens = 16;
+// Groups of 16 weights that share a scale in formats of integers below 128 (q4_k …), 0 for other formats.
+// Streaming kernels multiply such integers and scale the sums, so that weights are not rounded.
+int64_t groupsPerScale(uint32_t type);
 // Element type of activations, params[name] (`x_type`, `y_type`): true for `bf16`, false for `f32` or if
 // absent.
 bool isBfloat(const Params &params, std::string_view name);

@@ -16,6 +16,12 @@ struct Seconds {
   double starting = 0; // barriers, and filling the memory pipeline again after one
 
   double total() const { return reading + computing + starting; }
+  Seconds &operator+=(const Seconds &other) {
+    reading += other.reading;
+    computing += other.computing;
+    starting += other.starting;
+    return *this;
+  }
 };
 
 // Rates of one machine at one ISA level, completed by assumptions where the description has none.

@@ -2,6 +2,8 @@
 #include "compiler/cost/schedule_cost.h"
 
 #include "compiler/cost/dispatch_cost.h"
+#include "compiler/cost/gpu_cost.h"
+#include "compiler/policy/units.h"
 #include "compiler/schedule-to-kernels/kernel_params.h"
 #include "dialects/schedule/Schedule.h"
 
@@ -16,10 +18,14 @@ namespace {
 
 constexpr int64_t kFarPosition = 1024; // second point of the line over positions
 
-// One command: a dispatch, or bytes to move.
+// One command: a dispatch, bytes to move, or a hand-over.
 struct Priced {
+  enum class Kind { Work, Signal, Wait } kind = Kind::Work;
+  size_t lane = 0;
   DispatchShape shape; // family empty: moves bytes
   double bytes = 0, bytesPerToken = 0;
+  uint64_t signal = 0;
+  std::vector<int32_t> after; // GPU lanes: earlier commands of the lane
 };
 
 struct PricedEntry {
@@ -29,29 +35,56 @@ struct PricedEntry {
   std::vector<Priced> commands;
 };
 
-PricedEntry readEntry(sched::EntryOp entry, llvm::StringMap<sched::KernelOp> &kernels) {
+struct PricedLane {
+  std::string device;
+  bool isGpu = false;
+};
+
+// The symbols that commands refer to.
+struct Tables {
+  llvm::StringMap<sched::KernelOp> kernels;
+  llvm::StringMap<size_t> lanes;
+};
+
+// Fills in what a command does; false if it takes no time.
+bool readCommand(Operation &op, Tables &tables, Priced &command) {
+  if (auto dispatch = dyn_cast<sched::DispatchOp>(op)) {
+    auto kernel = tables.kernels.find(dispatch.getKernel());
+    if (kernel == tables.kernels.end())
+      return false;
+    command.shape.family = kernel->second.getFamily().str();
+    command.shape.params = kernelParams(kernel->second.getParams());
+    command.shape.units = static_cast<int64_t>(dispatch.getUnits());
+    command.shape.unitsPerToken = static_cast<int64_t>(dispatch.getUnitsPerToken());
+  } else if (auto copy = dyn_cast<sched::CopyOp>(op)) {
+    command.bytes = 2.0 * static_cast<double>(copy.getBytes());
+    command.bytesPerToken = 2.0 * static_cast<double>(copy.getBytesPerToken());
+  } else if (auto fill = dyn_cast<sched::FillOp>(op)) {
+    command.bytes = static_cast<double>(fill.getBytes());
+    command.bytesPerToken = static_cast<double>(fill.getBytesPerToken());
+  } else if (auto signal = dyn_cast<sched::SignalOp>(op)) {
+    command.kind = Priced::Kind::Signal;
+    command.signal = signal.getSignal();
+  } else if (auto wait = dyn_cast<sched::WaitOp>(op)) {
+    command.kind = Priced::Kind::Wait;
+    command.signal = wait.getSignal();
+  } else {
+    return false;
+  }
+  return true;
+}
+
+PricedEntry readEntry(sched::EntryOp entry, Tables &tables) {
   PricedEntry priced{
       entry.getSymName().str(), static_cast<int64_t>(entry.getCapacity()), entry.getDynamic(), {}};
   for (Operation &op : entry.getBody().front()) {
     Priced command;
     command.shape.barrier = op.hasAttr("barrier");
-    if (auto dispatch = dyn_cast<sched::DispatchOp>(op)) {
-      auto kernel = kernels.find(dispatch.getKernel());
-      if (kernel == kernels.end())
-        continue;
-      command.shape.family = kernel->second.getFamily().str();
-      command.shape.params = kernelParams(kernel->second.getParams());
-      command.shape.units = static_cast<int64_t>(dispatch.getUnits());
-      command.shape.unitsPerToken = static_cast<int64_t>(dispatch.getUnitsPerToken());
-    } else if (auto copy = dyn_cast<sched::CopyOp>(op)) {
-      command.bytes = 2.0 * static_cast<double>(copy.getBytes());
-      command.bytesPerToken = 2.0 * static_cast<double>(copy.getBytesPerToken());
-    } else if (auto fill = dyn_cast<sched::FillOp>(op)) {
-      command.bytes = static_cast<double>(fill.getBytes());
-      command.bytesPerToken = static_cast<double>(fill.getBytesPerToken());
-    } else {
+    if (!readCommand(op, tables, command))
       continue;
-    }
+    command.lane = tables.lanes.lookup(cast<FlatSymbolRefAttr>(op.getAttr("lane")).getValue());
+    if (auto after = op.getAttrOfType<DenseI32ArrayAttr>("after"))
+      command.after.assign(after.asArrayRef().begin(), after.asArrayRef().end());
     priced.commands.push_back(std::move(command));
   }
   return priced;
@@ -59,18 +92,40 @@ PricedEntry readEntry(sched::EntryOp entry, llvm::StringMap<sched::KernelOp> &ke
 
 struct StepTime {
   double seconds = 0;
-  Seconds parts;
+  std::vector<Seconds> lanes; // what each lane is busy with
   std::map<std::string, double> families;
+};
+
+// When the commands of a lane are done. Commands of a CPU lane follow each other. Those of a GPU lane follow
+// what their edges say, but share one memory and one set of multiprocessors, so only the gaps between them
+// overlap.
+struct LaneClock {
+  double free = 0;          // when the lane's device has finished all work so far
+  std::vector<double> ends; // GPU lanes, by command
+
+  double startOf(const Priced &command, bool isGpu) const {
+    double start = isGpu ? 0 : free;
+    for (int32_t earlier : command.after)
+      if (static_cast<size_t>(earlier) < ends.size())
+        start = std::max(start, ends[earlier]);
+    return start;
+  }
 };
 
 class Predictor {
 public:
-  Predictor(ModuleOp module, const policy::CpuMachine &cpu, x64::Isa isa) : rates(cpu, isa) {
-    llvm::StringMap<sched::KernelOp> kernels;
+  Predictor(ModuleOp module, const policy::Machine &machine, x64::Isa isa) : rates(machine.cpu, isa) {
+    Tables tables;
     for (auto kernel : module.getOps<sched::KernelOp>())
-      kernels[kernel.getSymName()] = kernel;
+      tables.kernels[kernel.getSymName()] = kernel;
+    for (auto lane : module.getOps<sched::LaneOp>()) {
+      tables.lanes[lane.getSymName()] = lanes.size();
+      lanes.push_back({lane.getDevice().str(), policy::isGpu(std::string_view(lane.getDevice()))});
+      if (lanes.back().isGpu)
+        gpus.emplace(lanes.size() - 1, GpuRates(machine.gpu(lanes.back().device), lanes.back().device));
+    }
     for (auto entry : module.getOps<sched::EntryOp>())
-      entries.push_back(readEntry(entry, kernels));
+      entries.push_back(readEntry(entry, tables));
   }
 
   const PricedEntry *find(const std::string &name) const {
@@ -83,29 +138,59 @@ public:
   StepTime time(const PricedEntry &entry, int64_t tokens, int64_t past) {
     double bytes = 0;
     for (const Priced &command : entry.commands)
-      if (!command.shape.family.empty())
+      if (!command.shape.family.empty() && !lanes[command.lane].isGpu)
         for (const MatrixWork &matrix : workOf(command.shape, tokens, past).matrices)
           bytes += matrix.bytes * expectedExperts(matrix, tokens);
     const bool inCache = rates.staysInCache(bytes);
     StepTime step;
+    step.lanes.resize(lanes.size());
+    std::vector<LaneClock> clocks(lanes.size());
+    std::map<uint64_t, double> raised;
     for (const Priced &command : entry.commands) {
-      Seconds part;
-      if (command.shape.family.empty())
-        part = rates.copySeconds(command.bytes + command.bytesPerToken * static_cast<double>(tokens),
-                                 command.shape.barrier);
-      else
-        part = rates.seconds(command.shape, tokens, past, inCache);
-      step.seconds += part.total();
-      step.parts.reading += part.reading;
-      step.parts.computing += part.computing;
-      step.parts.starting += part.starting;
-      step.families[command.shape.family.empty() ? "copy" : command.shape.family] += part.total();
+      LaneClock &clock = clocks[command.lane];
+      const bool isGpu = lanes[command.lane].isGpu;
+      double end = clock.startOf(command, isGpu);
+      if (command.kind == Priced::Kind::Signal) {
+        raised[command.signal] = end + kHandOverSeconds;
+      } else if (command.kind == Priced::Kind::Wait) {
+        end = std::max(end, raised[command.signal]);
+      } else {
+        const Seconds part = price(command, tokens, past, inCache);
+        end = isGpu ? std::max(end + part.starting, clock.free) + part.reading + part.computing
+                    : end + part.total();
+        step.lanes[command.lane] += part;
+        step.families[command.shape.family.empty() ? "copy" : command.shape.family] += part.total();
+      }
+      if (!isGpu || command.kind == Priced::Kind::Work)
+        clock.free = end;
+      clock.ends.push_back(end);
+      step.seconds = std::max(step.seconds, end);
     }
     return step;
   }
 
+  std::vector<std::string> assumptions() const {
+    std::vector<std::string> all = rates.assumptions();
+    for (const auto &[lane, gpu] : gpus)
+      all.insert(all.end(), gpu.assumptions().begin(), gpu.assumptions().end());
+    return all;
+  }
+
   std::vector<PricedEntry> entries;
+  std::vector<PricedLane> lanes;
+
+private:
+  Seconds price(const Priced &command, int64_t tokens, int64_t past, bool inCache) {
+    const double bytes = command.bytes + command.bytesPerToken * static_cast<double>(tokens);
+    const bool moves = command.shape.family.empty();
+    if (auto gpu = gpus.find(command.lane); gpu != gpus.end())
+      return moves ? gpu->second.copySeconds(bytes / 2) : gpu->second.seconds(command.shape, tokens, past);
+    return moves ? rates.copySeconds(bytes, command.shape.barrier)
+                 : rates.seconds(command.shape, tokens, past, inCache);
+  }
+
   CpuRates rates;
+  std::map<size_t, GpuRates> gpus; // by lane
 };
 
 std::vector<policy::FamilyTime> sorted(const std::map<std::string, double> &families) {
@@ -117,17 +202,31 @@ std::vector<policy::FamilyTime> sorted(const std::map<std::string, double> &fami
   return times;
 }
 
-std::string boundOf(const Seconds &parts) {
+// What the busiest lane spends most of its time with.
+std::string boundOf(const StepTime &step, const std::vector<PricedLane> &lanes) {
+  size_t busiest = 0;
+  for (size_t lane = 1; lane < lanes.size(); ++lane)
+    if (step.lanes[lane].total() > step.lanes[busiest].total())
+      busiest = lane;
+  const Seconds &parts = step.lanes[busiest];
   if (parts.starting > parts.reading && parts.starting > parts.computing)
-    return "dispatch";
-  return parts.reading >= parts.computing ? "cpu memory bandwidth" : "cpu compute";
+    return lanes[busiest].isGpu ? lanes[busiest].device + " kernel launches" : "dispatch";
+  return lanes[busiest].device + (parts.reading >= parts.computing ? " memory bandwidth" : " compute");
+}
+
+// Waiting of the threads and between kernels, on all lanes.
+double startingOf(const StepTime &step) {
+  double seconds = 0;
+  for (const Seconds &parts : step.lanes)
+    seconds += parts.starting;
+  return seconds;
 }
 
 void add(StepTime &sum, const StepTime &step) {
   sum.seconds += step.seconds;
-  sum.parts.reading += step.parts.reading;
-  sum.parts.computing += step.parts.computing;
-  sum.parts.starting += step.parts.starting;
+  sum.lanes.resize(step.lanes.size());
+  for (size_t lane = 0; lane < step.lanes.size(); ++lane)
+    sum.lanes[lane] += step.lanes[lane];
   for (const auto &[family, seconds] : step.families)
     sum.families[family] += seconds;
 }
@@ -147,9 +246,11 @@ std::vector<int64_t> tokenCounts(const PricedEntry &entry) {
 
 void predictSchedule(ModuleOp module, const policy::Machine &machine, const ScheduleCostOptions &options,
                      policy::Prediction &prediction) {
-  Predictor predictor(module, machine.cpu, options.isa);
+  Predictor predictor(module, machine, options.isa);
   prediction.steps.clear();
   prediction.assumptions.clear();
+  if (predictor.lanes.empty())
+    return;
   for (const PricedEntry &entry : predictor.entries)
     for (int64_t tokens : tokenCounts(entry)) {
       double near = predictor.time(entry, tokens, 0).seconds,
@@ -159,8 +260,8 @@ void predictSchedule(ModuleOp module, const policy::Machine &machine, const Sche
   if (const PricedEntry *decode = predictor.find("decode_1")) {
     StepTime step = predictor.time(*decode, 1, options.depth);
     prediction.decodeTokensPerS = step.seconds > 0 ? 1 / step.seconds : 0;
-    prediction.dispatchSeconds = step.parts.starting;
-    prediction.decodeBound = boundOf(step.parts);
+    prediction.dispatchSeconds = startingOf(step);
+    prediction.decodeBound = boundOf(step, predictor.lanes);
     prediction.decodeFamilies = sorted(step.families);
   }
   if (const PricedEntry *prefill = predictor.find("prefill")) {
@@ -172,12 +273,12 @@ void predictSchedule(ModuleOp module, const policy::Machine &machine, const Sche
       add(sum, predictor.time(*head, 1, 0));
     prediction.prefillTokensPerS =
         sum.seconds > 0 ? static_cast<double>(options.promptTokens) / sum.seconds : 0;
-    prediction.prefillBound = boundOf(sum.parts);
+    prediction.prefillBound = boundOf(sum, predictor.lanes);
     prediction.prefillFamilies = sorted(sum.families);
   }
   if (!machine.measured)
     prediction.assumptions.push_back("the machine was not measured (ktc probe does); its rates are assumed");
-  for (const std::string &assumption : predictor.rates.assumptions())
+  for (const std::string &assumption : predictor.assumptions())
     prediction.assumptions.push_back(assumption);
 }
 

@@ -15,11 +15,12 @@ struct ScheduleCostOptions {
   int64_t depth = 0;          // tokens in the KV cache before either
 };
 
-// Predicts the rates of a complete schedule whose commands all run on the CPU, with a thread on every core.
-// Unknown rates are assumed, and said. `prediction.devices` stays as it is.
+// Predicts the rates of a complete schedule, with a thread of the CPU on every core. Unknown rates are assumed,
+// and said. `prediction.devices` stays as it is.
 //
-// A step's time is the sum over its commands of reading or computing, whichever takes longer, plus the barrier
-// that the schedule puts before them. It is a straight line in the number of cached positions, apart from
+// On a CPU lane commands follow each other: each takes reading or computing, whichever is longer, plus the
+// barrier that the schedule puts before it. A wait takes until the other lane has raised the signal. The step's
+// time is that of the lane that ends last. It is a straight line in the number of cached positions, apart from
 // attention windows.
 void predictSchedule(mlir::ModuleOp module, const policy::Machine &machine, const ScheduleCostOptions &options,
                      policy::Prediction &prediction);

@@ -22,7 +22,7 @@ public:
     } else if (family == "gate_up") {
       add("format_gate", param("n"));
       add("format_up", param("n"));
-    } else if (family == "down") {
+    } else if (family == "down" || family == "down_slots") {
       add("format", param("n"));
     } else if (family == "attention_gqa" || family == "attention_mla") {
       attention(family == "attention_gqa");
@@ -36,6 +36,13 @@ public:
       work.items = each(param("heads") * param("splits", 1) * param("v_dim"));
     } else if (family == "kv_store") {
       work.items = each(param("width"));
+    } else if (family == "gqa_prepare") {
+      work.items =
+          each((param("heads") + param("kv_heads")) * param("head_dim") + param("kv_heads") * param("v_dim"));
+    } else if (family == "mla_prepare") {
+      work.items = each((param("heads") + 1) * param("rope") + param("latent"));
+    } else if (family == "slot_sum") {
+      work.items = each(param("top_k") * param("n"));
     } else {
       work.items = each(param("rows", 1) * param("k"));
     }

@@ -1,7 +1,7 @@
 // Predicts decode and prefill rates of a placement from a machine description.
 //
-// A simple roofline, for placements that have no schedule yet (those with a GPU) and for the bytes per device;
-// what runs on the CPU alone is predicted from its schedule (compiler/cost), which fills the same result.
+// A simple roofline, for placements that have no schedule and for the bytes per device. What has a schedule is
+// predicted from it (compiler/cost), which fills the same result.
 // Decode: every device reads its bytes of a token at its bandwidth, one after the other, plus a fixed cost per
 // dispatch and per change of device. Prefill of one chunk: per device the larger of arithmetic and reading. It
 // neglects attention's arithmetic and cache reads, which grow with the context.
@@ -27,6 +27,15 @@ struct DeviceTime {
   double prefillSeconds = 0; // of one chunk
 };
 
+// What a schedule puts on a device, in bytes.
+struct DeviceMemory {
+  std::string device;
+  uint64_t weights = 0; // with derived weights and constants
+  uint64_t kvCache = 0, activations = 0, io = 0;
+
+  uint64_t total() const { return weights + kvCache + activations + io; }
+};
+
 // One replay of an entry point.
 struct PredictedStep {
   std::string entry;
@@ -48,6 +57,7 @@ struct Prediction {
   std::string decodeBound;    // what a faster part would help most: "cpu memory bandwidth", "dispatch", …
   std::string prefillBound;
   std::vector<DeviceTime> devices;
+  std::vector<DeviceMemory> memory;        // empty: there is no schedule
   std::vector<PredictedStep> steps;        // empty: not predicted from a schedule
   std::vector<FamilyTime> decodeFamilies;  // of one token, longest first; as `steps`
   std::vector<FamilyTime> prefillFamilies; // of the whole prompt

@@ -115,6 +115,14 @@ std::string machineLine(const Machine &machine) {
   return text + (machine.measured ? " (measured)\n" : " (assumed)\n");
 }
 
+// What the schedule puts on `device`; NULL if there is no schedule.
+const DeviceMemory *memoryOf(const Prediction &prediction, const std::string &device) {
+  for (const DeviceMemory &memory : prediction.memory)
+    if (memory.device == device)
+      return &memory;
+  return nullptr;
+}
+
 } // namespace
 
 std::string explainText(std::span<const ModuleRef> modules, const PlacementTable &table, const Machine &machine,
@@ -125,17 +133,19 @@ std::string explainText(std::span<const ModuleRef> modules, const PlacementTable
                    formatBytes(group.bytes), group.placement->ruleLocation});
   std::string text = placement.str({4});
 
-  TextTable devices({"device", "weights", "budget", "read per token"});
+  TextTable devices({"device", "weights", "kv cache", "buffers", "budget", "read per token"});
   for (const DeviceUse &use : table.devices) {
     uint64_t perToken = 0;
     for (const DeviceTime &time : prediction.devices)
       if (time.device == use.device)
         perToken = time.decodeBytes;
     std::string budget = use.budget || use.explicitBudget ? formatBytes(use.budget) : "unknown";
-    devices.add({use.device, formatBytes(use.bytes), budget + (use.explicitBudget ? "" : " (memory)"),
-                 formatBytes(perToken)});
+    const DeviceMemory *memory = memoryOf(prediction, use.device);
+    devices.add({use.device, formatBytes(use.bytes), memory ? formatBytes(memory->kvCache) : "-",
+                 memory ? formatBytes(memory->activations + memory->io) : "-",
+                 budget + (use.explicitBudget ? "" : " (memory)"), formatBytes(perToken)});
   }
-  text += "\n" + devices.str({1, 2, 3}) + "\n" + machineLine(machine);
+  text += "\n" + devices.str({1, 2, 3, 4, 5}) + "\n" + machineLine(machine);
   text += "predicted: decode " + rate(prediction.decodeTokensPerS) + " tokens/s (bound by " +
           prediction.decodeBound + "), prefill " + rate(prediction.prefillTokensPerS) + " tokens/s (bound by " +
           prediction.prefillBound + ")\n";
@@ -152,10 +162,15 @@ nlohmann::json explainJson(std::span<const ModuleRef> modules, const PlacementTa
                            const Machine &machine, const Prediction &prediction) {
   using nlohmann::json;
   json devices = json::array(), placement = json::array();
-  for (const DeviceUse &use : table.devices)
+  for (const DeviceUse &use : table.devices) {
     devices.push_back({{"name", use.device},
                        {"bytes", use.bytes},
                        {"budget", use.budget || use.explicitBudget ? json(use.budget) : json(nullptr)}});
+    if (const DeviceMemory *memory = memoryOf(prediction, use.device))
+      devices.back().update({{"planned_bytes", memory->total()},
+                             {"kv_cache_bytes", memory->kvCache},
+                             {"buffer_bytes", memory->activations + memory->io}});
+  }
   json steps = json::array();
   for (const PredictedStep &step : prediction.steps)
     steps.push_back({{"entry", step.entry},

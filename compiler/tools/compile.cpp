@@ -1,4 +1,5 @@
 // ktc compile: model + policy → plan; stops at any stage with --emit.
+#include "compiler/cost/device_bytes.h"
 #include "compiler/cost/schedule_cost.h"
 #include "compiler/model-to-placed/ModuleRefs.h"
 #include "compiler/pipeline/Pipeline.h"
@@ -171,6 +172,7 @@ void addPrediction(const Target &target, const std::vector<policy::ModuleRef> &m
       used = isa;
   policy::Prediction prediction = policy::predict(modules, table, target.machine);
   predictSchedule(*target.module, target.machine, {used}, prediction);
+  prediction.memory = memoryPerDevice(*target.module);
   plan.placement = policy::explainText(modules, table, target.machine, prediction);
   plan.predictedDecode = prediction.decodeTokensPerS;
   plan.predictedPrefill = prediction.prefillTokensPerS;
@@ -255,6 +257,9 @@ int compile(CompileOptions options) {
       *target.module, [&](mlir::OpPassManager &passes) { addSchedulePasses(passes, options.schedule); });
   if (!scheduled)
     return fail(options.target.model + ": " + scheduled.error().message);
+  setBudgets(*target.module, *table);
+  if (kt::Status fits = checkMemory(memoryPerDevice(*target.module), *table); !fits)
+    return fail(fits.error().message);
   if (options.emit == "schedule")
     return emit(options.output, printModule(*target.module));
   if (!devices)

@@ -1,5 +1,6 @@
 // ktc explain: what runs where, bytes per device, predicted rates; loads nothing.
 #include "compiler/policy/explain.h"
+#include "compiler/cost/device_bytes.h"
 #include "compiler/cost/schedule_cost.h"
 #include "compiler/model-to-placed/ModuleRefs.h"
 #include "compiler/pipeline/Pipeline.h"
@@ -17,6 +18,7 @@ struct ExplainOptions {
   ScheduleOptions schedule;
   int prompt = 512;
   int64_t depth = 0;
+  int64_t context = 0; // 0: enough for depth and prompt, at least 4096
   bool json = false;
 };
 
@@ -32,16 +34,23 @@ int explain(ExplainOptions options) {
   policy::CostOptions cost;
   cost.prefillTokens = options.prompt;
   policy::Prediction prediction = policy::predict(modules, *table, target.machine, cost);
-  if (onlyCpu(*table)) {
-    options.schedule.context = std::max<int64_t>(options.depth + options.prompt, 4096);
-    options.schedule.memoryNodes = target.machine.cpu.numaNodes;
-    options.schedule.prefetch = target.machine.cpu.usesPrefetch();
-    kt::Status scheduled = runPasses(
-        *target.module, [&](mlir::OpPassManager &passes) { addSchedulePasses(passes, options.schedule); });
-    if (!scheduled)
-      return fail(options.target.model + ": " + scheduled.error().message);
+  options.schedule.context =
+      options.context > 0 ? options.context : std::max<int64_t>(options.depth + options.prompt, 4096);
+  options.schedule.memoryNodes = target.machine.cpu.numaNodes;
+  options.schedule.prefetch = target.machine.cpu.usesPrefetch();
+  kt::Status scheduled = runPasses(
+      *target.module, [&](mlir::OpPassManager &passes) { addSchedulePasses(passes, options.schedule); });
+  if (!scheduled && onlyCpu(*table))
+    return fail(options.target.model + ": " + scheduled.error().message);
+  if (!scheduled) {
+    prediction.assumptions.push_back("there is no schedule, so only weights are counted: " +
+                                     scheduled.error().message);
+  } else {
     predictSchedule(*target.module, target.machine, {bestIsa(target.machine), options.prompt, options.depth},
                     prediction);
+    prediction.memory = memoryPerDevice(*target.module);
+    if (kt::Status fits = checkMemory(prediction.memory, *table); !fits)
+      report("ktc: warning: " + fits.error().message);
   }
   std::string text = options.json
                          ? policy::explainJson(modules, *table, target.machine, prediction).dump(2) + "\n"
@@ -62,6 +71,10 @@ void addExplainCommand(CLI::App &app, int &exitCode) {
   command->add_option("--depth", options->depth, "Tokens in the KV cache before prompt and decode")
       ->check(CLI::Range(0, 1 << 22))
       ->capture_default_str();
+  command
+      ->add_option("--ctx", options->context,
+                   "Positions of the KV cache (default: 4096, or enough for --depth and --prompt)")
+      ->check(CLI::Range(1, 1 << 22));
   command->add_option("--chunk", options->schedule.chunk, "Largest prefill chunk in tokens")
       ->check(CLI::Range(1, 8192))
       ->capture_default_str();

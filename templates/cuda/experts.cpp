@@ -52,9 +52,9 @@ Instance gateUpStream(const GateUpSpec &spec, Sm sm) {
   const MatrixSpec &m = spec.matrix;
   const ExpertsSpec &e = spec.experts;
   const bool together = spec.gate == spec.up;
-  const int64_t stage = together ? streamStage(*spec.gate, m, 2)
-                                 : std::max(streamStage(*spec.gate, m, 1), streamStage(*spec.up, m, 1));
-  const StreamShape shape = chooseStream(sm, stage, std::min(unitsOf(*spec.gate, m.k), unitsOf(*spec.up, m.k)));
+  const StreamNeed need = together ? streamNeed(*spec.gate, m, 2)
+                                   : larger(streamNeed(*spec.gate, m, 1), streamNeed(*spec.up, m, 1));
+  const StreamShape shape = chooseStream(sm, need, std::min(unitsOf(*spec.gate, m.k), unitsOf(*spec.up, m.k)));
   const int64_t sums = kt::streamSumBytes(static_cast<int>(shape.warps), 2, m.m > 8 ? 2 : 1);
   TemplateText body("GateUpStream");
   body << spec.gate->id << spec.up->id << m.n << m.k << m.m << e.experts << e.topK << e.dense << spec.act
@@ -62,7 +62,7 @@ Instance gateUpStream(const GateUpSpec &spec, Sm sm) {
        << shape.warps << shape.stages;
   return {kernelSource("gate_up.cuh", body.str(), shape.warps * 32, 2),
           {ceilDiv(m.n, 16), static_cast<uint32_t>(std::min(e.experts, m.m * e.topK)), 1, shape.warps * 32,
-           static_cast<uint32_t>(std::max(stage * shape.warps * shape.stages, sums))}};
+           static_cast<uint32_t>(std::max(shape.ringBytes, sums))}};
 }
 
 Instance gateUpTile(const GateUpSpec &spec) {
@@ -106,8 +106,9 @@ Instance makeDown(const Params &params, Sm sm) {
     throw ParamError("routed 'down' is for exactly 1 to 16 tokens, found m = " + std::to_string(m.m) +
                      (m.dynamic ? ", dynamic" : "") + "; use down_slots and slot_sum");
   const KtTypeInfo &format = readFormat(params, "format", m.k);
-  const int64_t stage = streamStage(format, m, 1), units = unitsOf(format, m.k);
-  const StreamShape shape = chooseStream(sm, stage, units * std::min(e.experts, m.m * e.topK));
+  const int64_t units = unitsOf(format, m.k);
+  const StreamShape shape =
+      chooseStream(sm, streamNeed(format, m, 1), units * std::min(e.experts, m.m * e.topK));
   // As many experts at a time as there are, then warps that share k.
   uint32_t teams = shape.warps;
   while (teams > 1 && teams > std::min(e.experts, m.m * e.topK))
@@ -118,8 +119,7 @@ Instance makeDown(const Params &params, Sm sm) {
        << optionalInt(params, "y_stride", m.n) << optionalInt(params, "expert_rows", m.n) << m.xBfloat
        << rowAlignment(m) << teams << shape.warps / teams << shape.stages;
   return {kernelSource("down.cuh", body.str(), shape.warps * 32, 2),
-          {ceilDiv(m.n, 16), 1, 1, shape.warps * 32,
-           static_cast<uint32_t>(stage * shape.warps * shape.stages + sums + m.m * 64)}};
+          {ceilDiv(m.n, 16), 1, 1, shape.warps * 32, static_cast<uint32_t>(shape.ringBytes + sums + m.m * 64)}};
 }
 
 Instance makeDownSlots(const Params &params, Sm) {

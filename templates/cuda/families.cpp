@@ -7,25 +7,11 @@ namespace ktc::cuda {
 
 std::span<const Family *const> families() {
   static const Family *const all[] = {
-      &addFamily,
-      &linearFamily,
-      &gateUpFamily,
-      &downFamily,
-      &downSlotsFamily,
-      &slotSumFamily,
-      &embedFamily,
-      &rmsNormFamily,
-      &quantizeFamily,
-      &ropeFamily,
-      &kvStoreFamily,
-      &gqaPrepareFamily,
-      &mlaPrepareFamily,
-      &attentionGqaFamily,
-      &attentionMlaFamily,
-      &attentionMergeFamily,
-      &routerTopkFamily,
-      &expertGroupFamily,
-      &argmaxFamily,
+      &addFamily,        &linearFamily,       &gateUpFamily,       &downFamily,
+      &downSlotsFamily,  &slotSumFamily,      &embedFamily,        &rmsNormFamily,
+      &quantizeFamily,   &ropeFamily,         &kvStoreFamily,      &gqaPrepareFamily,
+      &mlaPrepareFamily, &attentionGqaFamily, &attentionMlaFamily, &attentionMergeFamily,
+      &routerTopkFamily, &expertGroupFamily,  &argmaxFamily,       &topLogitsFamily,
   };
   return all;
 }

@@ -37,8 +37,7 @@ static Instance streamInstance(const LinearSpec &spec, bool isDown, Sm sm) {
   const MatrixSpec &m = spec.matrix;
   // Two tiles of rows share the activations where there are blocks enough.
   const int64_t tiles = ceilDiv(m.n, 32) * spec.batch >= 512 ? 2 : 1;
-  const int64_t stage = streamStage(*spec.format, m, tiles);
-  const StreamShape shape = chooseStream(sm, stage, unitsOf(*spec.format, m.k));
+  const StreamShape shape = chooseStream(sm, streamNeed(*spec.format, m, tiles), unitsOf(*spec.format, m.k));
   const int64_t sums =
       kt::streamSumBytes(static_cast<int>(shape.warps), static_cast<int>(tiles), m.m > 8 ? 2 : 1);
   TemplateText body("LinearStream");
@@ -46,7 +45,7 @@ static Instance streamInstance(const LinearSpec &spec, bool isDown, Sm sm) {
        << m.yBfloat << m.bias << spec.accumulate << isDown << tiles << shape.warps << shape.stages;
   return {kernelSource("linear.cuh", body.str(), shape.warps * 32, 2),
           {ceilDiv(m.n, tiles * 16), static_cast<uint32_t>(spec.batch), 1, shape.warps * 32,
-           static_cast<uint32_t>(std::max(stage * shape.warps * shape.stages, sums))}};
+           static_cast<uint32_t>(std::max(shape.ringBytes, sums))}};
 }
 
 static Instance tileInstance(const LinearSpec &spec, bool isDown) {

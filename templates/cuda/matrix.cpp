@@ -56,25 +56,36 @@ int64_t unitsOf(const KtTypeInfo &format, int64_t k) {
   return (k + unitElements(format) - 1) / unitElements(format);
 }
 
-int64_t streamStage(const KtTypeInfo &format, const MatrixSpec &spec, int64_t tiles) {
-  const int64_t unitBytes = rowBytes(format, unitElements(format));
+StreamNeed streamNeed(const KtTypeInfo &format, const MatrixSpec &spec, int64_t tiles) {
+  const int elements = static_cast<int>(unitElements(format));
+  const int64_t unitBytes = rowBytes(format, elements);
   const bool aligned = rowBytes(format, spec.k) % 16 == 0 && unitBytes % 16 == 0;
   const int slot = kt::streamSlotBytes(static_cast<int>(unitBytes), aligned);
-  const int token = kt::streamTokenBytes(static_cast<int>(unitElements(format)), spec.xBfloat ? 2 : 4);
-  return kt::streamStageBytes(static_cast<int>(tiles), slot, static_cast<int>(spec.m), token);
+  const int token = kt::streamTokenBytes(elements, spec.xBfloat ? 2 : 4);
+  StreamNeed need;
+  need.stage = kt::streamStageBytes(static_cast<int>(tiles), slot, static_cast<int>(spec.m), token);
+  if (const int64_t groups = groupsPerScale(format.id))
+    need.scales = kt::streamScaleBytes(static_cast<int>(tiles), static_cast<int>(elements / 16 / groups));
+  return need;
 }
 
-StreamShape chooseStream(Sm sm, int64_t stage, int64_t units, uint32_t mostWarps) {
+StreamNeed larger(const StreamNeed &a, const StreamNeed &b) {
+  return {std::max(a.stage, b.stage), std::max(a.scales, b.scales)};
+}
+
+StreamShape chooseStream(Sm sm, const StreamNeed &need, int64_t units) {
   const int64_t budget = mostSharedBytes(sm) / 2 - 1024; // the driver keeps 1 KiB per block
   StreamShape best;
-  for (uint32_t warps = mostWarps; warps >= 1; warps /= 2) {
+  for (uint32_t warps = 8; warps >= 1; warps /= 2) {
     if (warps > 1 && warps > units)
       continue;
     const int64_t wanted = std::clamp<int64_t>((units + warps - 1) / warps + 1, 2, 5);
-    const int64_t fitting = budget / (stage * warps);
-    best = {warps, static_cast<uint32_t>(std::clamp<int64_t>(fitting, 2, wanted))};
-    // Fewer warps with deeper rings are better than many that cannot look ahead.
-    if (fitting >= std::min<int64_t>(wanted, 3))
+    const int64_t fitting = (budget / warps - need.scales) / need.stage;
+    const int64_t stages = std::clamp<int64_t>(fitting, 2, wanted);
+    best = {warps, static_cast<uint32_t>(stages), warps * (stages * need.stage + need.scales)};
+    // Enough bytes must be under way; where they are, more warps are better than deeper rings.
+    const bool looksAhead = fitting >= std::min<int64_t>(wanted, 3);
+    if (looksAhead || (fitting == 2 && warps * need.stage >= int64_t(20) << 10))
       break;
   }
   return best;

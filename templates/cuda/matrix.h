@@ -3,14 +3,12 @@
 
 #include "templates/cuda/families.h"
 #include "templates/param_check.h"
+#include "templates/specs.h"
 
 #include <initializer_list>
 #include <string>
 
 namespace ktc::cuda {
-
-// Most tokens of the kernels that stream weights (kernels/stream.cuh); more go by tiles (kernels/tile.cuh).
-constexpr int64_t mostStreamTokens = 16;
 
 // Parameters that `linear`, `gate_up`, `down` and `down_slots` have in common.
 struct MatrixSpec {
@@ -51,15 +49,23 @@ private:
   bool isFirst = true;
 };
 
+// Shared memory that a warp of a streaming kernel needs, in bytes.
+struct StreamNeed {
+  int64_t stage = 0;  // per stage of its ring
+  int64_t scales = 0; // beside the ring
+};
+StreamNeed streamNeed(const KtTypeInfo &format, const MatrixSpec &spec, int64_t tiles);
+// What both of two kinds of rings fit into, one after the other, with the same stages.
+StreamNeed larger(const StreamNeed &a, const StreamNeed &b);
+
 // How a streaming kernel is laid out.
 struct StreamShape {
   uint32_t warps = 1, stages = 2;
+  int64_t ringBytes = 0; // of all warps
 };
-// Bytes that a warp's ring needs per stage.
-int64_t streamStage(const KtTypeInfo &format, const MatrixSpec &spec, int64_t tiles);
-// Warps and stages for `units` units of k that up to `mostWarps` warps share, `stage` bytes each. Two blocks
-// fit into an SM.
-StreamShape chooseStream(Sm sm, int64_t stage, int64_t units, uint32_t mostWarps = 8);
+// Warps and stages for `units` units of k that up to eight warps share. Two blocks fit into an SM where
+// possible.
+StreamShape chooseStream(Sm sm, const StreamNeed &need, int64_t units);
 // Units of k of a format (kernels/quant.cuh).
 int64_t unitsOf(const KtTypeInfo &format, int64_t k);
 

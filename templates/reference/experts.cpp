@@ -208,7 +208,8 @@ static KernelFn bindDownSlots(const Params &params) {
   const int64_t experts = needInt(params, "experts", 1, maxExperts),
                 expertRows = optionalInt(params, "expert_rows", n);
   needInt(params, "top_k", 1, experts);
-  const GpuTypes types = readGpuTypes(params);
+  GpuTypes types = readGpuTypes(params);
+  types.keepsIntegers = false;
   return [=](const KtKernelArgs *args) {
     float *z = static_cast<float *>(args->operands[3]);
     const float *biases = bias ? static_cast<const float *>(args->operands[6]) : nullptr;

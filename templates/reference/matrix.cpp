@@ -1,6 +1,7 @@
 // Dot products of weight rows with activation rows: see matrix.h.
 #include "templates/reference/matrix.h"
 
+#include "templates/param_check.h"
 #include "templates/reference/half.h"
 #include "templates/reference/reference.h"
 #include "templates/specs.h"
@@ -38,6 +39,7 @@ GpuTypes readGpuTypes(const Params &params) {
   types.isUsed = params.find("x_type") != params.end();
   types.xBfloat = isBfloat(params, "x_type");
   types.yBfloat = isBfloat(params, "y_type");
+  types.keepsIntegers = !flag(params, "dynamic") && intParam(params, "m", 0) <= mostStreamTokens;
   return types;
 }
 
@@ -47,6 +49,8 @@ static float gpuRounded(const GpuTypes &types, const Matrix &matrix, float value
 
 std::vector<float> gpuRow(const GpuTypes &types, const Matrix &matrix, const void *weights, int64_t row) {
   std::vector<float> values = dequantizedRow(matrix, weights, row);
+  if (types.keepsIntegers && groupsPerScale(matrix.format->id) != 0)
+    return values;
   for (float &value : values)
     value = gpuRounded(types, matrix, value);
   return values;

@@ -31,6 +31,8 @@ struct GpuTypes {
   bool xBfloat = false, yBfloat = false;
   // Weights of float32 that stay so, with activations as they are.
   bool keepsFloat = false;
+  // Weights of formats with groupsPerScale() are not rounded: kernels for few tokens.
+  bool keepsIntegers = false;
 };
 GpuTypes readGpuTypes(const Params &params);
 // Values of row `row` of `matrix` as GPU kernels multiply them.

@@ -16,6 +16,8 @@ constexpr int streamTokenBytes(int unitElements, int elementBytes) { return unit
 constexpr int streamStageBytes(int tiles, int slotBytes, int tokens, int tokenBytes) {
   return tiles * 16 * slotBytes + tokens * tokenBytes;
 }
+// Scales of a unit, two floats each, for formats whose sums are scaled; rows are padded by one.
+constexpr int streamScaleBytes(int tiles, int scales) { return tiles * 16 * (scales + 1) * 8; }
 // Sums of all warps, as accumulators: 128 floats for 16 rows of 8 tokens.
 constexpr int streamSumBytes(int warps, int tiles, int tokenTiles) { return warps * tiles * tokenTiles * 512; }
 

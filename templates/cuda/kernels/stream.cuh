@@ -8,7 +8,7 @@
 
 #include "layout.cuh"
 #include "mma.cuh"
-#include "quant.cuh"
+#include "quant_quads.cuh"
 
 namespace kt {
 
@@ -23,7 +23,11 @@ struct Stream {
   static constexpr int slotBytes = streamSlotBytes(W::unitBytes, rowsAligned);
   static constexpr int tokenBytes = streamTokenBytes(W::unitElements, XBytes);
   static constexpr int stageBytes = streamStageBytes(Tiles, slotBytes, Tokens, tokenBytes);
-  static constexpr int warpBytes = Stages * stageBytes;
+  // Formats of small integers: their sums are scaled, not the weights.
+  using Q = Quads<Type>;
+  static constexpr int scales = W::unitElements / 16 / Q::groupsPerScale, scalePitch = scales + 1;
+  static constexpr int scaleBytes = Q::exists ? streamScaleBytes(Tiles, scales) : 0;
+  static constexpr int warpBytes = Stages * stageBytes + scaleBytes;
   static constexpr int quarterBytes = W::unitElements / 4 * XBytes;
 
   // Place of byte `offset` of a token's unit.
@@ -32,22 +36,30 @@ struct Stream {
   // Starts the copies of unit `unit`. rowAt(tile, row) and tokenAt(token) give the start of rows.
   template <class RowAt, class TokenAt>
   static __device__ void fetch(uint8_t *stage, int unit, int lane, int tokens, RowAt rowAt, TokenAt tokenAt) {
-    constexpr int pieces = slotBytes / 16;
-    const int64_t offset = int64_t(unit) * W::unitBytes;
+    constexpr int pieces = (W::unitBytes + (rowsAligned ? 0 : 15) + 15) / 16;
+    // Whole pieces of a row that are all there need no checks.
+    constexpr bool isPlain = rowsAligned && K % W::unitElements == 0;
 #pragma unroll
     for (int tile = 0; tile < Tiles; ++tile)
-#pragma unroll 4
-      for (int i = lane; i < 16 * pieces; i += 32) {
-        const int row = i / pieces, piece = i % pieces;
-        const uint8_t *begin = rowAt(tile, row), *end = begin + rowBytes;
-        const uint8_t *from = begin + offset;
-        const uint8_t *last = from + W::unitBytes < end ? from + W::unitBytes : end;
-        if constexpr (!rowsAligned)
-          from -= reinterpret_cast<uint64_t>(from) & 15;
-        from += piece * 16;
-        if (from < last) // never past the row, whose end may be the end of the file
-          copyAsyncPart(stage + tile * 16 * slotBytes + i * 16, from,
-                        end - from < 16 ? static_cast<int>(end - from) : 16);
+#pragma unroll
+      for (int first = 0; first < 16 * pieces; first += 32) {
+        const int row = (first + lane) / pieces, piece = (first + lane) % pieces;
+        if (16 * pieces % 32 != 0 && first + 32 > 16 * pieces && row >= 16)
+          continue;
+        const uint8_t *begin = rowAt(tile, row);
+        const uint8_t *from = begin + unit * W::unitBytes;
+        uint8_t *to = stage + (tile * 16 + row) * slotBytes + piece * 16;
+        if constexpr (isPlain) {
+          copyAsync16(to, from + piece * 16);
+        } else {
+          // Never past the row, whose end may be the end of the file.
+          const uint8_t *end = begin + rowBytes, *last = from + W::unitBytes < end ? from + W::unitBytes : end;
+          if constexpr (!rowsAligned)
+            from -= reinterpret_cast<uint64_t>(from) & 15;
+          from += piece * 16;
+          if (from < last)
+            copyAsyncPart(to, from, end - from < 16 ? static_cast<int>(end - from) : 16);
+        }
       }
     uint8_t *rows = stage + Tiles * 16 * slotBytes;
     const int first = unit * W::unitElements * XBytes;
@@ -79,12 +91,101 @@ struct Stream {
     }
   }
 
+  // Where the bytes of row `row` of a tile are in a stage.
+  template <class RowAt>
+  static __device__ const uint8_t *slotOf(const uint8_t *stage, int tile, int row, int unit, RowAt rowAt) {
+    const uint8_t *slot = stage + (tile * 16 + row) * slotBytes;
+    if constexpr (!rowsAligned)
+      slot += (static_cast<uint32_t>(reinterpret_cast<uint64_t>(rowAt(tile, row))) + unit * W::unitBytes) & 15;
+    return slot;
+  }
+
+  // The scales of all rows of a stage: weight = x * (128 + q) + y for the stored q.
+  template <class RowAt>
+  static __device__ void prepareScales(float2 *prepared, const uint8_t *stage, int unit, int lane,
+                                       RowAt rowAt) {
+#pragma unroll
+    for (int i = lane; i < Tiles * 16 * scales; i += 32) {
+      const int row = i / scales, group = i % scales * Q::groupsPerScale;
+      const Group read = W::readGroup(slotOf(stage, row / 16, row % 16, unit, rowAt), group);
+      float2 pair = {read.scale, fmaf(read.scale, -128.0f - W::bias, read.minimum)};
+      if (K % W::unitElements != 0 && unit * W::unitElements + group * 16 >= K)
+        pair = {0.0f, 0.0f};
+      prepared[row * scalePitch + i % scales] = pair;
+    }
+  }
+
+  // Products of small integers: lane c has elements 4c … 4c + 3 of every group, all lanes the same scale. The
+  // sum of x, which the minimum is multiplied with, is a product with ones.
+  template <class RowAt>
+  static __device__ void multiplyQuads(const uint8_t *stage, const float2 *prepared, int unit, int lane,
+                                       int tokens, RowAt rowAt, float (&sums)[Tiles][TokenTiles][4]) {
+    const int g = lane / 4, c = lane % 4;
+    const uint8_t *x = stage + Tiles * 16 * slotBytes;
+    const uint8_t *slots[Tiles][2];
+#pragma unroll
+    for (int tile = 0; tile < Tiles; ++tile)
+      slots[tile][0] = slotOf(stage, tile, g, unit, rowAt),
+      slots[tile][1] = slotOf(stage, tile, g + 8, unit, rowAt);
+    constexpr uint32_t ones[4] = {0x3f803f80u, 0x3f803f80u, 0x3f803f80u, 0x3f803f80u};
+#pragma unroll
+    for (int s = 0; s < scales; ++s) {
+      uint32_t b[Q::groupsPerScale][TokenTiles][2];
+      float totals[TokenTiles][4] = {};
+#pragma unroll
+      for (int i = 0; i < Q::groupsPerScale; ++i)
+#pragma unroll
+        for (int n = 0; n < TokenTiles; ++n) {
+          const int token = g + n * 8 < tokens ? g + n * 8 : tokens - 1;
+          const int element = (s * Q::groupsPerScale + i) * 16;
+          readSplit(x + token * tokenBytes + tokenOffset(element * XBytes) + c * 4 * XBytes, b[i][n][0],
+                    b[i][n][1]);
+          kt::multiply<Bfloat>(totals[n], ones, b[i][n][0], b[i][n][1]);
+        }
+#pragma unroll
+      for (int tile = 0; tile < Tiles; ++tile) {
+        float products[TokenTiles][4] = {};
+#pragma unroll
+        for (int i = 0; i < Q::groupsPerScale; ++i) {
+          const int group = s * Q::groupsPerScale + i, place = group / W::groupsPerBlock * W::blockBytes;
+          const uint32_t low = Q::read(slots[tile][0] + place, group % W::groupsPerBlock, c);
+          const uint32_t high = Q::read(slots[tile][1] + place, group % W::groupsPerBlock, c);
+          // 0x4300 | q is 128 + q as bfloat16.
+          const uint32_t a[4] = {(low & 0x00ff00ff) | 0x43004300, (high & 0x00ff00ff) | 0x43004300,
+                                 (low >> 8 & 0x00ff00ff) | 0x43004300, (high >> 8 & 0x00ff00ff) | 0x43004300};
+#pragma unroll
+          for (int n = 0; n < TokenTiles; ++n)
+            kt::multiply<Bfloat>(products[n], a, b[i][n][0], b[i][n][1]);
+        }
+        const float2 first = prepared[(tile * 16 + g) * scalePitch + s];
+        const float2 second = prepared[(tile * 16 + g + 8) * scalePitch + s];
+#pragma unroll
+        for (int n = 0; n < TokenTiles; ++n)
+#pragma unroll
+          for (int e = 0; e < 4; ++e) {
+            const float2 scale = e < 2 ? first : second;
+            sums[tile][n][e] = fmaf(scale.x, products[n][e], fmaf(scale.y, totals[n][e], sums[tile][n][e]));
+          }
+      }
+    }
+  }
+
+  // Four elements at `x` as pairs (0, 2) and (1, 3), as the bytes of a word are split.
+  static __device__ void readSplit(const uint8_t *x, uint32_t &b0, uint32_t &b1) {
+    if constexpr (XBytes == 4) {
+      const float4 four = *reinterpret_cast<const float4 *>(x);
+      b0 = pack<Bfloat>(four.x, four.z), b1 = pack<Bfloat>(four.y, four.w);
+    } else {
+      const uint2 two = *reinterpret_cast<const uint2 *>(x);
+      b0 = __byte_perm(two.x, two.y, 0x5410), b1 = __byte_perm(two.x, two.y, 0x7632);
+    }
+  }
+
   template <class RowAt>
   static __device__ void multiply(const uint8_t *stage, int unit, int lane, int tokens, RowAt rowAt,
                                   float (&sums)[Tiles][TokenTiles][4]) {
     const int g = lane / 4, c = lane % 4;
     const uint8_t *x = stage + Tiles * 16 * slotBytes;
-    const int64_t offset = int64_t(unit) * W::unitBytes;
 #pragma unroll
     for (int i = 0; i < W::groupsPerLane; ++i) {
       const int group = W::laneGroup(c, i);
@@ -103,11 +204,7 @@ struct Stream {
         uint32_t a[2][8];
 #pragma unroll
         for (int side = 0; side < 2; ++side) {
-          const int row = g + side * 8;
-          const uint8_t *slot = stage + (tile * 16 + row) * slotBytes;
-          if constexpr (!rowsAligned)
-            slot += reinterpret_cast<uint64_t>(rowAt(tile, row) + offset) & 15;
-          decodeGroup<Type>(slot, group, valid, a[side]);
+          decodeGroup<Type>(slotOf(stage, tile, g + side * 8, unit, rowAt), group, valid, a[side]);
         }
 #pragma unroll
         for (int n = 0; n < TokenTiles; ++n)
@@ -139,7 +236,14 @@ struct Stream {
       if (unit + (Stages - 1) * step < units)
         fetch(ring + next * stageBytes, unit + (Stages - 1) * step, lane, tokens, rowAt, tokenAt);
       commitCopies();
-      multiply(ring + stage * stageBytes, unit, lane, tokens, rowAt, sums);
+      if constexpr (Q::exists) {
+        float2 *prepared = reinterpret_cast<float2 *>(ring + Stages * stageBytes);
+        prepareScales(prepared, ring + stage * stageBytes, unit, lane, rowAt);
+        __syncwarp();
+        multiplyQuads(ring + stage * stageBytes, prepared, unit, lane, tokens, rowAt, sums);
+      } else {
+        multiply(ring + stage * stageBytes, unit, lane, tokens, rowAt, sums);
+      }
       stage = stage + 1 == Stages ? 0 : stage + 1;
       next = next + 1 == Stages ? 0 : next + 1;
     }

@@ -12,9 +12,8 @@ namespace ktc::test {
 namespace {
 
 constexpr size_t Alignment = 256;
-constexpr size_t RedZone = 4096;             // before and after an operand
-constexpr uint8_t Poison = 0xFF;             // NaN in every floating-point type: reads outside show as well
-constexpr int AttributeMaxDynamicShared = 8; // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+constexpr size_t RedZone = 4096; // before and after an operand
+constexpr uint8_t Poison = 0xFF; // NaN in every floating-point type: reads outside show as well
 
 std::string environment(const char *name) {
   const char *value = std::getenv(name);
@@ -46,13 +45,13 @@ public:
   DeviceBuffer &operator=(const DeviceBuffer &) = delete;
   ~DeviceBuffer() {
     if (base)
-      gpu.memFree(base);
+      gpu.table.memFree(base);
   }
 
   kt::Status fill(const void *content) {
     Bytes image(red + bytes + red, Poison);
     std::memcpy(image.data() + red, content, bytes);
-    if (kt::Status status = gpu.check(gpu.memAlloc(&base, image.size()), "device memory"); !status)
+    if (kt::Status status = gpu.check(gpu.table.memAlloc(&base, image.size()), "device memory"); !status)
       return status;
     return gpu.check(gpu.toDevice(base, image.data(), image.size()), "copy to the device");
   }
@@ -89,27 +88,29 @@ public:
   LoadedModule &operator=(const LoadedModule &) = delete;
   ~LoadedModule() {
     if (module)
-      gpu.moduleUnload(module);
+      gpu.table.moduleUnload(module);
   }
   kt::Status load(const cuda::GpuKernel &kernel) {
     std::vector<uint8_t> image = kernel.compiled.image;
     image.push_back(0); // for PTX
-    if (kt::Status status = gpu.check(gpu.moduleLoad(&module, image.data()), "loading"); !status)
+    if (kt::Status status = gpu.check(gpu.table.moduleLoadData(&module, image.data()), "loading"); !status)
       return status;
-    if (kt::Status status = gpu.check(gpu.moduleFunction(&function, module, "kernel"), "function `kernel`");
+    if (kt::Status status =
+            gpu.check(gpu.table.moduleGetFunction(&function, module, "kernel"), "function `kernel`");
         !status)
       return status;
     const uint32_t bytes = kernel.instance.launch.sharedBytes;
     if (bytes == 0)
       return {};
-    return gpu.check(gpu.functionSetAttribute(function, AttributeMaxDynamicShared, static_cast<int>(bytes)),
-                     std::to_string(bytes) + " bytes of dynamic shared memory");
+    return gpu.check(
+        gpu.table.functionSetAttribute(function, ktrt::cuda::kMaxDynamicSharedBytes, static_cast<int>(bytes)),
+        std::to_string(bytes) + " bytes of dynamic shared memory");
   }
-  void *function = nullptr;
+  ktrt::cuda::Function function = nullptr;
 
 private:
   const Driver &gpu;
-  void *module = nullptr;
+  ktrt::cuda::Module module = nullptr;
 };
 
 // What a kernel gets beside its operands, in device memory.

@@ -1,83 +1,60 @@
-// Loading of libcuda; see the header.
+// Loading of what the runtime's table lacks, and the context; see the header.
 #include "test/templates/cuda/driver.h"
 
+#include <cstdlib>
 #include <dlfcn.h>
+#include <type_traits>
 
 namespace ktc::test {
 
-constexpr int AttributeMajor = 75, AttributeMinor = 76; // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_*
-
-kt::Status Driver::check(int code, const std::string &what) const {
-  if (code == 0)
-    return {};
-  const char *name = nullptr, *text = nullptr;
-  errorName(code, &name);
-  errorString(code, &text);
-  return kt::Error{what + ": " + (name ? name : std::to_string(code)) + ": " + (text ? text : "unknown error")};
-}
+namespace cuda = ktrt::cuda;
 
 static kt::Result<Driver> openDriver() {
-  void *library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
-  if (!library)
-    return kt::Error{std::string("no CUDA driver: ") + dlerror()};
-  Driver table = {};
+  static const kt::Result<std::unique_ptr<const cuda::Driver>> loaded = cuda::Driver::load();
+  if (!loaded)
+    return loaded.error();
+  Driver driver = {**loaded, nullptr, nullptr, nullptr, nullptr, nullptr};
+  const char *given = std::getenv("KTRT_CUDA_DRIVER");
+  void *library = dlopen(given && *given ? given : "libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
   std::string missing;
   auto symbol = [&](auto &function, const char *name) {
-    function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(dlsym(library, name));
+    function =
+        reinterpret_cast<std::remove_reference_t<decltype(function)>>(library ? dlsym(library, name) : nullptr);
     if (!function)
       missing = name;
   };
-  symbol(table.init, "cuInit");
-  symbol(table.deviceGet, "cuDeviceGet");
-  symbol(table.deviceGetAttribute, "cuDeviceGetAttribute");
-  symbol(table.primaryRetain, "cuDevicePrimaryCtxRetain");
-  symbol(table.primaryReset, "cuDevicePrimaryCtxReset_v2");
-  symbol(table.setCurrent, "cuCtxSetCurrent");
-  symbol(table.memAlloc, "cuMemAlloc_v2");
-  symbol(table.memFree, "cuMemFree_v2");
-  symbol(table.toDevice, "cuMemcpyHtoD_v2");
-  symbol(table.toHost, "cuMemcpyDtoH_v2");
-  symbol(table.moduleLoad, "cuModuleLoadData");
-  symbol(table.moduleUnload, "cuModuleUnload");
-  symbol(table.moduleFunction, "cuModuleGetFunction");
-  symbol(table.functionSetAttribute, "cuFuncSetAttribute");
-  symbol(table.launch, "cuLaunchKernel");
-  symbol(table.synchronize, "cuCtxSynchronize");
-  symbol(table.eventCreate, "cuEventCreate");
-  symbol(table.eventRecord, "cuEventRecord");
-  symbol(table.eventElapsed, "cuEventElapsedTime");
-  symbol(table.errorName, "cuGetErrorName");
-  symbol(table.errorString, "cuGetErrorString");
+  symbol(driver.primaryReset, "cuDevicePrimaryCtxReset_v2");
+  symbol(driver.toHost, "cuMemcpyDtoH_v2");
+  symbol(driver.launch, "cuLaunchKernel");
+  symbol(driver.synchronize, "cuCtxSynchronize");
+  symbol(driver.eventElapsed, "cuEventElapsedTime");
   if (!missing.empty())
     return kt::Error{"the CUDA driver has no function " + missing};
-  if (kt::Status status = table.check(table.init(0), "cuInit"); !status)
+  if (kt::Status status = driver.check(driver.table.deviceGet(&driver.device, 0), "the first GPU"); !status)
     return status.error();
-  if (kt::Status status = table.check(table.deviceGet(&table.device, 0), "the first GPU"); !status)
-    return status.error();
-  table.deviceGetAttribute(&table.major, AttributeMajor, table.device);
-  table.deviceGetAttribute(&table.minor, AttributeMinor, table.device);
-  return table;
+  driver.table.deviceGetAttribute(&driver.major, cuda::kMajorVersion, driver.device);
+  driver.table.deviceGetAttribute(&driver.minor, cuda::kMinorVersion, driver.device);
+  return driver;
 }
 
-static kt::Result<Driver> &theDriver() {
-  static kt::Result<Driver> opened = openDriver();
-  return opened;
-}
 static bool broken = false;
 
 kt::Result<const Driver *> driver() {
-  kt::Result<Driver> &opened = theDriver();
+  static const kt::Result<Driver> opened = openDriver();
   if (!opened)
     return opened.error();
-  if (broken)
+  static thread_local cuda::Context context = nullptr;
+  if (broken) {
     opened->primaryReset(opened->device);
+    context = nullptr;
+  }
   broken = false;
-  thread_local void *context = nullptr;
   if (!context)
-    if (kt::Status status = opened->check(opened->primaryRetain(&context, opened->device), "the GPU's context");
+    if (kt::Status status =
+            opened->check(opened->table.primaryContextRetain(&context, opened->device), "the GPU's context");
         !status)
       return status.error();
-  if (kt::Status status = opened->check(opened->setCurrent(context), "the GPU's context"); !status)
+  if (kt::Status status = opened->check(opened->table.contextSetCurrent(context), "the GPU's context"); !status)
     return status.error();
   return &*opened;
 }

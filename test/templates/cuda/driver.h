@@ -1,48 +1,33 @@
-// The part of the CUDA driver that tests and tools of kernels use, opened by dlopen: context, memory, modules,
-// launches and events of the first GPU.
+// The CUDA driver for tests and tools of kernels: the runtime's table, what only they call, and the first GPU.
 #pragma once
 
-#include "runtime/abi/result.hpp"
-
-#include <cstddef>
-#include <cstdint>
-#include <string>
+#include "runtime/cuda/driver.h"
 
 namespace ktc::test {
 
-using DevicePointer = uint64_t;
+using DevicePointer = ktrt::cuda::DeviceAddress;
 
-// Functions of libcuda as its documentation specifies them; all return 0 for success.
 struct Driver {
-  int (*init)(unsigned flags);
-  int (*deviceGet)(int *device, int ordinal);
-  int (*deviceGetAttribute)(int *value, int attribute, int device);
-  int (*primaryRetain)(void **context, int device);
+  const ktrt::cuda::Driver &table;
+
+  // Functions that the runtime does not call, as the driver's documentation specifies them.
   int (*primaryReset)(int device);
-  int (*setCurrent)(void *context);
-  int (*memAlloc)(DevicePointer *address, size_t bytes);
-  int (*memFree)(DevicePointer address);
-  int (*toDevice)(DevicePointer to, const void *from, size_t bytes);
   int (*toHost)(void *to, DevicePointer from, size_t bytes);
-  int (*moduleLoad)(void **module, const void *image);
-  int (*moduleUnload)(void *module);
-  int (*moduleFunction)(void **function, void *module, const char *name);
-  int (*functionSetAttribute)(void *function, int attribute, int value);
-  int (*launch)(void *function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX,
-                unsigned blockY, unsigned blockZ, unsigned sharedBytes, void *stream, void **parameters,
-                void **extra);
+  int (*launch)(ktrt::cuda::Function function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX,
+                unsigned blockY, unsigned blockZ, unsigned sharedBytes, ktrt::cuda::Stream stream,
+                void **parameters, void **extra);
   int (*synchronize)();
-  int (*eventCreate)(void **event, unsigned flags);
-  int (*eventRecord)(void *event, void *stream);
-  int (*eventElapsed)(float *milliseconds, void *start, void *end);
-  int (*errorName)(int code, const char **name);
-  int (*errorString)(int code, const char **text);
+  int (*eventElapsed)(float *milliseconds, ktrt::cuda::Event start, ktrt::cuda::Event end);
 
   int device = 0;
   int major = 0, minor = 0; // compute capability
 
-  // Success, or an error `what: CUDA_ERROR_…: explanation`.
-  kt::Status check(int code, const std::string &what) const;
+  // Copies on the default stream.
+  int toDevice(DevicePointer to, const void *from, size_t bytes) const {
+    return table.copyToDevice(to, from, bytes, nullptr);
+  }
+  // Success, or an error that begins with `what`.
+  kt::Status check(int code, const std::string &what) const { return table.check(code, what.c_str()); }
 };
 
 // Opens the driver and makes the GPU's context current for this thread. The error says what is missing.

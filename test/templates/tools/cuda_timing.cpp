@@ -15,7 +15,6 @@ namespace {
 constexpr uint64_t BeyondL2 = 512ull << 20; // larger than any L2 cache, several times
 constexpr uint64_t MaxCopies = 256;
 constexpr uint64_t MaxMemory = 16ull << 30; // of all copies
-constexpr int AttributeMaxDynamicShared = 8;
 
 // Everything a timing allocates; the process ends after it, so nothing is freed.
 class Timing {
@@ -25,16 +24,19 @@ public:
   kt::Status load() {
     std::vector<uint8_t> image = kernel.compiled.image;
     image.push_back(0);
-    void *module = nullptr;
-    if (kt::Status status = gpu.check(gpu.moduleLoad(&module, image.data()), "loading the kernel"); !status)
+    ktrt::cuda::Module module = nullptr;
+    if (kt::Status status = gpu.check(gpu.table.moduleLoadData(&module, image.data()), "loading the kernel");
+        !status)
       return status;
-    if (kt::Status status = gpu.check(gpu.moduleFunction(&function, module, "kernel"), "function `kernel`");
+    if (kt::Status status =
+            gpu.check(gpu.table.moduleGetFunction(&function, module, "kernel"), "function `kernel`");
         !status)
       return status;
     const int shared = static_cast<int>(kernel.instance.launch.sharedBytes);
     if (shared == 0)
       return {};
-    return gpu.check(gpu.functionSetAttribute(function, AttributeMaxDynamicShared, shared), "shared memory");
+    return gpu.check(gpu.table.functionSetAttribute(function, ktrt::cuda::kMaxDynamicSharedBytes, shared),
+                     "shared memory");
   }
 
   // Makes the arguments of `copies` launches that differ in what they stream.
@@ -68,10 +70,10 @@ public:
 
   // Launches `count` times; returns milliseconds by events.
   kt::Result<double> launches(size_t count, test::DevicePointer traces) {
-    void *start = nullptr, *end = nullptr;
-    gpu.eventCreate(&start, 0);
-    gpu.eventCreate(&end, 0);
-    gpu.eventRecord(start, nullptr);
+    ktrt::cuda::Event start = nullptr, end = nullptr;
+    gpu.table.eventCreate(&start, 0);
+    gpu.table.eventCreate(&end, 0);
+    gpu.table.eventRecord(start, nullptr);
     const cuda::Launch &launch = kernel.instance.launch;
     for (size_t i = 0; i < count; ++i) {
       KtCudaArgs args = arguments[i % arguments.size()];
@@ -82,7 +84,7 @@ public:
       if (kt::Status status = gpu.check(code, "launch"); !status)
         return status.error();
     }
-    gpu.eventRecord(end, nullptr);
+    gpu.table.eventRecord(end, nullptr);
     if (kt::Status status = gpu.check(gpu.synchronize(), "running the kernel"); !status)
       return status.error();
     float milliseconds = 0;
@@ -114,7 +116,8 @@ public:
 
 private:
   kt::Status upload(const void *content, size_t bytes, test::DevicePointer &address) {
-    if (kt::Status status = gpu.check(gpu.memAlloc(&address, bytes), std::to_string(bytes) + " bytes"); !status)
+    if (kt::Status status = gpu.check(gpu.table.memAlloc(&address, bytes), std::to_string(bytes) + " bytes");
+        !status)
       return status;
     return gpu.check(gpu.toDevice(address, content, bytes), "copy to the device");
   }
@@ -130,7 +133,7 @@ private:
       std::generate(pattern.begin(), pattern.end(), [&] { return normal(random); });
     }
     if (kt::Status status =
-            gpu.check(gpu.memAlloc(&address, operand.bytes), std::to_string(operand.bytes) + " bytes");
+            gpu.check(gpu.table.memAlloc(&address, operand.bytes), std::to_string(operand.bytes) + " bytes");
         !status)
       return status;
     const uint64_t step = pattern.size() * sizeof(float);
@@ -145,7 +148,7 @@ private:
 
   const test::Driver &gpu;
   const cuda::GpuKernel &kernel;
-  void *function = nullptr;
+  ktrt::cuda::Function function = nullptr;
   std::vector<float> pattern;
 };
 
