@@ -72,7 +72,7 @@ kt::Result<WeightCopies> WeightCopies::make(const plan::Plan &plan, std::vector<
     const plan::Weight &weight = *plan.weights()->Get(i);
     if (weight.split_bytes() == 0 && !layout->huge_pages())
       continue;
-    if (plan.devices()->Get(weight.device())->kind() != plan::DeviceKind::Cpu)
+    if (plan.devices() && plan.devices()->Get(weight.device())->kind() != plan::DeviceKind::Cpu)
       continue; // not kept in the memory of the host
     copied.push_back(i);
     copies.total += weight.bytes();

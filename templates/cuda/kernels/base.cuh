@@ -49,10 +49,18 @@ __device__ inline void beginKernel(const KtCudaArgs &args) {
     if (isFirstThread()) {
       const uint32_t replay = args.step->replay;
       const uint64_t start = globalNanos();
-      while (loadAcquireSystem(args.waitFlag) != replay) {
-        if (globalNanos() - start < args.timeout && loadAcquireSystem(args.error) == 0)
+      // Many blocks would keep the link to the host busy: those but the first look less often.
+      const bool isPatient = gridDim.x * gridDim.y * gridDim.z > 32 && (blockIdx.x | blockIdx.y | blockIdx.z) != 0;
+      // Each look at a word of the host takes about a microsecond, so that at the error is a rare one.
+      for (uint32_t looks = 1; loadAcquireSystem(args.waitFlag) != replay; ++looks) {
+        if (isPatient)
+          __nanosleep(1000);
+        if (looks % 64 != 0)
           continue;
-        if (loadAcquireSystem(args.error) == 0)
+        const uint32_t error = loadAcquireSystem(args.error);
+        if (error == 0 && globalNanos() - start < args.timeout)
+          continue;
+        if (error == 0)
           storeReleaseSystem(args.error, 1 + args.waitSignal);
         break;
       }
