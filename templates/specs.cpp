@@ -246,6 +246,14 @@ ArgmaxSpec readArgmax(const Params &params) {
   return spec;
 }
 
+TopLogitsSpec readTopLogits(const Params &params) {
+  TopLogitsSpec spec;
+  spec.n = needInt(params, "n", 1, maxElements);
+  spec.count = needInt(params, "count", 1, std::min<int64_t>(spec.n, 1024));
+  checkTokens(params);
+  return spec;
+}
+
 RouterSpec readRouter(const Params &params) {
   RouterSpec spec;
   spec.experts = needInt(params, "experts", 1, 65536);

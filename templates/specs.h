@@ -123,6 +123,10 @@ struct ArgmaxSpec {
   int64_t n = 0;
 };
 
+struct TopLogitsSpec {
+  int64_t n = 0, count = 0;
+};
+
 // Bytes of a quantised row of k elements in groups of 32 (q8) or 256 (q8k).
 size_t quantizedRowBytes(int64_t k, int64_t group);
 
@@ -137,6 +141,7 @@ AttentionMergeSpec readAttentionMerge(const Params &params);
 GqaPrepareSpec readGqaPrepare(const Params &params);
 MlaPrepareSpec readMlaPrepare(const Params &params);
 ArgmaxSpec readArgmax(const Params &params);
+TopLogitsSpec readTopLogits(const Params &params);
 RouterSpec readRouter(const Params &params);
 ExpertGroupSpec readExpertGroup(const Params &params);
 AddSpec readAdd(const Params &params);

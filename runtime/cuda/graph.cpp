@@ -34,7 +34,9 @@ private:
   kt::Status addHandOver(uint32_t signal, bool raise);
   kt::Status addEnd(const LaneGraph &lane);
   kt::Status copyNode(const void *source, bool fromHost, void *destination, bool toHost, uint64_t bytes);
-  kt::Result<GpuOperand> find(const plan::Operand *operand, const char *what, uint32_t index = 0) const;
+  GpuOperand find(const plan::Operand *operand) const {
+    return context.memory->find(operand, *context.weights);
+  }
   uint64_t transferBytes(uint64_t bytes, uint64_t perToken) const {
     return bytes + perToken * entry.capacity();
   }
@@ -115,24 +117,11 @@ kt::Status Builder::addEnd(const LaneGraph &lane) {
   return copyNode(&context.step->replay, false, context.completion, true, sizeof(uint32_t));
 }
 
-kt::Result<GpuOperand> Builder::find(const plan::Operand *operand, const char *what, uint32_t index) const {
-  GpuOperand found = context.memory->find(operand, context.device, *context.weights);
-  if (!found.visible)
-    return failure("%s %u lies where %s cannot see it", what, index, context.gpu->name().c_str());
-  return found;
-}
-
 kt::Status Builder::addKernel(const LaneNode &node, const plan::Dispatch &dispatch) {
   const uint32_t operands = dispatch.operands() ? dispatch.operands()->size() : 0;
-  if (operands > KT_CUDA_MAX_OPERANDS)
-    return failure("%u operands, a GPU kernel takes at most %d", operands, KT_CUDA_MAX_OPERANDS);
   KtCudaArgs arguments{};
-  for (uint32_t i = 0; i < operands; ++i) {
-    kt::Result<GpuOperand> found = find(dispatch.operands()->Get(i), "operand", i);
-    if (!found)
-      return found.error();
-    arguments.operands[i] = found->address;
-  }
+  for (uint32_t i = 0; i < operands; ++i)
+    arguments.operands[i] = find(dispatch.operands()->Get(i)).address;
   arguments.step = context.step;
   arguments.arrivals = counters + node.command;
   arguments.error = context.error;
@@ -182,22 +171,16 @@ kt::Status Builder::copyNode(const void *source, bool fromHost, void *destinatio
 }
 
 kt::Status Builder::addCopy(const plan::Copy &copy) {
-  kt::Result<GpuOperand> source = find(copy.source(), "source"),
-                         destination = find(copy.destination(), "destination");
-  if (!source || !destination)
-    return !source ? source.error() : destination.error();
-  return copyNode(source->address, source->host, destination->address, destination->host,
+  const GpuOperand source = find(copy.source()), destination = find(copy.destination());
+  return copyNode(source.address, source.host, destination.address, destination.host,
                   transferBytes(copy.bytes(), copy.bytes_per_token()));
 }
 
 kt::Status Builder::addFill(const plan::Fill &fill) {
-  kt::Result<GpuOperand> destination = find(fill.destination(), "destination");
-  if (!destination)
-    return destination.error();
   const uint64_t bytes = transferBytes(fill.bytes(), fill.bytes_per_token());
   if (bytes == 0)
     return failure("a fill of nothing");
-  FillNodeParams params{addressOf(destination->address), bytes, fill.value(), 1, bytes, 1};
+  FillNodeParams params{addressOf(find(fill.destination()).address), bytes, fill.value(), 1, bytes, 1};
   return driver.check(
       driver.graphAddFillNode(&made, graph, before.data(), before.size(), &params, context.gpu->context()),
       "cuGraphAddMemsetNode");

@@ -71,10 +71,6 @@ kt::Result<GpuKernels> GpuKernels::load(const plan::PlanFile &file, uint32_t lan
                 "for this GPU",
                 file.path().c_str(), dispatch->kernel(), kernel.name()->c_str(), gpu.name().c_str(), gpu.sm(),
                 gpuVariants(kernel).c_str());
-          if (!loaded.variant->launch())
-            return failure("%s: kernels[%u] ('%s'): its code for %s does not say how it is launched",
-                           file.path().c_str(), dispatch->kernel(), kernel.name()->c_str(),
-                           loaded.variant->isa()->c_str());
         }
   gpu.makeCurrent();
   for (uint32_t i = 0; i < set.kernels.size(); ++i)

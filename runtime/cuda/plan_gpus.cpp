@@ -28,31 +28,6 @@ static bool isCuda(const plan::Plan &plan, uint32_t device) {
   return plan.devices()->Get(device)->kind() == plan::DeviceKind::Cuda;
 }
 
-// Calls operand(arena) for every arena that a command of a CUDA lane touches.
-template <typename Visit> static void forEachArenaOfGpuLanes(const plan::Plan &plan, Visit &&visit) {
-  auto see = [&](const plan::Operand *operand) {
-    if (operand && operand->kind() == plan::OperandKind::Arena)
-      visit(operand->index());
-  };
-  for (const plan::Entry *entry : *plan.entries())
-    for (const plan::LaneProgram *program : *entry->programs()) {
-      if (plan.lanes()->Get(program->lane())->kind() != plan::LaneKind::CudaStream)
-        continue;
-      for (uint32_t i = 0; i < sizeOf(program->commands()); ++i) {
-        const plan::Command &command = *program->commands()->Get(i);
-        if (const plan::Dispatch *dispatch = command.body_as_Dispatch()) {
-          for (uint32_t o = 0; o < sizeOf(dispatch->operands()); ++o)
-            see(dispatch->operands()->Get(o));
-        } else if (const plan::Copy *copy = command.body_as_Copy()) {
-          see(copy->source());
-          see(copy->destination());
-        } else if (const plan::Fill *fill = command.body_as_Fill()) {
-          see(fill->destination());
-        }
-      }
-    }
-}
-
 kt::Result<std::unique_ptr<PlanGpus>> PlanGpus::open(const plan::PlanFile &file) {
   const plan::Plan &plan = file.plan();
   std::unique_ptr<PlanGpus> self(new PlanGpus(file));
@@ -69,11 +44,7 @@ kt::Result<std::unique_ptr<PlanGpus>> PlanGpus::open(const plan::PlanFile &file)
   if (!any)
     return std::unique_ptr<PlanGpus>();
 
-  self->pinned.resize(sizeOf(plan.arenas()));
   self->arenas.resize(sizeOf(plan.arenas()));
-  for (uint32_t i = 0; i < self->pinned.size(); ++i)
-    self->pinned[i] = plan.arenas()->Get(i)->mapped();
-  forEachArenaOfGpuLanes(plan, [&](uint32_t arena) { self->pinned[arena] = true; });
   self->gpus.resize(used.size());
   for (uint32_t i = 0; i < used.size(); ++i)
     if (used[i])
@@ -139,7 +110,7 @@ Gpu &PlanGpus::anyGpu() const {
 kt::Result<uint8_t *> PlanGpus::allocateArena(uint32_t index) {
   const plan::Arena &arena = *file.plan().arenas()->Get(index);
   const bool onGpu = isCuda(file.plan(), arena.device());
-  if (!onGpu && !pinned[index])
+  if (!onGpu && !arena.mapped())
     return nullptr;
   const std::string what =
       formatText("%s: arenas[%u] ('%s')", file.path().c_str(), index, arena.name()->c_str());
@@ -192,22 +163,13 @@ kt::Status PlanGpus::uploadWeights(WeightMap &weights, uint32_t threads) {
   return {};
 }
 
-GpuOperand PlanGpus::find(const plan::Operand *operand, uint32_t device, const WeightMap &weights) const {
+GpuOperand PlanGpus::find(const plan::Operand *operand, const WeightMap &weights) const {
   if (!operand || operand->kind() == plan::OperandKind::None)
     return {};
-  const plan::Plan &plan = file.plan();
-  GpuOperand found;
-  if (operand->kind() == plan::OperandKind::Arena) {
-    found.host = !isCuda(plan, plan.arenas()->Get(operand->index())->device());
-    found.visible = found.host || plan.arenas()->Get(operand->index())->device() == device;
-    found.address = arenas[operand->index()].data() + operand->offset();
-  } else {
-    found.visible = plan.weights()->Get(operand->index())->device() == device;
-    found.address = const_cast<uint8_t *>(weights.address(operand->index())) + operand->offset();
-  }
-  if (!found.visible)
-    found.address = nullptr;
-  return found;
+  if (operand->kind() == plan::OperandKind::Weight)
+    return {const_cast<uint8_t *>(weights.address(operand->index())) + operand->offset(), false};
+  const plan::Arena &arena = *file.plan().arenas()->Get(operand->index());
+  return {arenas[operand->index()].data() + operand->offset(), !isCuda(file.plan(), arena.device())};
 }
 
 } // namespace ktrt::cuda

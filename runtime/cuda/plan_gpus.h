@@ -10,10 +10,9 @@
 
 namespace ktrt::cuda {
 
-// Where a device can find the bytes of an operand.
+// Where a GPU finds an operand.
 struct GpuOperand {
-  uint8_t *address = nullptr; // null: none, or not visible
-  bool visible = true;        // to the device that was asked about
+  uint8_t *address = nullptr; // null: none
   bool host = false;          // pinned host memory
 };
 
@@ -33,8 +32,8 @@ public:
   // Copies the weights of all GPUs there, read by `threads` threads, and sets their addresses in `weights`.
   kt::Status uploadWeights(WeightMap &weights, uint32_t threads);
 
-  // An operand as a lane of `device` sees it.
-  GpuOperand find(const plan::Operand *operand, uint32_t device, const WeightMap &weights) const;
+  // An operand of a GPU lane. Verified, so its GPU sees it.
+  GpuOperand find(const plan::Operand *operand, const WeightMap &weights) const;
 
 private:
   explicit PlanGpus(const plan::PlanFile &file) : file(file) {}
@@ -44,7 +43,6 @@ private:
   const plan::PlanFile &file;
   std::unique_ptr<const Driver> driver;
   std::vector<std::unique_ptr<Gpu>> gpus; // by device of the plan; null for those not used
-  std::vector<bool> pinned;               // by arena
   std::vector<GpuMemory> arenas;          // by arena; empty for ordinary memory
   std::vector<GpuMemory> weightMemory;
 };

@@ -59,8 +59,8 @@ const plan::LaneProgram *CudaLane::program(uint32_t index) const {
 
 kt::Status CudaLane::allocate(cuda::PlanGpus &memory, const WeightMap &weights) {
   const plan::Plan &plan = file.plan();
-  const uint32_t device = plan.lanes()->Get(lane)->device(), entries = plan.entries()->size();
-  gpu = &memory.gpu(device);
+  const uint32_t entries = plan.entries()->size();
+  gpu = &memory.gpu(plan.lanes()->Get(lane)->device());
   kt::Result<cuda::HandOver> handOver = handOverOfEnvironment();
   if (!handOver)
     return handOver.error();
@@ -107,7 +107,6 @@ kt::Status CudaLane::allocate(cuda::PlanGpus &memory, const WeightMap &weights) 
   context.memory = &memory;
   context.kernels = &kernels;
   context.weights = &weights;
-  context.device = device;
   context.hostStep = reinterpret_cast<KtCudaStep *>(hostWords.data() + kStepAt);
   context.step = reinterpret_cast<KtCudaStep *>(deviceWords.data());
   context.completion = reinterpret_cast<uint32_t *>(hostWords.data() + kCompletionAt);

@@ -11,7 +11,7 @@ std::span<const Family *const> families() {
       &downSlotsFamily,  &slotSumFamily,      &embedFamily,        &rmsNormFamily,
       &quantizeFamily,   &ropeFamily,         &kvStoreFamily,      &gqaPrepareFamily,
       &mlaPrepareFamily, &attentionGqaFamily, &attentionMlaFamily, &attentionMergeFamily,
-      &routerTopkFamily, &expertGroupFamily,  &argmaxFamily,
+      &routerTopkFamily, &expertGroupFamily,  &argmaxFamily,       &topLogitsFamily,
   };
   return all;
 }

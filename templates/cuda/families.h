@@ -36,6 +36,7 @@ extern const Family attentionMergeFamily;
 extern const Family routerTopkFamily;
 extern const Family expertGroupFamily;
 extern const Family argmaxFamily;
+extern const Family topLogitsFamily;
 
 // All families, in no particular order.
 std::span<const Family *const> families();

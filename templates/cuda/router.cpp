@@ -1,5 +1,5 @@
-// Instances of `router_topk`, `expert_group` and `argmax`: see kernels/router.cuh, expert_group.cuh,
-// argmax.cuh.
+// Instances of `router_topk`, `expert_group`, `argmax` and `top_logits`: see the files of these names in
+// kernels/ (router.cuh for router_topk).
 #include "templates/cuda/row_families.h"
 #include "templates/param_check.h"
 
@@ -68,8 +68,21 @@ Instance makeArgmax(const Params &params, Sm) {
           {static_cast<uint32_t>(m), 1, 1, threads, 0}};
 }
 
+Instance makeTopLogits(const Params &params, Sm) {
+  const TopLogitsSpec spec = readTopLogits(params);
+  const int64_t m = optionalInt(params, "m", 1, 1, maxTokensPerReplay);
+  constexpr int64_t maxCount = 256, threads = 1024;
+  if (spec.count > maxCount)
+    reject("count", maxCount, spec.count);
+  return {kernelSource("top_logits.cuh",
+                       typeName("TopLogits", {spec.n, spec.count, threads, flag(params, "dynamic"), m}),
+                       threads),
+          {static_cast<uint32_t>(m), 1, 1, threads, 0}};
+}
+
 } // namespace
 
+const Family topLogitsFamily = {"top_logits", makeTopLogits};
 const Family routerTopkFamily = {"router_topk", makeRouter};
 const Family expertGroupFamily = {"expert_group", makeExpertGroup};
 const Family argmaxFamily = {"argmax", makeArgmax};

@@ -30,5 +30,6 @@ extern const Family expertGroupFamily;
 extern const Family gqaPrepareFamily;
 extern const Family mlaPrepareFamily;
 extern const Family argmaxFamily;
+extern const Family topLogitsFamily;
 
 } // namespace ktc::reference

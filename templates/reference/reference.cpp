@@ -13,7 +13,7 @@ static const Family *const allFamilies[] = {
     &quantizeFamily,   &rmsNormFamily,      &addFamily,          &ropeFamily,
     &kvStoreFamily,    &attentionGqaFamily, &attentionMlaFamily, &attentionMergeFamily,
     &routerTopkFamily, &expertGroupFamily,  &gqaPrepareFamily,   &mlaPrepareFamily,
-    &argmaxFamily,     &downSlotsFamily,    &slotSumFamily,
+    &argmaxFamily,     &topLogitsFamily,    &downSlotsFamily,    &slotSumFamily,
 };
 
 kt::Result<KernelFn> find(std::string_view family, const Params &params) {

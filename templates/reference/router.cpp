@@ -7,6 +7,7 @@
 #include <cfloat>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <vector>
 
 namespace ktc::reference {
@@ -145,6 +146,24 @@ static KernelFn makeArgmax(const Params &params) {
   };
 }
 
+static KernelFn makeTopLogits(const Params &params) {
+  return [spec = readTopLogits(params)](const KtKernelArgs *args) {
+    const float *logits = static_cast<const float *>(args->operands[0]);
+    forEachUnit(args, 1, [&](int64_t token, int64_t) {
+      const float *row = logits + token * spec.n;
+      std::vector<int32_t> order(spec.n);
+      std::iota(order.begin(), order.end(), 0);
+      std::stable_sort(order.begin(), order.end(),
+                       [&](int32_t a, int32_t b) { return candidate(row[a]) > candidate(row[b]); });
+      for (int64_t i = 0; i < spec.count; ++i) {
+        static_cast<int32_t *>(args->operands[1])[token * spec.count + i] = order[i];
+        static_cast<float *>(args->operands[2])[token * spec.count + i] = row[order[i]];
+      }
+    });
+  };
+}
+
+const Family topLogitsFamily = {"top_logits", makeTopLogits};
 const Family argmaxFamily = {"argmax", makeArgmax};
 const Family routerTopkFamily = {"router_topk", makeRouterTopk};
 const Family expertGroupFamily = {"expert_group", makeExpertGroup};

@@ -16,6 +16,7 @@
 // tokens are read once per span.
 #pragma once
 
+#include "templates/specs.h"
 #include "templates/x64/matrix/matrix_kernel.h"
 
 namespace ktc::x64 {
@@ -79,7 +80,11 @@ protected:
   static constexpr int resultBytes = 16 * panelTokens * 4;
 
   // Reads `exact`: no panels, whose weights are rounded again.
-  void readExact(const Params &params) { isExact = flag(params, "exact"); }
+  void readExact(const Params &params) {
+    isExact = flag(params, "exact");
+    needGpu("x_type", isBfloat(params, "x_type"));
+    needGpu("y_type", isBfloat(params, "y_type"));
+  }
   // True if a kernel for at most `m` tokens gets a panel path for these matrices.
   bool usesPanels(int64_t m, const std::vector<const MatrixWeights *> &matrices) const;
   // Bytes of scratch of a pass over `m` tokens, at most.

@@ -241,13 +241,10 @@ TEST_F(HybridSession, DamagedCode) {
   expectAllReleased();
 }
 
-TEST_F(HybridSession, OperandOutOfSight) {
-  plan.plan.weights[0]->device = 0;
+TEST_F(HybridSession, NothingToCopy) {
+  plan.plan.entries[toy::Decode1]->programs[toy::kGpuLane]->commands[3]->body.AsFill()->bytes_per_token = 0;
   const std::string message = openError();
-  EXPECT_NE(
-      message.find("entry 'decode_1', lane 'gpu': commands[1] of model.layers.0: operand 2 lies where Fake GPU "
-                   "cannot see it"),
-      std::string::npos)
+  EXPECT_NE(message.find("entry 'decode_1', lane 'gpu': commands[3]: a fill of nothing"), std::string::npos)
       << message;
   expectAllReleased();
 }

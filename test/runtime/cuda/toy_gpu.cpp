@@ -8,19 +8,34 @@ namespace toy {
 
 using namespace ktrt::plan;
 
+static void addImage(Plan &plan, KernelT &kernel, const std::string &isa, const void *image, size_t bytes) {
+  auto variant = std::make_unique<KernelVariantT>();
+  variant->isa = isa;
+  variant->section = Code;
+  variant->offset = plan.code.size();
+  variant->bytes = bytes;
+  variant->launch = std::make_unique<Launch>(1, 1, 1, 32, 64 << 10);
+  kernel.variants.push_back(std::move(variant));
+  const uint8_t *data = static_cast<const uint8_t *>(image);
+  plan.code.insert(plan.code.end(), data, data + bytes);
+  plan.code.resize((plan.code.size() + 63) / 64 * 64);
+}
+
 void addGpuCode(Plan &plan, const std::string &isa, const std::string &name) {
   for (auto &kernel : plan.plan.kernels) {
     const std::string &text = name.empty() ? kernel->family : name;
-    auto variant = std::make_unique<KernelVariantT>();
-    variant->isa = isa;
-    variant->section = Code;
-    variant->offset = plan.code.size();
-    variant->bytes = text.size();
-    variant->launch = std::make_unique<Launch>(1, 1, 1, 32, 64 << 10);
-    kernel->variants.push_back(std::move(variant));
-    plan.code.insert(plan.code.end(), text.begin(), text.end());
-    plan.code.resize((plan.code.size() + 63) / 64 * 64);
+    addImage(plan, *kernel, isa, text.data(), text.size());
   }
+}
+
+void addGpuImages(Plan &plan, const std::string &isa, const std::vector<std::vector<uint8_t>> &images) {
+  for (size_t i = 0; i < images.size(); ++i)
+    addImage(plan, *plan.plan.kernels[i], isa, images[i].data(), images[i].size());
+}
+
+void setGpuImage(Plan &plan, KernelT &kernel, const std::string &isa, const std::vector<uint8_t> &image) {
+  std::erase_if(kernel.variants, [&](const auto &variant) { return variant->isa == isa; });
+  addImage(plan, kernel, isa, image.data(), image.size());
 }
 
 CommandT after(CommandT command, std::vector<uint32_t> earlier) {
@@ -55,8 +70,9 @@ template <typename... Commands> static std::vector<CommandT> list(Commands... co
   return result;
 }
 
-void makeHybrid(Plan &plan) {
-  addGpuCode(plan, "sm_90a");
+void makeHybrid(Plan &plan, bool fakeCode) {
+  if (fakeCode)
+    addGpuCode(plan, "sm_90a");
   PlanT &table = plan.plan;
   table.devices.push_back(std::make_unique<DeviceT>());
   table.devices[kGpuDevice]->name = "cuda:0";
@@ -66,7 +82,7 @@ void makeHybrid(Plan &plan) {
   table.lanes[kGpuLane]->kind = LaneKind::CudaStream;
   table.lanes[kGpuLane]->device = kGpuDevice;
   table.arenas[Cache]->device = kGpuDevice;
-  table.arenas[Activations]->mapped = true;
+  table.arenas[Io]->mapped = table.arenas[Activations]->mapped = true;
   table.weights[0]->device = kGpuDevice;
   for (Entry index : {Decode1, Decode2}) {
     EntryT &entry = *table.entries[index];
@@ -91,6 +107,7 @@ void makeHybrid(Plan &plan) {
 
 } // namespace toy
 
+#ifdef FAKE_CUDA_DRIVER
 FakeGpuTest::FakeGpuTest() {
   setenv("KTRT_CUDA_DRIVER", FAKE_CUDA_DRIVER, 1);
   unsetenv("KTRT_HANDOVER");
@@ -110,3 +127,4 @@ void FakeGpuTest::expectAllReleased() const {
   EXPECT_EQ(gpu->hostAllocations, 0u);
   EXPECT_EQ(gpu->objects, 0u);
 }
+#endif

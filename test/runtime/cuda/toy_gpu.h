@@ -14,16 +14,24 @@ inline constexpr uint32_t kCpuLane = 0, kGpuLane = 1, kGpuDevice = 1;
 // family.
 void addGpuCode(Plan &plan, const std::string &isa, const std::string &name = "");
 
+// Gives the kernels (in the order of toy::Kernel) variants for `isa` with this code; setGpuImage one kernel, in
+// the place of the code that it has.
+void addGpuImages(Plan &plan, const std::string &isa, const std::vector<std::vector<uint8_t>> &images);
+void setGpuImage(Plan &plan, ktrt::plan::KernelT &kernel, const std::string &isa,
+                 const std::vector<uint8_t> &image);
+
 // Adds the device cuda:0 and the lane `gpu`. Decode entries: the GPU stores and sums, raises signal 0; the CPU
 // moves the sums and raises signal 1; the GPU makes the logits. Prefill: the GPU stores and sums, the CPU
 // moves. Head: only the GPU. The cache and the bias live on the GPU, everything else is mapped.
-void makeHybrid(Plan &plan);
+// With `fakeCode`, kernels get code for the fake driver.
+void makeHybrid(Plan &plan, bool fakeCode = true);
 
 // Commands that this one follows in its lane program.
 ktrt::plan::CommandT after(ktrt::plan::CommandT command, std::vector<uint32_t> earlier);
 
 } // namespace toy
 
+#ifdef FAKE_CUDA_DRIVER
 // Uses the fake driver, fresh for each test.
 class FakeGpuTest : public testing::Test {
 protected:
@@ -36,3 +44,4 @@ protected:
   toy::TemporaryDirectory directory;
   toy::Plan plan;
 };
+#endif

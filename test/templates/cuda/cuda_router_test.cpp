@@ -1,4 +1,4 @@
-// router_topk, expert_group and argmax on the GPU.
+// router_topk, expert_group, argmax and top_logits on the GPU.
 #include "test/templates/cuda/cuda_sweep.h"
 
 #include <cmath>
@@ -144,6 +144,35 @@ void sweepArgmax(const Visit &visit) {
   visit(argmaxCase(5000, std::vector<float>(5000, std::nanf("")), 1));
 }
 
+KernelCase topCase(int64_t n, int64_t count, const std::vector<float> &logits, int64_t m) {
+  const int64_t tokens = int64_t(logits.size()) / n;
+  KernelCase result;
+  result.family = "top_logits";
+  result.params = {{"n", n}, {"count", count}, {"m", m}, {"dynamic", int64_t(m != tokens)}};
+  result.operands = {toBytes(logits), Bytes(size_t(m * count) * 4, 0x11), Bytes(size_t(m * count) * 4, 0x11)};
+  result.outputs = {1, 2};
+  result.units = uint32_t(tokens);
+  result.step = {uint32_t(tokens), 0, 0, 1};
+  return result;
+}
+
+void sweepTop(const Visit &visit) {
+  for (auto [n, count] : {std::pair{1, 1}, {40, 40}, {300, 256}, {5000, 64}, {151936, 40}})
+    visit(topCase(n, count, randomFloats(4, size_t(2 * n), 3.0f), n == 5000 ? 5 : 2));
+  std::vector<float> logits = randomFloats(5, 5000);
+  for (size_t i = 0; i < logits.size(); i += 7)
+    logits[i] = 1.5f; // equals
+  logits[11] = std::nanf("");
+  visit(topCase(5000, 64, logits, 1));
+  visit(topCase(5000, 256, std::vector<float>(5000, std::nanf("")), 1));
+  // The largest all lie where few threads look.
+  std::vector<float> crowded = randomFloats(6, 151936);
+  for (size_t i = 0; i < crowded.size(); ++i)
+    if (i % 1024 < 30)
+      crowded[i] += 100.0f;
+  visit(topCase(151936, 40, crowded, 1));
+}
+
 class CudaRouter : public CudaTest {};
 
 TEST_F(CudaRouter, SameAsReference) {
@@ -191,8 +220,12 @@ TEST_F(CudaRouter, Argmax) {
   sweepArgmax([](const KernelCase &argmax) { checkCuda(argmax, expectEqual); });
 }
 
+TEST_F(CudaRouter, TopLogits) {
+  sweepTop([](const KernelCase &top) { checkCuda(top, expectEqual); });
+}
+
 TEST(CudaRouterInstances, Exist) {
-  for (auto sweep : {sweepRouters, sweepGroups, sweepArgmax})
+  for (auto sweep : {sweepRouters, sweepGroups, sweepArgmax, sweepTop})
     sweep(expectInstances);
 }
 
@@ -203,6 +236,8 @@ TEST(CudaRouterInstances, RefuseBadParameters) {
   expectCudaRefused("router_topk", {{"experts", 64}, {"top_k", 2}, {"dynamic", 1}, {"lists", 1}}, "'lists'");
   expectCudaRefused("expert_group", {{"experts", 2049}, {"top_k", 2}}, "'experts'");
   expectCudaRefused("argmax", {{"n", 0}}, "'n'");
+  expectCudaRefused("top_logits", {{"n", 8}, {"count", 9}}, "'count'");
+  expectCudaRefused("top_logits", {{"n", 8000}, {"count", 257}}, "'count'");
 }
 
 // The lists of the router are those of expert_group.
