@@ -133,17 +133,26 @@ std::string explainText(std::span<const ModuleRef> modules, const PlacementTable
                    formatBytes(group.bytes), group.placement->ruleLocation});
   std::string text = placement.str({4});
 
-  TextTable devices({"device", "weights", "kv cache", "buffers", "budget", "read per token"});
+  // Caches and buffers are known when there is a schedule.
+  const bool hasMemory = !prediction.memory.empty();
+  std::vector<std::string> header = {"device", "weights", "budget", "read per token"};
+  if (hasMemory)
+    header.insert(header.begin() + 2, {"kv cache", "buffers"});
+  TextTable devices(std::move(header));
   for (const DeviceUse &use : table.devices) {
     uint64_t perToken = 0;
     for (const DeviceTime &time : prediction.devices)
       if (time.device == use.device)
         perToken = time.decodeBytes;
     std::string budget = use.budget || use.explicitBudget ? formatBytes(use.budget) : "unknown";
-    const DeviceMemory *memory = memoryOf(prediction, use.device);
-    devices.add({use.device, formatBytes(use.bytes), memory ? formatBytes(memory->kvCache) : "-",
-                 memory ? formatBytes(memory->activations + memory->io) : "-",
-                 budget + (use.explicitBudget ? "" : " (memory)"), formatBytes(perToken)});
+    std::vector<std::string> row = {use.device, formatBytes(use.bytes),
+                                    budget + (use.explicitBudget ? "" : " (memory)"), formatBytes(perToken)};
+    if (hasMemory) {
+      const DeviceMemory *memory = memoryOf(prediction, use.device);
+      row.insert(row.begin() + 2, {memory ? formatBytes(memory->kvCache) : "-",
+                                   memory ? formatBytes(memory->activations + memory->io) : "-"});
+    }
+    devices.add(std::move(row));
   }
   text += "\n" + devices.str({1, 2, 3, 4, 5}) + "\n" + machineLine(machine);
   text += "predicted: decode " + rate(prediction.decodeTokensPerS) + " tokens/s (bound by " +

@@ -1,6 +1,6 @@
 // Work of dispatches, and its price on described machines.
 #include "compiler/cost/assumed_rates.h"
-#include "compiler/cost/dispatch_cost.h"
+#include "compiler/cost/gpu_cost.h"
 
 #include <gtest/gtest.h>
 
@@ -233,6 +233,45 @@ TEST(Cost, AssumedRates) {
   EXPECT_EQ(assumedItemRate(x64::Isa::Amx, gqa), assumedItemRate(x64::Isa::Avx512, gqa));
   gqa.params["dynamic"] = int64_t{0};
   EXPECT_LT(assumedItemRate(x64::Isa::Amx, gqa), tiles / 2);
+}
+
+TEST(GpuCost, ReadsAtAShareOfItsBandwidth) {
+  policy::GpuMachine gpu;
+  gpu.bandwidth = 1000e9;
+  gpu.tensorOps = 1e15;
+  gpu.h2dBandwidth = 20e9;
+  GpuRates rates(&gpu, "cuda:0");
+  // The chosen experts of a token, at 75 %, and the gap before a kernel.
+  double bytes = 8 * 768.0 * 8 * 144 + 8 * 768.0 * 8 * 210;
+  Seconds seconds = rates.seconds(experts(1, false), 1, 0);
+  EXPECT_NEAR(seconds.reading, bytes / 750e9, 1e-12);
+  EXPECT_EQ(seconds.computing, 0);
+  EXPECT_EQ(seconds.starting, 2e-6);
+  // Many tokens: two operations per weight and token that meets it, at half the matrix rate.
+  EXPECT_NEAR(rates.seconds(experts(4096, true), 4096, 0).computing, 2 * 2 * 8 * 768.0 * 2048 * 4096 / 0.5e15,
+              1e-9);
+  EXPECT_NEAR(rates.copySeconds(1e6).reading, 1e6 / 20e9, 1e-12);
+  ASSERT_EQ(rates.assumptions().size(), 1u);
+}
+
+TEST(GpuCost, AssumesWhatIsNotGivenAndSaysIt) {
+  GpuRates rates(nullptr, "cuda:1");
+  EXPECT_GT(rates.seconds(experts(1, false), 1, 0).total(), 0);
+  ASSERT_EQ(rates.assumptions().size(), 4u);
+  EXPECT_NE(rates.assumptions()[0].find("cuda:1"), std::string::npos);
+}
+
+TEST(Work, OfKernelsThatOnlyGpusHave) {
+  DispatchShape gqa = shape(
+      "gqa_prepare",
+      {{"heads", int64_t{8}}, {"kv_heads", int64_t{2}}, {"head_dim", int64_t{64}}, {"v_dim", int64_t{32}}}, 0,
+      1);
+  EXPECT_EQ(workOf(gqa, 3, 7).items, 3.0 * (10 * 64 + 2 * 32));
+  DispatchShape mla =
+      shape("mla_prepare", {{"heads", int64_t{4}}, {"latent", int64_t{512}}, {"rope", int64_t{64}}}, 0, 1);
+  EXPECT_EQ(workOf(mla, 2, 0).items, 2.0 * (5 * 64 + 512));
+  DispatchShape sum = shape("slot_sum", {{"top_k", int64_t{8}}, {"n", int64_t{256}}}, 0, 1);
+  EXPECT_EQ(workOf(sum, 5, 0).items, 5.0 * 8 * 256);
 }
 
 } // namespace
