@@ -47,6 +47,11 @@ __device__ inline uint64_t globalNanos() {
   return nanos;
 }
 
+// Brings the line of an address of global memory into the second-level cache.
+__device__ inline void prefetchLine(const void *address) {
+  asm volatile("prefetch.global.L2 [%0];" ::"l"(address));
+}
+
 // ---- start and end of a kernel
 // --------------------------------------------------------------------------------
 
