@@ -30,6 +30,10 @@ kt::Result<std::unique_ptr<const Driver>> Driver::load() {
   for (size_t i = 0; i < std::size(names); ++i)
     if (!(*slots[i] = dlsym(library, names[i])))
       return failure("%s: the driver is too old (it has no %s); CUDA 12.0 or newer is needed", path, names[i]);
+#define KTRT_CUDA_FIND(member, name, parameters)                                                               \
+  *reinterpret_cast<void **>(&driver->member) = dlsym(library, name);
+  KTRT_CUDA_NEWER_FUNCTIONS(KTRT_CUDA_FIND)
+#undef KTRT_CUDA_FIND
   if (int result = driver->init(0); result == kNoDevice)
     return failure("%s: the driver finds no GPU", path);
   else if (kt::Status status = driver->check(result, names[0]); !status)

@@ -9,6 +9,7 @@
 #include "runtime/abi/kt_cuda.h"
 #include "runtime/cuda/driver.h"
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstdlib>
@@ -414,7 +415,28 @@ FAKE int cuGraphAddBatchMemOpNode(GraphNode *node, Graph graph, const GraphNode 
   data.record = {wait ? fake::Node::Kind::Wait : fake::Node::Kind::Write, {}, "", false, false, 0};
   return params->count != 1 ? kInvalid : addNode(node, graph, after, count, std::move(data));
 }
+FAKE int cuGraphAddDependencies_v2(Graph graph, const GraphNode *from, const GraphNode *to,
+                                   const EdgeData *data, size_t count) {
+  auto &nodes = dataOf(graph)->nodes;
+  for (size_t i = 0; i < count; ++i) {
+    const size_t first = reinterpret_cast<size_t>(from[i]), second = reinterpret_cast<size_t>(to[i]);
+    if (first == 0 || first >= second || second > nodes.size())
+      return kInvalid;
+    const fake::Node &before = nodes[first - 1].record;
+    fake::Node &node = nodes[second - 1].record;
+    if (data[i].type != kProgrammaticEdge || data[i].fromPort != kProgrammaticPort || data[i].toPort != 0 ||
+        before.kind != fake::Node::Kind::Kernel || node.kind != fake::Node::Kind::Kernel)
+      return kInvalid;
+    node.after.push_back(first - 1);
+    std::sort(node.after.begin(), node.after.end());
+    node.early.push_back(first - 1);
+  }
+  return 0;
+}
 FAKE int cuGraphInstantiateWithFlags(GraphExec *exec, Graph graph, unsigned long long) {
+  for (const NodeData &node : dataOf(graph)->nodes)
+    if (state.refusesEarlyEdges && !node.record.early.empty())
+      return kInvalid;
   *exec = handleOf<GraphExec>(new GraphData(*dataOf(graph)));
   fake::GraphRecord record;
   for (const NodeData &node : dataOf(graph)->nodes)

@@ -11,10 +11,11 @@ namespace fake {
 struct Node {
   enum class Kind { Kernel, Copy, Fill, Host, Wait, Write };
   Kind kind;
-  std::vector<size_t> after; // earlier nodes of the graph
-  std::string kernel;        // name of a kernel
-  bool raises, waits;        // a kernel
-  uint64_t bytes;            // Copy, Fill
+  std::vector<size_t> after;      // earlier nodes of the graph
+  std::string kernel;             // name of a kernel
+  bool raises, waits;             // a kernel
+  uint64_t bytes;                 // Copy, Fill
+  std::vector<size_t> early = {}; // of `after`: kernels that this one waits for itself
 };
 
 using GraphRecord = std::vector<Node>;
@@ -28,6 +29,7 @@ struct State {
   size_t freeBytes = size_t(1) << 30, totalBytes = size_t(2) << 30;
   int launchResult = 0;
   bool waitsExpire = false; // kernels wait in vain, without delay
+  bool refusesEarlyEdges = false;
 
   // Records.
   std::vector<GraphRecord> graphs; // instantiated, in order

@@ -14,6 +14,7 @@ static void addImage(Plan &plan, KernelT &kernel, const std::string &isa, const 
   variant->section = Code;
   variant->offset = plan.code.size();
   variant->bytes = bytes;
+  variant->early_start = isa.starts_with("sm_9");
   variant->launch = std::make_unique<Launch>(1, 1, 1, 32, 64 << 10);
   kernel.variants.push_back(std::move(variant));
   const uint8_t *data = static_cast<const uint8_t *>(image);
