@@ -30,8 +30,9 @@ struct State {
   bool waitsExpire = false; // kernels wait in vain, without delay
 
   // Records.
-  std::vector<GraphRecord> graphs; // instantiated, in order
-  size_t launches = 0;
+  std::vector<GraphRecord> graphs;                   // instantiated, in order
+  size_t launches = 0;                               // of graphs
+  size_t kernelLaunches = 0;                         // of kernels by themselves
   size_t deviceAllocations = 0, hostAllocations = 0; // alive
   size_t objects = 0;                                // alive: contexts, streams, events, modules, graphs
   size_t copiedToDevice = 0;                         // bytes, apart from graphs
