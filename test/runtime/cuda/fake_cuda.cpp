@@ -17,7 +17,6 @@
 #include <deque>
 #include <map>
 #include <mutex>
-#include <sstream>
 #include <thread>
 
 using namespace ktrt::cuda;
@@ -27,31 +26,7 @@ namespace {
 constexpr int kFault = 700, kOutOfMemory = 2, kNotFound = 500, kInvalid = 1, kBadImage = 200;
 constexpr uint64_t kClockOffset = 1'000'000'000'000; // of the device's clock
 
-// Settings of whole programs come from $KT_FAKE_CUDA: words like free=1000000.
-fake::State stateOfEnvironment() {
-  fake::State settings;
-  const char *text = getenv("KT_FAKE_CUDA");
-  std::istringstream words(text ? text : "");
-  for (std::string word; words >> word;) {
-    const std::string name = word.substr(0, word.find('='));
-    const long value = strtol(word.c_str() + std::min(name.size() + 1, word.size()), nullptr, 10);
-    if (name == "free")
-      settings.freeBytes = size_t(value);
-    else if (name == "devices")
-      settings.devices = int(value);
-    else if (name == "version")
-      settings.version = int(value);
-    else if (name == "major")
-      settings.major = int(value);
-    else if (name == "launch")
-      settings.launchResult = int(value);
-    else if (name == "waits_expire")
-      settings.waitsExpire = value != 0;
-  }
-  return settings;
-}
-
-fake::State state = stateOfEnvironment();
+fake::State state = fake::stateOfEnvironment();
 std::mutex stateMutex;
 
 uint64_t nanos() {

@@ -40,6 +40,10 @@ struct State {
   bool stop = false;                                 // ends kernels that hang
 };
 
+// The settings that $KT_FAKE_CUDA asks for, e.g. "free=1000000 launch=700": free, devices, version, major,
+// launch, waits_expire.
+State stateOfEnvironment();
+
 // The library exports `fake::State *fakeCuda(bool reset)`.
 using Access = State *(*)(bool reset);
 
