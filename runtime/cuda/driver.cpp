@@ -1,6 +1,7 @@
 // Finding the driver and its functions; see driver.h.
 #include "runtime/cuda/driver.h"
 
+#include "runtime/cuda/node_launch.h"
 #include "runtime/plan/message.h"
 
 #include <cstdlib>
@@ -44,6 +45,8 @@ kt::Result<std::unique_ptr<const Driver>> Driver::load() {
   if (version < kOldestVersion)
     return failure("%s: the driver is too old (CUDA %d.%d); CUDA 12.0 or newer is needed", path, version / 1000,
                    version % 1000 / 10);
+  if (kt::Status status = applyGraphMode(*driver); !status)
+    return status.error();
   return std::unique_ptr<const Driver>(std::move(driver));
 }
 

@@ -130,6 +130,13 @@ struct MemoryNodeParams { // CUDA_BATCH_MEM_OP_NODE_PARAMS_v1
   X(moduleUnload, "cuModuleUnload", (Module module))                                                           \
   X(moduleGetFunction, "cuModuleGetFunction", (Function * function, Module module, const char *name))          \
   X(functionSetAttribute, "cuFuncSetAttribute", (Function function, int attribute, int value))                 \
+  X(copy, "cuMemcpyAsync", (DeviceAddress destination, DeviceAddress source, size_t bytes, Stream stream))     \
+  X(launchKernel, "cuLaunchKernel",                                                                            \
+    (Function function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX, unsigned blockY,      \
+     unsigned blockZ, unsigned sharedBytes, Stream stream, void **parameters, void **extra))                   \
+  X(launchHostFunction, "cuLaunchHostFunc", (Stream stream, HostFunction function, void *user))                \
+  X(streamMemoryOperations, "cuStreamBatchMemOp_v2",                                                           \
+    (Stream stream, unsigned count, MemoryOperation *operations, unsigned flags))                              \
   X(graphCreate, "cuGraphCreate", (Graph * graph, unsigned flags))                                             \
   X(graphDestroy, "cuGraphDestroy", (Graph graph))                                                             \
   X(graphAddKernelNode, "cuGraphAddKernelNode_v2",                                                             \

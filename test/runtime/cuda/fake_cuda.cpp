@@ -27,7 +27,7 @@ namespace {
 constexpr int kFault = 700, kOutOfMemory = 2, kNotFound = 500, kInvalid = 1, kBadImage = 200;
 constexpr uint64_t kClockOffset = 1'000'000'000'000; // of the device's clock
 
-fake::State state;
+fake::State state = fake::stateOfEnvironment();
 std::mutex stateMutex;
 
 uint64_t nanos() {
@@ -181,6 +181,7 @@ struct StreamData {
   std::mutex mutex;
   std::condition_variable changed;
   std::deque<GraphData *> queue;
+  std::deque<GraphData> single; // of what was launched by itself
   bool busy = false, ending = false;
   int failed = 0;
   std::thread worker{[this] { work(); }};
@@ -458,6 +459,51 @@ FAKE int cuGraphLaunch(GraphExec exec, Stream handle) {
   stream.queue.push_back(dataOf(exec));
   stream.changed.notify_all();
   return 0;
+}
+
+// What is launched by itself, as a graph of one node.
+static int launchNode(Stream handle, NodeData node) {
+  StreamData &stream = *dataOf(handle);
+  std::lock_guard lock(stream.mutex);
+  if (stream.failed)
+    return stream.failed;
+  stream.single.push_back({{std::move(node)}});
+  stream.queue.push_back(&stream.single.back());
+  stream.changed.notify_all();
+  return 0;
+}
+FAKE int cuLaunchKernel(Function function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX,
+                        unsigned, unsigned, unsigned, Stream stream, void **parameters, void **) {
+  if (state.launchResult)
+    return state.launchResult;
+  if (gridX == 0 || gridY == 0 || gridZ == 0 || blockX == 0)
+    return kInvalid;
+  NodeData node;
+  node.kernel = reinterpret_cast<const ModuleData *>(function)->kernel;
+  memcpy(&node.args, parameters[0], sizeof(node.args));
+  node.record.kind = fake::Node::Kind::Kernel;
+  count(state.kernelLaunches, 1);
+  return launchNode(stream, std::move(node));
+}
+FAKE int cuMemcpyAsync(DeviceAddress destination, DeviceAddress source, size_t bytes, Stream stream) {
+  NodeData node;
+  node.copy.destination.device = destination;
+  node.copy.source.device = source;
+  node.copy.width = bytes;
+  node.record.kind = fake::Node::Kind::Copy;
+  return launchNode(stream, std::move(node));
+}
+FAKE int cuLaunchHostFunc(Stream stream, HostFunction function, void *user) {
+  NodeData node;
+  node.host = {function, user};
+  node.record.kind = fake::Node::Kind::Host;
+  return launchNode(stream, std::move(node));
+}
+FAKE int cuStreamBatchMemOp_v2(Stream stream, unsigned count, MemoryOperation *operations, unsigned) {
+  NodeData node;
+  node.operation = operations[0];
+  node.record.kind = operations[0].operation == kWaitValue32 ? fake::Node::Kind::Wait : fake::Node::Kind::Write;
+  return count != 1 ? kInvalid : launchNode(stream, std::move(node));
 }
 FAKE int cuGraphExecDestroy(GraphExec exec) {
   delete dataOf(exec);

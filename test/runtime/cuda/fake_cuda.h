@@ -32,14 +32,19 @@ struct State {
   bool refusesEarlyEdges = false;
 
   // Records.
-  std::vector<GraphRecord> graphs; // instantiated, in order
-  size_t launches = 0;
+  std::vector<GraphRecord> graphs;                   // instantiated, in order
+  size_t launches = 0;                               // of graphs
+  size_t kernelLaunches = 0;                         // of kernels by themselves
   size_t deviceAllocations = 0, hostAllocations = 0; // alive
   size_t objects = 0;                                // alive: contexts, streams, events, modules, graphs
   size_t copiedToDevice = 0;                         // bytes, apart from graphs
   size_t modules = 0;                                // ever loaded
   bool stop = false;                                 // ends kernels that hang
 };
+
+// The settings that $KT_FAKE_CUDA asks for, e.g. "free=1000000 launch=700": free, devices, version, major,
+// launch, waits_expire.
+State stateOfEnvironment();
 
 // The library exports `fake::State *fakeCuda(bool reset)`.
 using Access = State *(*)(bool reset);

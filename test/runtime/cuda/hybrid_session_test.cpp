@@ -55,7 +55,27 @@ TEST_P(EveryHandOver, GivesTheRightLogits) {
   expectAllReleased();
 }
 
+TEST_P(EveryHandOver, GivesTheRightLogitsNodeByNode) {
+  setenv("KTRT_HANDOVER", GetParam(), 1);
+  setenv("KTRT_GRAPH", "0", 1);
+  auto session = open();
+  ASSERT_TRUE(session) << session.error().message;
+  expectRightLogits(**session);
+  (*session)->setProfiling(true);
+  expectRightLogits(**session);
+  EXPECT_EQ(gpu->launches, 0u);
+  EXPECT_GT(gpu->kernelLaunches, 100u);
+  EXPECT_TRUE(gpu->graphs.empty());
+  session->reset();
+  expectAllReleased();
+}
+
 INSTANTIATE_TEST_SUITE_P(Kinds, EveryHandOver, testing::Values("fused", "memop", "host"));
+
+TEST_F(HybridSession, RefusesOtherGraphModes) {
+  setenv("KTRT_GRAPH", "no", 1);
+  EXPECT_EQ(openError(), "KTRT_GRAPH is 'no', expected 0 or 1");
+}
 
 TEST_F(HybridSession, FoldsSignalsIntoKernels) {
   auto session = open();

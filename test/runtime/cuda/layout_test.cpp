@@ -160,6 +160,10 @@ TEST(DriverInterface, IsThatOfTheHeader) {
   COMPARE(moduleUnload, cuModuleUnload);
   COMPARE(moduleGetFunction, cuModuleGetFunction);
   COMPARE(functionSetAttribute, cuFuncSetAttribute);
+  COMPARE(copy, cuMemcpyAsync);
+  COMPARE(launchKernel, cuLaunchKernel);
+  COMPARE(launchHostFunction, cuLaunchHostFunc);
+  COMPARE(streamMemoryOperations, cuStreamBatchMemOp);
   COMPARE(graphCreate, cuGraphCreate);
   COMPARE(graphDestroy, cuGraphDestroy);
   COMPARE(graphAddKernelNode, cuGraphAddKernelNode);

@@ -112,6 +112,7 @@ void makeHybrid(Plan &plan, bool fakeCode) {
 FakeGpuTest::FakeGpuTest() {
   setenv("KTRT_CUDA_DRIVER", FAKE_CUDA_DRIVER, 1);
   unsetenv("KTRT_HANDOVER");
+  unsetenv("KTRT_GRAPH");
   void *library = dlopen(FAKE_CUDA_DRIVER, RTLD_NOW);
   EXPECT_NE(library, nullptr) << dlerror();
   gpu = reinterpret_cast<fake::Access>(dlsym(library, "fakeCuda"))(true);
@@ -121,6 +122,7 @@ FakeGpuTest::~FakeGpuTest() {
   gpu->stop = true;
   unsetenv("KTRT_CUDA_DRIVER");
   unsetenv("KTRT_HANDOVER");
+  unsetenv("KTRT_GRAPH");
 }
 
 void FakeGpuTest::expectAllReleased() const {
