@@ -71,6 +71,8 @@ struct StageTransfers : impl::SchedStageTransfersBase<StageTransfers> {
     if (!users.firstOnGpu || !users.firstOnCpu || users.gpuLanes.size() != 1 ||
         users.gpuWrites == users.cpuWrites || bytes % (capacity * kWordBytes) != 0)
       return;
+    if (llvm::all_of(users.gpuUses, [](OpOperand *use) { return isa<sched::CopyOp>(use->getOwner()); }))
+      return; // that is what a copy does
     // All of the one side comes before all of the other.
     Operation *lastOfMaker = users.gpuWrites ? users.lastOnGpu : users.lastOnCpu;
     Operation *firstOfReader = users.gpuWrites ? users.firstOnCpu : users.firstOnGpu;
