@@ -43,6 +43,8 @@ Seconds GpuRates::seconds(const DispatchShape &dispatch, int64_t tokens, int64_t
     operations += 2 * matrix.weights * static_cast<double>(tokens) * matrix.chosenShare *
                   static_cast<double>(matrix.experts);
   }
+  if (work.hostBytes > 0)
+    return copySeconds(work.hostBytes);
   const bool attends = work.cacheBytes > 0;
   if (attends)
     operations += 2 * work.items;

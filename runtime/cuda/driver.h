@@ -117,6 +117,8 @@ struct MemoryNodeParams { // CUDA_BATCH_MEM_OP_NODE_PARAMS_v1
     (DeviceAddress * address, void *host, unsigned flags))                                                     \
   X(copyToDevice, "cuMemcpyHtoDAsync_v2",                                                                      \
     (DeviceAddress destination, const void *source, size_t bytes, Stream stream))                              \
+  X(copyOnDevice, "cuMemcpyDtoDAsync_v2",                                                                      \
+    (DeviceAddress destination, DeviceAddress source, size_t bytes, Stream stream))                            \
   X(fillBytes, "cuMemsetD8Async", (DeviceAddress address, unsigned char value, size_t count, Stream stream))   \
   X(streamCreate, "cuStreamCreate", (Stream * stream, unsigned flags))                                         \
   X(streamDestroy, "cuStreamDestroy_v2", (Stream stream))                                                      \

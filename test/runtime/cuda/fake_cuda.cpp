@@ -308,6 +308,9 @@ FAKE int cuMemcpyHtoDAsync_v2(DeviceAddress destination, const void *source, siz
   memcpy(reinterpret_cast<void *>(destination), source, bytes);
   return count(state.copiedToDevice, int(bytes));
 }
+FAKE int cuMemcpyDtoDAsync_v2(DeviceAddress destination, DeviceAddress source, size_t bytes, Stream) {
+  return memcpy(reinterpret_cast<void *>(destination), reinterpret_cast<void *>(source), bytes), 0;
+}
 FAKE int cuMemsetD8Async(DeviceAddress address, unsigned char value, size_t bytes, Stream) {
   return memset(reinterpret_cast<void *>(address), value, bytes), 0;
 }

@@ -147,6 +147,7 @@ TEST(DriverInterface, IsThatOfTheHeader) {
   COMPARE(memFreeHost, cuMemFreeHost);
   COMPARE(memHostGetDevicePointer, cuMemHostGetDevicePointer);
   COMPARE(copyToDevice, cuMemcpyHtoDAsync);
+  COMPARE(copyOnDevice, cuMemcpyDtoDAsync);
   COMPARE(fillBytes, cuMemsetD8Async);
   COMPARE(streamCreate, cuStreamCreate);
   COMPARE(streamDestroy, cuStreamDestroy);
