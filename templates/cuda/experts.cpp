@@ -54,7 +54,7 @@ Instance gateUpStream(const GateUpSpec &spec, Sm sm) {
   const bool together = spec.gate == spec.up;
   const StreamNeed need = together ? streamNeed(*spec.gate, m, 2)
                                    : larger(streamNeed(*spec.gate, m, 1), streamNeed(*spec.up, m, 1));
-  const StreamShape shape = chooseStream(sm, need, std::min(unitsOf(*spec.gate, m.k), unitsOf(*spec.up, m.k)));
+  const StreamShape shape = chooseStream(sm, need, std::max(unitsOf(*spec.gate, m.k), unitsOf(*spec.up, m.k)));
   const int64_t sums = kt::streamSumBytes(static_cast<int>(shape.warps), 2, m.m > 8 ? 2 : 1);
   TemplateText body("GateUpStream");
   body << spec.gate->id << spec.up->id << m.n << m.k << m.m << e.experts << e.topK << e.dense << spec.act

@@ -79,9 +79,9 @@ StreamShape chooseStream(Sm sm, const StreamNeed &need, int64_t units) {
   for (uint32_t warps = 8; warps >= 1; warps /= 2) {
     if (warps > 1 && warps > units)
       continue;
-    const int64_t wanted = std::clamp<int64_t>((units + warps - 1) / warps + 1, 2, 5);
+    const int64_t wanted = std::min<int64_t>((units + warps - 1) / warps, 5);
     const int64_t fitting = (budget / warps - need.scales) / need.stage;
-    const int64_t stages = std::clamp<int64_t>(fitting, 2, wanted);
+    const int64_t stages = std::clamp<int64_t>(fitting, std::min<int64_t>(wanted, 2), wanted);
     best = {warps, static_cast<uint32_t>(stages), warps * (stages * need.stage + need.scales)};
     // Enough bytes must be under way; where they are, more warps are better than deeper rings.
     const bool looksAhead = fitting >= std::min<int64_t>(wanted, 3);

@@ -93,20 +93,16 @@ __device__ inline void awaitSignal(const KtCudaArgs &args, uint32_t replay) {
 }
 
 // Holds the block until everything before it is done and the signal it waits for is raised, or too much time
-// has passed. Returns, to the first thread, the number of the replay if endKernel needs it.
-__device__ inline uint32_t beginKernel(const KtCudaArgs &args) {
+// has passed.
+__device__ inline void beginKernel(const KtCudaArgs &args) {
   awaitPredecessors();
-  uint32_t replay = 0;
-  if ((args.waitFlag || args.raiseFlag) && isFirstThread())
-    replay = args.step->replay;
   if (args.waitFlag) {
     if (isFirstThread())
-      awaitSignal(args, replay);
+      awaitSignal(args, args.step->replay);
     __syncthreads();
   }
   if (args.trace && isFirstThread())
     atomicMin(reinterpret_cast<unsigned long long *>(args.trace), globalNanos());
-  return replay;
 }
 
 // Raises the signal of the kernel once all its blocks have come here.
@@ -114,11 +110,12 @@ __device__ inline uint32_t beginKernel(const KtCudaArgs &args) {
 // Results of all threads are visible before the flag, without a fence by each: the barrier orders them before
 // what the first thread does, its arrival (release) before the last block's (acquire), and releases are
 // cumulative. The same holds for the kernels before this one, which awaitPredecessors() orders before it.
-__device__ inline void endKernel(const KtCudaArgs &args, uint32_t replay) {
+__device__ inline void endKernel(const KtCudaArgs &args) {
   if (args.trace && isFirstThread())
     atomicMax(reinterpret_cast<unsigned long long *>(args.trace + 1), globalNanos());
   if (!args.raiseFlag)
     return;
+  const uint32_t replay = args.step->replay; // on its way while the others come
   __syncthreads();
   if (!isFirstThread())
     return;
@@ -149,9 +146,9 @@ template <class Body> __device__ inline void prefetchOf(const KtCudaArgs &, long
 template <class Body> __device__ inline void runKernel(const KtCudaArgs &args) {
   letSuccessorsCome();
   prefetchOf<Body>(args, 0);
-  const uint32_t replay = beginKernel(args);
+  beginKernel(args);
   Body::run(args);
-  endKernel(args, replay);
+  endKernel(args);
 }
 
 } // namespace kt

@@ -15,7 +15,7 @@ template <int Type, int N, int K, int M, int Experts, int TopK, bool Accumulate,
           int64_t ExpertRows, bool XBfloat, int XAlign, int Teams, int TeamWarps, int Stages>
 struct DownStream {
   static constexpr int tokenTiles = (M + 7) / 8, xBytes = XBfloat ? 2 : 4, warps = Teams * TeamWarps;
-  using S = Stream<Type, K, 1, tokenTiles, M, xBytes, XAlign, Stages>;
+  using S = Stream<Type, K, 1, tokenTiles, M, xBytes, XAlign, Stages, TeamWarps>;
   using Lists = ExpertLists<Experts, false>;
 
   static __device__ void run(const KtCudaArgs &args) {
@@ -46,7 +46,7 @@ struct DownStream {
         auto rowAt = [&](int, int row) {
           return w + int64_t(first + row < N ? first + row : N - 1) * S::rowBytes;
         };
-        S::run(shared + warp * S::warpBytes, warp % TeamWarps, TeamWarps, tokens, rowAt, tokenAt, sums);
+        S::run(shared + warp * S::warpBytes, warp % TeamWarps, tokens, rowAt, tokenAt, sums);
       }
       S::park(parked, warp, sums);
       __syncthreads();

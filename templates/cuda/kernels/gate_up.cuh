@@ -14,8 +14,8 @@ template <int GateType, int UpType, int N, int K, int M, int Experts, int TopK, 
 struct GateUpStream {
   static constexpr int tokenTiles = (M + 7) / 8, xBytes = XBfloat ? 2 : 4;
   static constexpr bool together = GateType == UpType; // one ring for both matrices
-  using S = Stream<GateType, K, together ? 2 : 1, tokenTiles, M, xBytes, XAlign, Stages>;
-  using U = Stream<UpType, K, 1, tokenTiles, M, xBytes, XAlign, Stages>;
+  using S = Stream<GateType, K, together ? 2 : 1, tokenTiles, M, xBytes, XAlign, Stages, Warps>;
+  using U = Stream<UpType, K, 1, tokenTiles, M, xBytes, XAlign, Stages, Warps>;
   using Lists = ExpertLists<Experts, Dense>;
   static constexpr int warpBytes = S::warpBytes > U::warpBytes || together ? S::warpBytes : U::warpBytes;
 
@@ -38,7 +38,7 @@ struct GateUpStream {
     extern __shared__ __align__(16) uint8_t shared[];
     const int warp = threadIdx.x / 32;
     if constexpr (Dense)
-      S::prefetch(shared + warp * warpBytes, warp, Warps, Rows<false>(args, 0));
+      S::prefetch(shared + warp * warpBytes, warp, Rows<false>(args, 0));
   }
 
   static __device__ void run(const KtCudaArgs &args) {
@@ -58,10 +58,10 @@ struct GateUpStream {
     float *parked = reinterpret_cast<float *>(shared);
     float *parkedUp = parked + Warps * tokenTiles * 128;
     float sums[together ? 2 : 1][tokenTiles][4] = {};
-    S::template run<Dense>(ring, warp, Warps, tokens, Rows<false>(args, expert.id), tokenAt, sums);
+    S::template run<Dense>(ring, warp, tokens, Rows<false>(args, expert.id), tokenAt, sums);
     float upSums[1][tokenTiles][4] = {};
     if constexpr (!together)
-      U::run(ring, warp, Warps, tokens, Rows<true>(args, expert.id), tokenAt, upSums);
+      U::run(ring, warp, tokens, Rows<true>(args, expert.id), tokenAt, upSums);
     __syncthreads();
     S::park(parked, warp, sums);
     if constexpr (!together)

@@ -36,7 +36,7 @@ template <int Type, int N, int K, int M, class L, bool XBfloat, int XAlign, bool
           bool Accumulate, bool Down, int Tiles, int Warps, int Stages>
 struct LinearStream {
   static constexpr int tokenTiles = (M + 7) / 8, xBytes = XBfloat ? 2 : 4;
-  using S = Stream<Type, K, Tiles, tokenTiles, M, xBytes, XAlign, Stages>;
+  using S = Stream<Type, K, Tiles, tokenTiles, M, xBytes, XAlign, Stages, Warps>;
 
   using O = LinearOperands<Down>;
 
@@ -56,7 +56,7 @@ struct LinearStream {
   static __device__ void prefetch(const KtCudaArgs &args) {
     extern __shared__ __align__(16) uint8_t shared[];
     const int warp = threadIdx.x / 32;
-    S::prefetch(shared + warp * S::warpBytes, warp, Warps, Rows(args));
+    S::prefetch(shared + warp * S::warpBytes, warp, Rows(args));
   }
 
   static __device__ void run(const KtCudaArgs &args) {
@@ -65,7 +65,7 @@ struct LinearStream {
     const uint8_t *x = static_cast<const uint8_t *>(args.operands[O::x]) + batch * L::xBatchStride * xBytes;
     auto tokenAt = [&](int t) { return x + t * L::xStride * xBytes; };
     float sums[Tiles][tokenTiles][4] = {};
-    S::template run<true>(shared + warp * S::warpBytes, warp, Warps, M, Rows(args), tokenAt, sums);
+    S::template run<true>(shared + warp * S::warpBytes, warp, M, Rows(args), tokenAt, sums);
     __syncthreads();
     float *parked = reinterpret_cast<float *>(shared);
     S::park(parked, warp, sums);

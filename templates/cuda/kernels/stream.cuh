@@ -13,8 +13,8 @@
 namespace kt {
 
 // Rows of K weights of format Type, in Tiles tiles of 16 rows, times up to TokenTiles * 8 tokens of XBytes per
-// element; XAlign divides the addresses of all token rows, in bytes.
-template <int Type, int K, int Tiles, int TokenTiles, int Tokens, int XBytes, int XAlign, int Stages>
+// element; XAlign divides the addresses of all token rows, in bytes. A warp takes every Step-th unit of k.
+template <int Type, int K, int Tiles, int TokenTiles, int Tokens, int XBytes, int XAlign, int Stages, int Step>
 struct Stream {
   using W = Weights<Type>;
   static constexpr int units = (K + W::unitElements - 1) / W::unitElements;
@@ -29,6 +29,12 @@ struct Stream {
   static constexpr int scaleBytes = Q::exists ? streamScaleBytes(Tiles, scales) : 0;
   static constexpr int warpBytes = Stages * stageBytes + scaleBytes;
   static constexpr int quarterBytes = W::unitElements / 4 * XBytes;
+
+  // What is under way at a time: all units of a warp, or all but the one in use.
+  static constexpr int perWarp = (units + Step - 1) / Step;
+  static constexpr bool isWhole = perWarp <= Stages;
+  static constexpr int ahead = isWhole ? perWarp : Stages - 1;
+  static_assert(ahead >= 1, "a ring needs two stages");
 
   // Place of byte `offset` of a token's unit.
   static __device__ int tokenOffset(int offset) { return offset + offset / quarterBytes * 16; }
@@ -223,21 +229,21 @@ struct Stream {
   }
 
   // Starts the copies of the first weights that run() with Prefetched and otherwise equal parameters will use.
-  template <class RowAt> static __device__ void prefetch(uint8_t *ring, int first, int step, RowAt rowAt) {
+  template <class RowAt> static __device__ void prefetch(uint8_t *ring, int first, RowAt rowAt) {
 #pragma unroll
-    for (int s = 0; s < Stages - 1; ++s)
-      if (first + s * step < units)
-        fetchRows(ring + s * stageBytes, first + s * step, threadIdx.x % 32, rowAt);
+    for (int s = 0; s < ahead; ++s)
+      if (first + s * Step < units)
+        fetchRows(ring + s * stageBytes, first + s * Step, threadIdx.x % 32, rowAt);
   }
 
-  // Adds units first, first + step, … to `sums`. `ring` is warpBytes of this warp alone, 16-byte aligned.
+  // Adds units first, first + Step, … to `sums`. `ring` is warpBytes of this warp alone, 16-byte aligned.
   template <bool Prefetched = false, class RowAt, class TokenAt>
-  static __device__ void run(uint8_t *ring, int first, int step, int tokens, RowAt rowAt, TokenAt tokenAt,
+  static __device__ void run(uint8_t *ring, int first, int tokens, RowAt rowAt, TokenAt tokenAt,
                              float (&sums)[Tiles][TokenTiles][4]) {
     const int lane = threadIdx.x % 32;
 #pragma unroll
-    for (int s = 0; s < Stages - 1; ++s) {
-      const int unit = first + s * step;
+    for (int s = 0; s < ahead; ++s) {
+      const int unit = first + s * Step;
       if (unit < units) {
         if constexpr (!Prefetched)
           fetchRows(ring + s * stageBytes, unit, lane, rowAt);
@@ -245,11 +251,11 @@ struct Stream {
       }
       commitCopies(); // the first of them with all that has been prefetched
     }
-    int stage = 0, next = Stages - 1;
-    for (int unit = first; unit < units; unit += step) {
-      waitForCopies<Stages - 2>();
+    int stage = 0, next = ahead % Stages;
+    for (int unit = first; unit < units; unit += Step) {
+      waitForCopies<ahead - 1>();
       __syncwarp(); // everyone's copies of this stage are there, and nobody reads the one before any more
-      if (const int later = unit + (Stages - 1) * step; later < units) {
+      if (const int later = unit + ahead * Step; !isWhole && later < units) {
         fetchRows(ring + next * stageBytes, later, lane, rowAt);
         fetchTokens(ring + next * stageBytes, later, lane, tokens, tokenAt);
       }
