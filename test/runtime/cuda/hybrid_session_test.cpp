@@ -80,7 +80,8 @@ TEST_F(HybridSession, FoldsSignalsIntoKernels) {
   EXPECT_TRUE(decode[4].raises && decode[4].waits);
   EXPECT_EQ(gpu->graphs[toy::Decode2][3].bytes, 80u) << "bytes per token, for all tokens";
   const fake::GraphRecord &prefill = gpu->graphs[toy::Prefill];
-  ASSERT_EQ(prefill.size(), 5u) << "kernels of many tokens hand over by nodes, and a copy says that all is done";
+  ASSERT_EQ(prefill.size(), 5u)
+      << "kernels of many tokens hand over by nodes, and a copy says that all is done";
   EXPECT_FALSE(prefill[1].raises || prefill[2].raises || prefill[1].waits || prefill[2].waits);
   for (size_t node : {3, 4}) {
     EXPECT_EQ(prefill[node].kind, Kind::Copy);
