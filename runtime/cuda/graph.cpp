@@ -61,8 +61,8 @@ private:
 };
 
 kt::Status Builder::build() {
-  // Kernels of many tokens have many blocks. If each of them looked at a word of the host until its signal came,
-  // they would keep the link busy and slow the lane down that they wait for: nodes wait in their place.
+  // Kernels of many tokens have many blocks. If each of them looked at a word of the host until its signal
+  // came, they would keep the link busy and slow the lane down that they wait for: nodes wait in their place.
   const bool fold = context.handOver == HandOver::Fused && !entry.dynamic();
   const LaneGraph lane = arrangeLane(program, sources, fold, !trace);
   if (kt::Status status = driver.check(driver.graphCreate(&graph, 0), "cuGraphCreate"); !status)
