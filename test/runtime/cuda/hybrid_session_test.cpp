@@ -74,7 +74,8 @@ INSTANTIATE_TEST_SUITE_P(Kinds, EveryHandOver, testing::Values("fused", "memop",
 
 TEST_F(HybridSession, RefusesOtherGraphModes) {
   setenv("KTRT_GRAPH", "no", 1);
-  EXPECT_EQ(openError(), "KTRT_GRAPH is 'no', expected 0 or 1");
+  const std::string message = openError();
+  EXPECT_TRUE(message.ends_with("KTRT_GRAPH is 'no', expected 0 or 1")) << message;
 }
 
 TEST_F(HybridSession, FoldsSignalsIntoKernels) {
@@ -125,7 +126,7 @@ TEST_F(HybridSession, StartsKernelsEarlyAfterKernels) {
   EXPECT_EQ(earlyEdges(gpu->graphs[toy::Decode1]), (Edges{{}, {}, {1}, {}, {2}}))
       << "not after the copy of the step or the fill";
   EXPECT_EQ(gpu->graphs[toy::Decode1][4].after, (std::vector<size_t>{2, 3}));
-  EXPECT_EQ(earlyEdges(gpu->graphs[toy::Prefill]), (Edges{{}, {}, {1}, {}})) << "nor a copy after a kernel";
+  EXPECT_EQ(earlyEdges(gpu->graphs[toy::Prefill]), (Edges{{}, {}, {1}, {}, {}})) << "nor a copy after a kernel";
   expectRightLogits(**session);
 }
 
