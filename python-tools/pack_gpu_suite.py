@@ -74,7 +74,7 @@ def main():
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         stage(folder, args.build, args.cache)
-        with tarfile.open(args.file, "w:xz") as archive:
+        with tarfile.open(args.file, "w:xz", preset=3) as archive:
             archive.add(folder, "gpu-suite")
     size = os.path.getsize(args.file)
     print(f"{args.file}: {size / 2**20:.1f} MiB; unpack it and start gpu-suite/run")

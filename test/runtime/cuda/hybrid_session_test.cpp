@@ -74,8 +74,7 @@ INSTANTIATE_TEST_SUITE_P(Kinds, EveryHandOver, testing::Values("fused", "memop",
 
 TEST_F(HybridSession, RefusesOtherGraphModes) {
   setenv("KTRT_GRAPH", "no", 1);
-  const std::string message = openError();
-  EXPECT_TRUE(message.ends_with("KTRT_GRAPH is 'no', expected 0 or 1")) << message;
+  EXPECT_NE(openError().find("KTRT_GRAPH is 'no', expected 0 or 1"), std::string::npos);
 }
 
 TEST_F(HybridSession, FoldsSignalsIntoKernels) {
