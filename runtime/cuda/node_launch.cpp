@@ -83,6 +83,8 @@ int addHost(GraphNode *made, Graph graph, const GraphNode *, size_t, const HostN
 int addMemory(GraphNode *made, Graph graph, const GraphNode *, size_t, const MemoryNodeParams *params) {
   return add(made, graph, params->operations[0]);
 }
+// A stream runs its work in order, so all edges are kept.
+int addDependencies(Graph, const GraphNode *, const GraphNode *, const EdgeData *, size_t) { return kSuccess; }
 int instantiate(GraphExec *exec, Graph graph, unsigned long long) {
   *exec = reinterpret_cast<GraphExec>(new Nodes(*nodesOf(graph)));
   return kSuccess;
@@ -116,6 +118,7 @@ kt::Status applyGraphMode(Driver &driver) {
   driver.graphAddFillNode = addFill;
   driver.graphAddHostNode = addHost;
   driver.graphAddMemoryNode = addMemory;
+  driver.graphAddDependencies = addDependencies;
   driver.graphInstantiate = instantiate;
   driver.graphUpload = upload;
   driver.graphLaunch = launch;
