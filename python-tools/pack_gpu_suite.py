@@ -60,6 +60,7 @@ def stage(folder, build, cache):
     for name in TOOLS:
         shutil.copy(os.path.join(ROOT, "python-tools", name), os.path.join(folder, "python-tools"))
     shutil.copy(os.path.join(ROOT, "python-tools", "run_gpu_suite.py"), os.path.join(folder, "run"))
+    os.chmod(os.path.join(folder, "run"), 0o755)
     import lit
     shutil.copytree(os.path.dirname(lit.__file__), os.path.join(folder, "lit-package", "lit"), ignore=ignore)
     if cache:

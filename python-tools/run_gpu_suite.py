@@ -108,7 +108,7 @@ def whole_suite(args, env, counts):
                 for path in programs(args.filter)
                 for shards in [SHARDS.get(os.path.basename(path), 1)] for shard in range(shards)], counts)
     report = os.path.join(OUT, "lit.json")
-    code, output = run([sys.executable, "-m", "lit.main", "-j", str(args.jobs), "-v", "-Dbuild=" + BUILD, "-o", report, "--filter",
+    code, output = run([sys.executable, "-c", "from lit.main import main; main()", "-j", str(args.jobs), "-v", "-Dbuild=" + BUILD, "-o", report, "--filter",
                         "gpu.*" + args.filter, os.path.join(ROOT, "test", "golden")], env, 1500)
     print(output, flush=True)
     try:
