@@ -77,7 +77,7 @@ struct DeferExperts : impl::ModelDeferExpertsBase<DeferExperts> {
 
   // The experts are on the CPU as those of the very next layer, and the attention between is not, unless
   // everything is on the CPU: then nothing is gained, but what deferring does to results can be measured.
-  static bool isDeferrable(const MoeLayer &layer, const MoeLayer &next, bool anyGpu) {
+  static bool isDeferrable(MoeLayer &layer, MoeLayer &next, bool anyGpu) {
     return layer.attentions == 1 && layer.router && layer.router.getIds().hasOneUse() &&
            deviceOf(layer.experts) == "cpu" && deviceOf(next.experts) == "cpu" &&
            (!anyGpu || layer.attentionDevice != "cpu");
