@@ -1,10 +1,11 @@
 """Compare two files of logits and say how far apart they are.
 
-    compare_logits.py EXPECTED ACTUAL [--vocab N] [--nmse X] [--max-abs X] [--argmax PERCENT] [--kl X]
+    compare_logits.py EXPECTED ACTUAL [--vocab N] [--nmse X] [--max-abs X] [--argmax PERCENT] [--kl X] [--tokens FILE]
 
 A file is raw little-endian float32 (.f32, or any other name) or float16 (.f16) and then needs --vocab, or an .npz
 with an array `logits`. Prints the normalised mean square error |a-e|^2/|e|^2, the largest absolute difference, the
-share of positions with the same argmax, and the mean KL divergence (expected relative to actual, nats). Each
+share of positions with the same argmax, and the mean KL divergence (expected relative to actual, nats). With
+--tokens, the ids that the logits were computed for, also the perplexity of the text by either file. Each
 threshold that is given must hold: exit code 0 if all do, 1 if one does not (or the values are not finite or the shapes
 differ), 2 for wrong usage.
 """
@@ -42,6 +43,21 @@ def measure(expected, actual):
     }
 
 
+def perplexity(logits, tokens):
+    """Perplexity of `tokens` when logits[i] predicts tokens[i + 1]."""
+    chosen = log_softmax(logits[:-1])[np.arange(len(tokens) - 1), tokens[1:]]
+    return float(np.exp(-chosen.mean()))
+
+
+def read_tokens(path, logits):
+    """The ids in a file, separated by spaces or commas: one for every row of logits."""
+    with open(path, encoding="utf-8") as file:
+        tokens = np.array(file.read().replace(",", " ").split(), dtype=np.int64)
+    if len(tokens) != len(logits) or len(tokens) < 2 or tokens.min() < 0 or tokens.max() >= logits.shape[-1]:
+        raise ValueError(f"{path}: expected {len(logits)} ids, at least 2, below {logits.shape[-1]}")
+    return tokens
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("expected")
@@ -50,6 +66,7 @@ def main():
     parser.add_argument("--nmse", type=float, help="largest allowed normalised mean square error")
     parser.add_argument("--max-abs", type=float, help="largest allowed absolute difference")
     parser.add_argument("--argmax", type=float, help="smallest allowed percentage of equal argmax")
+    parser.add_argument("--tokens", help="file of token ids: prints perplexities")
     parser.add_argument("--kl", type=float, help="largest allowed mean KL divergence")
     args = parser.parse_args()
     try:
@@ -65,6 +82,13 @@ def main():
         return 1
     result = measure(expected, actual)
     print("  ".join(f"{name} {value:.6g}" for name, value in result.items()))
+    if args.tokens:
+        try:
+            tokens = read_tokens(args.tokens, expected)
+        except (OSError, ValueError) as error:
+            print(f"compare_logits: {error}", file=sys.stderr)
+            return 1
+        print(f"perplexity {perplexity(expected, tokens):.6g}  {perplexity(actual, tokens):.6g}")
     failed = [f"{name} {result[name]:.6g} is above {limit:g}"
               for name, limit in (("nmse", args.nmse), ("max_abs", args.max_abs), ("kl", args.kl))
               if limit is not None and not result[name] <= limit]
