@@ -123,6 +123,13 @@ class Comparison(unittest.TestCase):
         self.assertEqual(run_tool("compare_logits.py", self.a, c, "--vocab", "10", "--argmax", "50"), 1)
         self.assertEqual(run_tool("compare_logits.py", self.a, c, "--vocab", "10", "--kl", "0.01"), 1)
 
+    def test_tokens_must_fit_the_logits(self):
+        for ids, code in (("1 2,3 4", 0), ("1 2 3", 1), ("1 2 3 10", 1), ("1 2 3 x", 1)):
+            path = os.path.join(self.directory.name, "ids")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(ids)
+            self.assertEqual(run_tool("compare_logits.py", self.a, self.a, "--vocab", "10", "--tokens", path), code, ids)
+
     def test_damaged_input_is_a_failure(self):
         short = self.write("short.f32", self.x[:3])
         bad = self.write("nan.f32", np.full_like(self.x, np.nan))

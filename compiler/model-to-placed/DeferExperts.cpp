@@ -86,8 +86,8 @@ struct DeferExperts : impl::ModelDeferExpertsBase<DeferExperts> {
   LogicalResult defer(MoeLayer &layer, MoeLayer &next) {
     const int64_t topK = layer.router.getTopK();
     if (count < 1 || count >= topK)
-      return layer.experts.emitOpError() << layer.experts.getPath() << ": cannot defer " << count << " of "
-                                         << topK << " experts: 1 to " << topK - 1 << " are possible";
+      return layer.experts.emitOpError() << layer.experts.getPath() << ": cannot defer " << count.getValue()
+                                         << " of " << topK << " experts: 1 to " << topK - 1 << " are possible";
     const IntegerAttr number = Builder(&getContext()).getI64IntegerAttr(count);
     layer.router->setAttr(model::attr::kDeferred, number);
     layer.experts->setAttr(model::attr::kDeferred, number);
