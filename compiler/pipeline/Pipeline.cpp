@@ -46,6 +46,7 @@ void addSchedulePasses(OpPassManager &passes, const ScheduleOptions &options) {
   // After the residual, which takes sums that need no norm.
   passes.addPass(createSchedFuseAddNorm());
   // Which commands access a buffer is known now.
+  passes.addPass(createSchedStageTransfers());
   passes.addPass(createSchedPlaceBuffers());
   passes.addPass(createSchedInsertSignals());
   // Lifetimes are counted in barrier groups, so barriers come before memory; a signal needs them too.

@@ -42,18 +42,29 @@ void KernelEditor::setParam(sched::DispatchOp dispatch, StringRef name, Attribut
   OpBuilder builder(from);
   NamedAttrList params(from.getParams());
   params.set(name, value);
-  DictionaryAttr wanted = params.getDictionary(builder.getContext());
+  dispatch.setKernel(make(from.getFamily(), params.getDictionary(builder.getContext()), from));
+}
+
+StringRef KernelEditor::make(StringRef family, DictionaryAttr params) {
+  sched::KernelOp last;
+  for (auto kernel : module.getOps<sched::KernelOp>())
+    last = kernel;
+  return make(family, params, last);
+}
+
+StringRef KernelEditor::make(StringRef family, DictionaryAttr params, sched::KernelOp after) {
   for (auto &[known, kernel] : byName)
-    if (kernel.getFamily() == from.getFamily() && kernel.getParams() == wanted) {
-      dispatch.setKernel(known);
-      return;
-    }
-  builder.setInsertionPointAfter(from);
+    if (kernel.getFamily() == family && kernel.getParams() == params)
+      return kernel.getSymName();
+  OpBuilder builder = OpBuilder::atBlockBegin(module.getBody());
+  if (after)
+    builder.setInsertionPointAfter(after);
   std::string symbol;
   for (size_t i = 0; symbol.empty() || byName.contains(symbol); ++i)
-    symbol = (from.getFamily() + "." + Twine(byName.size() + i)).str();
-  byName[symbol] = builder.create<sched::KernelOp>(from.getLoc(), symbol, from.getFamily(), wanted);
-  dispatch.setKernel(symbol);
+    symbol = (family + "." + Twine(byName.size() + i)).str();
+  auto kernel = builder.create<sched::KernelOp>(module.getLoc(), symbol, family, params);
+  byName[symbol] = kernel;
+  return kernel.getSymName();
 }
 
 void KernelEditor::eraseUnused() {

@@ -20,11 +20,14 @@ public:
   // Points the dispatch to the same kernel with parameter `name` = `value`.
   void set(sched::DispatchOp dispatch, llvm::StringRef name, int64_t value);
   void set(sched::DispatchOp dispatch, llvm::StringRef name, llvm::StringRef value);
+  // The symbol of the kernel of `family` with these parameters, declared if there is none.
+  llvm::StringRef make(llvm::StringRef family, mlir::DictionaryAttr params);
   // Removes kernel symbols that no dispatch names.
   void eraseUnused();
 
 private:
   sched::KernelOp kernelOf(sched::DispatchOp dispatch);
+  llvm::StringRef make(llvm::StringRef family, mlir::DictionaryAttr params, sched::KernelOp after);
   void setParam(sched::DispatchOp dispatch, llvm::StringRef name, mlir::Attribute value);
 
   mlir::ModuleOp module;

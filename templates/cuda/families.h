@@ -18,6 +18,7 @@ struct Family {
 };
 
 extern const Family addFamily;
+extern const Family copyRowsFamily;
 extern const Family linearFamily;
 extern const Family gateUpFamily;
 extern const Family downFamily;
