@@ -82,10 +82,7 @@ def measure(expected, actual):
 
 def perplexity(logits, tokens):
     """Perplexity of `tokens` when logits[i] predicts tokens[i + 1]."""
-    lost = 0.0
-    for row, token in zip(logits, tokens[1:]):
-        largest = max(row)
-        lost += largest - row[token] + math.log(sum(math.exp(x - largest) for x in row))
+    lost = sum(log_sum(row) - row[token] for row, token in zip(logits, tokens[1:]))
     return math.exp(lost / (len(tokens) - 1))
 
 
