@@ -1,10 +1,12 @@
 """Compare two files of logits and say how far apart they are.
 
     compare_logits.py EXPECTED ACTUAL [--vocab N] [--nmse X] [--max-abs X] [--argmax PERCENT] [--kl X] [--except P,P]
+                      [--tokens FILE]
 
 A file is raw little-endian float32 (.f32, or any other name) or float16 (.f16) and then needs --vocab, or an .npz
 with an array `logits`. Prints the normalised mean square error |a-e|^2/|e|^2, the largest absolute difference, the
-share of positions with the same argmax, and the mean KL divergence (expected relative to actual, nats). Each
+share of positions with the same argmax, and the mean KL divergence (expected relative to actual, nats). With
+--tokens, the ids that the logits were computed for, also the perplexity of the text by either file. Each
 threshold that is given must hold: exit code 0 if all do, 1 if one does not (or the values are not finite or the shapes
 differ), 2 for wrong usage. --except leaves out positions (from 0), for those whose routing is known to be undecided.
 
@@ -78,6 +80,21 @@ def measure(expected, actual):
     }
 
 
+def perplexity(logits, tokens):
+    """Perplexity of `tokens` when logits[i] predicts tokens[i + 1]."""
+    lost = sum(log_sum(row) - row[token] for row, token in zip(logits, tokens[1:]))
+    return math.exp(lost / (len(tokens) - 1))
+
+
+def read_tokens(path, logits):
+    """The ids in a file, separated by spaces or commas: one for every row of logits."""
+    with open(path, encoding="utf-8") as file:
+        tokens = [int(word) for word in file.read().replace(",", " ").split()]
+    if len(tokens) != len(logits) or len(tokens) < 2 or min(tokens) < 0 or max(tokens) >= len(logits[0]):
+        raise ValueError(f"{path}: expected {len(logits)} ids, at least 2, below {len(logits[0])}")
+    return tokens
+
+
 def shape(rows):
     return f"({len(rows)}, {len(rows[0])})"
 
@@ -90,6 +107,7 @@ def main():
     parser.add_argument("--nmse", type=float, help="largest allowed normalised mean square error")
     parser.add_argument("--max-abs", type=float, help="largest allowed absolute difference")
     parser.add_argument("--argmax", type=float, help="smallest allowed percentage of equal argmax")
+    parser.add_argument("--tokens", help="file of token ids: prints perplexities")
     parser.add_argument("--kl", type=float, help="largest allowed mean KL divergence")
     parser.add_argument("--except", dest="left_out", default="", help="positions to leave out, separated by commas")
     args = parser.parse_args()
@@ -111,6 +129,13 @@ def main():
         return 1
     result = measure([expected[i] for i in kept], [actual[i] for i in kept])
     print("  ".join(f"{name} {value:.6g}" for name, value in result.items()))
+    if args.tokens:
+        try:
+            tokens = read_tokens(args.tokens, expected)
+        except (OSError, ValueError) as error:
+            print(f"compare_logits: {error}", file=sys.stderr)
+            return 1
+        print(f"perplexity {perplexity(expected, tokens):.6g}  {perplexity(actual, tokens):.6g}")
     failed = [f"{name} {result[name]:.6g} is above {limit:g}"
               for name, limit in (("nmse", args.nmse), ("max_abs", args.max_abs), ("kl", args.kl))
               if limit is not None and not result[name] <= limit]

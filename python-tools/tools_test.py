@@ -123,6 +123,13 @@ class Comparison(unittest.TestCase):
         self.assertEqual(run_tool("compare_logits.py", self.a, c, "--vocab", "10", "--argmax", "50"), 1)
         self.assertEqual(run_tool("compare_logits.py", self.a, c, "--vocab", "10", "--kl", "0.01"), 1)
 
+    def test_tokens_must_fit_the_logits(self):
+        for ids, code in (("1 2,3 4", 0), ("1 2 3", 1), ("1 2 3 10", 1), ("1 2 3 x", 1)):
+            path = os.path.join(self.directory.name, "ids")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(ids)
+            self.assertEqual(run_tool("compare_logits.py", self.a, self.a, "--vocab", "10", "--tokens", path), code, ids)
+
     def test_positions_can_be_left_out(self):
         other = self.x.copy()
         other[2] += 1

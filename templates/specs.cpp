@@ -270,6 +270,9 @@ RouterSpec readRouter(const Params &params) {
   spec.lists = flag(params, "lists");
   if (spec.lists && flag(params, "dynamic"))
     reject("lists", "0 in a dynamic kernel", 1);
+  spec.defer = optionalInt(params, "defer", 0, 0, spec.topK - 1);
+  if (spec.defer > 0 && !spec.lists)
+    reject("defer", "0 without lists", spec.defer);
   if (spec.experts % spec.groups != 0)
     reject("groups", "a divisor of experts = " + std::to_string(spec.experts), spec.groups);
   int64_t eligible = spec.experts / spec.groups * spec.groupsUsed;
@@ -284,6 +287,8 @@ ExpertGroupSpec readExpertGroup(const Params &params) {
   spec.topK = needInt(params, "top_k", 1, 256);
   spec.m = optionalInt(params, "m", 1, 1, maxTokens);
   spec.dynamic = flag(params, "dynamic");
+  spec.first = optionalInt(params, "first", 0, 0, spec.topK - 1);
+  spec.count = optionalInt(params, "count", spec.topK - spec.first, 1, spec.topK - spec.first);
   return spec;
 }
 

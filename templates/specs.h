@@ -107,11 +107,14 @@ struct RouterSpec {
   int64_t groups = 1, groupsUsed = 1;
   int64_t m = 1;
   bool lists = false; // also write the expert lists of all m tokens (GPU kernels)
+  int64_t defer = 0;  // of the last choices of a token, which get lists of their own
 };
 
 struct ExpertGroupSpec {
   int64_t experts = 0, topK = 0, m = 1;
   bool dynamic = false;
+  int64_t first = 0, count = 0; // of the choices of every token that are listed
+  bool listsAll() const { return count == topK; }
 };
 
 struct AddSpec {

@@ -67,7 +67,8 @@ private:
     if (int64_t experts = intParam(dispatch.params, "experts", 1);
         experts > 1 && !intParam(dispatch.params, "dense", 0)) {
       matrix.experts = experts;
-      matrix.chosenShare = std::min(1.0, param("top_k", 1) / static_cast<double>(experts));
+      matrix.chosenShare =
+          std::min(1.0, param("choices", intParam(dispatch.params, "top_k", 1)) / static_cast<double>(experts));
     }
     work.matrices.push_back(std::move(matrix));
   }

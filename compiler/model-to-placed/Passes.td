@@ -57,4 +57,16 @@ def ModelVerifyPlaced : Pass<"model-verify-placed", "::mlir::ModuleOp"> {
   }];
 }
 
+def ModelDeferExperts : Pass<"model-defer-experts", "::mlir::ModuleOp"> {
+  let summary = "Let the last chosen experts of a token arrive one layer later";
+  let description = [{
+    Changes results; only `--defer-experts` runs it. Of the experts that a token has chosen, the last `count` in the order of choice are
+    computed while the next layer attends, and join the residual stream with the next layer's experts. That takes routed experts on the
+    CPU in both layers and attention on a GPU between them (anywhere, if there is no GPU). So the last layer defers nothing. Marks router and experts
+    with `model.deferred` and `model.takes_deferred`, which lowering heeds in entries for an exact number of tokens; prefill
+    stays exact. The module's `model.transforms` names it for the plan.
+  }];
+  let options = [Option<"count", "count", "int64_t", "1", "Experts of a token that are deferred">];
+}
+
 #endif

@@ -27,6 +27,9 @@ void addPreparePasses(OpPassManager &passes) {
 
 void addSchedulePasses(OpPassManager &passes, const ScheduleOptions &options) {
   passes.addPass(createModelVerifyPlaced());
+  // Needs the placement; lowering does what it marks.
+  if (options.deferExperts > 0)
+    passes.addPass(createModelDeferExperts({options.deferExperts}));
   SchedLowerEntriesOptions lowering;
   lowering.decodeSizes = options.decodeSizes;
   lowering.chunk = options.chunk;

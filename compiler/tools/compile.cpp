@@ -8,6 +8,7 @@
 #include "compiler/schedule-to-plan/write_plan.h"
 #include "compiler/tools/commands.h"
 #include "compiler/tools/progress.h"
+#include "dialects/model/Transforms.h"
 #include "runtime/plan/dump.h"
 
 #include "kt_version.h"
@@ -154,6 +155,8 @@ PlanOptions describePlan(const Target &target, const CompileOptions &options, in
   plan.options = "--cpu " + options.cpu + (options.gpu == "none" ? "" : " --gpu " + options.gpu) + " --ctx " +
                  std::to_string(context) + " --weights " + options.weights + " --chunk " +
                  std::to_string(options.schedule.chunk) + " --kv-type " + options.schedule.kvType;
+  if (options.schedule.deferExperts > 0)
+    plan.options += " --defer-experts " + std::to_string(options.schedule.deferExperts);
   if (!options.target.gpuMem.empty())
     plan.options += " --gpu-mem " + options.target.gpuMem;
   plan.policyName = target.policy.name;
@@ -257,6 +260,9 @@ int compile(CompileOptions options) {
       *target.module, [&](mlir::OpPassManager &passes) { addSchedulePasses(passes, options.schedule); });
   if (!scheduled)
     return fail(options.target.model + ": " + scheduled.error().message);
+  if (auto transforms = (*target.module)->getAttrOfType<mlir::ArrayAttr>(model::attr::kTransforms))
+    for (mlir::Attribute transform : transforms)
+      plan.transforms.push_back(mlir::cast<mlir::StringAttr>(transform).str());
   setBudgets(*target.module, *table);
   if (kt::Status fits = checkMemory(memoryPerDevice(*target.module), *table); !fits)
     return fail(fits.error().message);
@@ -325,6 +331,11 @@ void addCompileCommand(CLI::App &app, int &exitCode) {
       ->capture_default_str();
   command->add_option("--kv-type", options->schedule.kvType, "Element type of the KV cache")
       ->check(CLI::IsMember({"bf16", "f16", "f32", "q8_0"}))
+      ->capture_default_str();
+  command
+      ->add_option("--defer-experts", options->schedule.deferExperts,
+                   "Add this many of a token's experts on the CPU one layer later; changes results")
+      ->check(CLI::Range(0, 255))
       ->capture_default_str();
   command
       ->add_option("--weights", options->weights, "Leave weights in the GGUF file or copy them into the plan")

@@ -75,6 +75,11 @@ void addExplainCommand(CLI::App &app, int &exitCode) {
       ->add_option("--ctx", options->context,
                    "Positions of the KV cache (default: 4096, or enough for --depth and --prompt)")
       ->check(CLI::Range(1, 1 << 22));
+  command
+      ->add_option("--defer-experts", options->schedule.deferExperts,
+                   "Predict for a plan that adds this many of a token's experts one layer later")
+      ->check(CLI::Range(0, 255))
+      ->capture_default_str();
   command->add_option("--chunk", options->schedule.chunk, "Largest prefill chunk in tokens")
       ->check(CLI::Range(1, 8192))
       ->capture_default_str();

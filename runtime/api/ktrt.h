@@ -126,6 +126,7 @@ typedef struct KtrtInfo {
   double loadSeconds;                    /* time ktrtOpen() took */
   double predictedDecodeTokensPerSecond; /* by the compiler, 0 if unknown */
   double predictedPrefillTokensPerSecond;
+  const char *transforms; /* what was compiled to change outputs, names joined with ','; "": nothing */
 } KtrtInfo;
 
 /* Fills *info (whose size field is set). */

@@ -99,6 +99,9 @@ KtrtStatus open(const char *path, const KtrtOpenOptions &options, KtrtModel **ha
   if (plan.devices())
     for (const plan::Device *device : *plan.devices())
       model->devices += (model->devices.empty() ? "" : ",") + text(device->name());
+  if (plan.provenance() && plan.provenance()->transforms())
+    for (const flatbuffers::String *transform : *plan.provenance()->transforms())
+      model->transforms += (model->transforms.empty() ? "" : ",") + text(transform);
   model->loadSeconds = secondsSince(start);
   *handle = model.release();
   return KTRT_OK;
@@ -112,6 +115,7 @@ KtrtInfo describe(const KtrtModel &model) {
   info.architecture = model.architecture.c_str();
   info.isa = model.isa.c_str();
   info.devices = model.devices.c_str();
+  info.transforms = model.transforms.c_str();
   info.chatTemplate = model.templateText.c_str();
   info.threads = model.session->threads();
   info.context = model.session->contextLimit();

@@ -29,7 +29,7 @@ struct KtrtModel {
   std::vector<int32_t> cached; // the tokens whose keys and values the cache holds, in order
 
   // Strings that KtrtInfo points to.
-  std::string name, architecture, isa, devices, templateText;
+  std::string name, architecture, isa, devices, transforms, templateText;
   double loadSeconds = 0;
   std::vector<KtrtDeviceRead> deviceReads; // that the last KtrtBenchResult points to
 };

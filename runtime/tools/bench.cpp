@@ -59,6 +59,8 @@ void printJson(const KtrtInfo &info, const KtrtBenchOptions &options, const Ktrt
   json.member("threads", info.threads).member("isa", info.isa);
   json.key("devices");
   writeNames(json, info.devices);
+  json.key("transforms");
+  writeNames(json, info.transforms);
   json.member("commit", ktrtCommit()).endObject();
   std::printf("%s\n", json.text().c_str());
 }
@@ -77,6 +79,8 @@ void printRate(const char *name, uint32_t tokens, const KtrtRate &rate, double p
 void printText(const KtrtInfo &info, const KtrtBenchOptions &options, const KtrtBenchResult &result) {
   std::printf("%s, %s, %u threads, %s, depth %u, batch %u, %u repetitions\n", info.name, info.isa, info.threads,
               info.devices, options.depth, options.batch, options.repetitions);
+  if (*info.transforms)
+    std::printf("results are changed by %s\n", info.transforms);
   printRate("prefill", options.promptTokens, result.prefill, result.predictedPrefillTokensPerSecond);
   printRate("decode", options.decodeTokens, result.decode, result.predictedDecodeTokensPerSecond);
   for (size_t i = 0; i < result.deviceCount; ++i) {

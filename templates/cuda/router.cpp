@@ -30,7 +30,7 @@ Instance makeRouter(const Params &params, Sm) {
                               spec.bias, spec.norm, spec.scale});
   const std::string groups = typeName("RouterGroups", {rule, spec.groups, spec.groupsUsed});
   const std::string body =
-      typeName("Router", {rule, groups, spec.groups > 1, spec.lists, warps, dynamic, spec.m});
+      typeName("Router", {rule, groups, spec.groups > 1, spec.lists, spec.defer, warps, dynamic, spec.m});
   const uint32_t threads = static_cast<uint32_t>(warps * 32);
   return {kernelSource("router.cuh", body, threads),
           {static_cast<uint32_t>((spec.m + warps - 1) / warps), 1, 1, threads, 0}};
@@ -44,17 +44,19 @@ Instance makeExpertGroup(const Params &params, Sm) {
   if (spec.m > maxSlots / spec.topK)
     reject("m", maxSlots / spec.topK, spec.m);
   const int64_t slots = spec.m * spec.topK;
+  const std::string listed = typeName("Choices", {spec.topK, spec.first, spec.count});
   if (!spec.dynamic && slots <= fewSlots) {
     const uint32_t threads = static_cast<uint32_t>((slots + 31) / 32 * 32);
     return {kernelSource("expert_group.cuh",
-                         typeName("ExpertGroupSmall", {spec.experts, slots, int64_t(threads)}), threads),
+                         typeName("ExpertGroupSmall", {spec.experts, slots, int64_t(threads), listed}),
+                         threads),
             {1, 1, 1, threads, 0}};
   }
   // 32 KiB of counts at most.
   const int64_t warps = spec.experts <= 512 ? 32 : spec.experts <= 1024 ? 16 : 8;
   const uint32_t threads = static_cast<uint32_t>(warps * 32);
   return {kernelSource("expert_group.cuh",
-                       typeName("ExpertGroup", {spec.experts, spec.topK, warps, spec.dynamic, spec.m}),
+                       typeName("ExpertGroup", {spec.experts, spec.topK, warps, spec.dynamic, spec.m, listed}),
                        threads),
           {1, 1, 1, threads, 0}};
 }

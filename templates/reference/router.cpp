@@ -90,8 +90,9 @@ void route(const RouterSpec &spec, const float *logits, const float *bias, int32
 
 } // namespace
 
-// The lists of kt_abi.h from `count` slots.
-static void makeLists(const int32_t *ids, int64_t count, int64_t experts, int32_t *lists) {
+// The lists of kt_abi.h from the slots of `tokens` tokens: the `count` choices of each from `first` on.
+static void makeLists(const int32_t *ids, int64_t tokens, const ExpertGroupSpec &spec, int32_t *lists) {
+  const int64_t experts = spec.experts;
   int32_t *active = lists + ktExpertListIds();
   int32_t *start = lists + ktExpertListStart(experts);
   int32_t *slots = lists + ktExpertListSlots(experts);
@@ -99,9 +100,10 @@ static void makeLists(const int32_t *ids, int64_t count, int64_t experts, int32_
   int32_t used = 0;
   for (int64_t expert = 0; expert < experts; ++expert) {
     int32_t begin = used;
-    for (int64_t slot = 0; slot < count; ++slot)
-      if (ids[slot] == expert)
-        slots[used++] = static_cast<int32_t>(slot);
+    for (int64_t token = 0; token < tokens; ++token)
+      for (int64_t slot = token * spec.topK + spec.first, end = slot + spec.count; slot < end; ++slot)
+        if (ids[slot] == expert)
+          slots[used++] = static_cast<int32_t>(slot);
     if (used > begin) {
       active[lists[0]] = static_cast<int32_t>(expert);
       start[lists[0]++] = begin;
@@ -118,8 +120,14 @@ static KernelFn makeRouterTopk(const Params &params) {
     float *weights = static_cast<float *>(args->operands[3]);
     forEachUnit(args, 1, [&](int64_t token, int64_t) {
       route(spec, logits + token * spec.experts, bias, ids + token * spec.topK, weights + token * spec.topK);
-      if (spec.lists && token + 1 == spec.m)
-        makeLists(ids, spec.m * spec.topK, spec.experts, static_cast<int32_t *>(args->operands[4]));
+      if (!spec.lists || token + 1 != spec.m)
+        return;
+      const int64_t kept = spec.topK - spec.defer;
+      makeLists(ids, spec.m, {spec.experts, spec.topK, spec.m, false, 0, kept},
+                static_cast<int32_t *>(args->operands[4]));
+      if (spec.defer > 0)
+        makeLists(ids, spec.m, {spec.experts, spec.topK, spec.m, false, kept, spec.defer},
+                  static_cast<int32_t *>(args->operands[5]));
     });
   };
 }
@@ -127,9 +135,8 @@ static KernelFn makeRouterTopk(const Params &params) {
 static KernelFn makeExpertGroup(const Params &params) {
   return [spec = readExpertGroup(params)](const KtKernelArgs *args) {
     if (args->unitBegin < args->unitEnd)
-      makeLists(static_cast<const int32_t *>(args->operands[0]),
-                (spec.dynamic ? args->step->nTokens : spec.m) * spec.topK, spec.experts,
-                static_cast<int32_t *>(args->operands[1]));
+      makeLists(static_cast<const int32_t *>(args->operands[0]), spec.dynamic ? args->step->nTokens : spec.m,
+                spec, static_cast<int32_t *>(args->operands[1]));
   };
 }
 

@@ -61,15 +61,28 @@ private:
   template <typename Body> void overSlots(Body body) {
     Label loop, skip, end;
     xor_(slot, slot);
+    if (!spec.listsAll())
+      xor_(choice, choice);
     test(slots, slots);
     jz(end);
     L(loop);
+    if (!spec.listsAll()) {
+      lea(eax, ptr[choice.cvt64() - static_cast<int>(spec.first)]);
+      cmp(eax, static_cast<uint32_t>(spec.count)); // unsigned: those before the first are large
+      jae(skip);
+    }
     mov(eax, dword[ids + rsi * 4]);
     cmp(eax, static_cast<uint32_t>(spec.experts));
     jae(skip);
     body();
     L(skip);
     inc(slot);
+    if (!spec.listsAll()) {
+      inc(choice);
+      xor_(eax, eax);
+      cmp(choice, static_cast<uint32_t>(spec.topK));
+      cmovae(choice, eax);
+    }
     cmp(slot, slots);
     jb(loop);
     L(end);
@@ -130,6 +143,7 @@ private:
   const int64_t countBytes, mapBytes;
   const Reg64 ids = rbx, lists = rbp, counts = r12, map = r13, active = r8, wordIndex = r10, bits = r11;
   const Reg32 slots = r14d, slot = esi, total = r9d;
+  const Reg32 choice = r11d; // of the slot's token; where emitActive has `bits`
 };
 
 Kernel generateExpertGroup(const Params &params, const Target &target) {

@@ -211,6 +211,34 @@ TEST(ExpertGroup, SameBytesAsReference) {
         checkKernel(groupCase(experts, topK, randomIds(experts, topK, tokens, 5), dynamic), expectEqual);
 }
 
+KernelCase choicesCase(KernelCase group, int64_t first, int64_t count) {
+  group.params["first"] = first;
+  group.params["count"] = count;
+  return group;
+}
+
+TEST(ExpertGroup, SomeChoicesSameBytesAsReference) {
+  for (auto [experts, topK] : {std::pair{8, 2}, {64, 6}, {384, 8}})
+    for (int64_t tokens : {1, 2, 16})
+      for (int64_t deferred = 1; deferred < topK; ++deferred)
+        for (bool dynamic : {false, true}) {
+          const KernelCase group = groupCase(experts, topK, randomIds(experts, topK, tokens, 5), dynamic);
+          checkKernel(choicesCase(group, 0, topK - deferred), expectEqual);
+          checkKernel(choicesCase(group, topK - deferred, deferred), expectEqual);
+        }
+}
+
+TEST(ExpertGroup, ReferenceListsTheChoicesOfTheRange) {
+  // Choices 1 and 2 of the two tokens: slots 1, 2, 4, 5 of experts 7, 2, 2, 0.
+  const KernelCase group = choicesCase(groupCase(8, 3, {5, 7, 2, 1, 2, 0}, false), 1, 2);
+  const std::vector<int32_t> lists = fromBytes<int32_t>(runReference(group)[1]);
+  const int32_t *start = &lists[ktExpertListStart(8)], *slots = &lists[ktExpertListSlots(8)];
+  EXPECT_EQ(lists[0], 3);
+  EXPECT_EQ(std::vector<int32_t>(&lists[16], &lists[19]), (std::vector<int32_t>{0, 2, 7}));
+  EXPECT_EQ(std::vector<int32_t>(start, start + 4), (std::vector<int32_t>{0, 1, 3, 4}));
+  EXPECT_EQ(std::vector<int32_t>(slots, slots + 4), (std::vector<int32_t>{5, 2, 4, 1}));
+}
+
 TEST(ExpertGroup, SkipsIdsOutOfRange) {
   checkKernel(groupCase(8, 2, {3, -1, 8, 2147483647, 3, 0, -2147483647 - 1, 7}, false), expectEqual);
 }
@@ -243,6 +271,9 @@ TEST(RouterFamilies, RefuseBadParameters) {
   expectRefused("router_topk", {{"experts", 8}, {"top_k", 2}, {"bias", 2}}, "'bias'");
   expectRefused("expert_group", {{"experts", 0}, {"top_k", 2}}, "'experts'");
   expectRefused("expert_group", {{"experts", 8}, {"top_k", 2}, {"m", -1}}, "'m'");
+  expectRefused("expert_group", {{"experts", 8}, {"top_k", 2}, {"first", 2}}, "'first'");
+  expectRefused("expert_group", {{"experts", 8}, {"top_k", 2}, {"first", 1}, {"count", 2}}, "'count'");
+  expectRefused("router_topk", {{"experts", 8}, {"top_k", 2}, {"defer", 1}}, "'defer'");
 }
 
 } // namespace

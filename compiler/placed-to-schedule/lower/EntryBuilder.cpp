@@ -1,6 +1,7 @@
 // EntryBuilder: buffers, kernels and dispatches of one entry.
 #include "compiler/placed-to-schedule/lower/EntryBuilder.h"
 
+#include "dialects/model/Transforms.h"
 #include "runtime/abi/kt_abi.h"
 
 using namespace mlir;
@@ -27,6 +28,11 @@ RowKind rowKind(Type element) {
 }
 
 StringRef formatName(Type element) { return ktTypeInfo(quant::typeIdOf(element))->name; }
+
+int64_t EntryBuilder::deferredBy(Operation *op) const {
+  auto count = op->getAttrOfType<IntegerAttr>(model::attr::kDeferred);
+  return count && !shape.dynamic ? count.getInt() : 0;
+}
 
 Value EntryBuilder::alloc(int64_t bytesPerToken, StringRef name) {
   return allocBytes(bytesPerToken * shape.tokens, name);

@@ -46,6 +46,7 @@ struct Activation {
   sched::DispatchOp norm = {};   // of a GPU lane: makes rows and bf16 on demand
   const Lane *lane = nullptr;    // that makes the rows; bind() fills in the current one
   llvm::SmallVector<std::pair<const Lane *, mlir::Value>, 1> copies = {}; // of rows, for other lanes
+  mlir::Value deferred = {}; // of chosen experts, whose rows are lists: the lists of those that are deferred
 };
 
 // Rows for a matrix kernel.
@@ -126,6 +127,13 @@ public:
   mlir::Value quantize(mlir::Value rows, RowKind kind, int64_t rowsPerToken, int64_t k, int64_t tokenStride,
                        int64_t rowStride, llvm::StringRef path);
 
+  // Of the last choices of a token, how many `op`, a router or experts, leaves to the next layer's experts:
+  // none in an entry for any number of tokens (model-defer-experts).
+  int64_t deferredBy(mlir::Operation *op) const;
+  // float32 rows of what a layer's experts have deferred: from that layer to the next.
+  void setDeferredSums(mlir::Value rows) { deferredSums = rows; }
+  mlir::Value takeDeferredSums() { return std::exchange(deferredSums, {}); }
+
   // Name of the rope table for `rope`; declares it on first use.
   std::string ropeTable(model::RopeAttr rope);
 
@@ -147,6 +155,7 @@ private:
   llvm::ArrayRef<Lane> lanes;
   const Lane *lane;
   llvm::DenseMap<mlir::Value, Activation> activations;
+  mlir::Value deferredSums;
   llvm::DenseMap<std::pair<mlir::Value, const Lane *>, mlir::Value> inputs; // copies of what the caller writes
 };
 

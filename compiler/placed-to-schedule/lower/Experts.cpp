@@ -2,6 +2,7 @@
 // weighted sum.
 #include "compiler/placed-to-schedule/lower/EntryBuilder.h"
 
+#include "dialects/model/Transforms.h"
 #include "runtime/abi/kt_abi.h"
 
 #include <algorithm>
@@ -43,19 +44,35 @@ LogicalResult lowerRouter(model::RouterOp op, EntryBuilder &entry) {
                                  weights};
   SmallVector<int32_t> writes = {2, 3};
   // For the few tokens of a decode entry a GPU makes the lists in the same kernel.
-  Value lists;
+  Value lists, deferredLists;
+  const int64_t deferred = entry.deferredBy(op);
   if (entry.getLane().isGpu && !entry.getShape().dynamic && entry.getShape().tokens <= kMostListTokens) {
     params.push_back({"lists", entry.integer(1)});
     operands.push_back(lists = allocLists());
     writes.push_back(4);
+    if (deferred > 0) {
+      params.push_back({"defer", entry.integer(deferred)});
+      operands.push_back(deferredLists = allocLists());
+      writes.push_back(5);
+    }
   }
   entry.dispatch("router_topk", params, operands, writes, {0, 1}, path, op.getBiasAttr() ? experts * 4 : 0);
+  // The lists of `count` choices of every token from `first` on.
+  auto group = [&](int64_t first, int64_t count) {
+    Value result = allocLists();
+    SmallVector<Param> choices = {{"experts", entry.integer(experts)}, {"top_k", entry.integer(topK)}};
+    if (count < topK)
+      choices.append({{"first", entry.integer(first)}, {"count", entry.integer(count)}});
+    entry.dispatch("expert_group", choices, {ids, result}, {1}, {1, 0}, path);
+    return result;
+  };
   if (!lists) {
-    lists = allocLists();
-    entry.dispatch("expert_group", {{"experts", entry.integer(experts)}, {"top_k", entry.integer(topK)}},
-                   {ids, lists}, {1}, {1, 0}, path);
+    lists = group(0, topK - deferred);
+    if (deferred > 0)
+      deferredLists = group(topK - deferred, deferred);
   }
   entry.bind(op.getIds(), {lists, topK});
+  entry.activation(op.getIds()).deferred = deferredLists;
   entry.bind(op.getWeights(), {weights, topK});
   return success();
 }
@@ -69,6 +86,8 @@ struct FeedForward {
   RankedTensorType gateType, upType, downType;
   int64_t width = 0, ffn = 0; // features in and out, inner features
   int64_t experts = 1, topK = 1;
+  int64_t choices = 1; // of the topK of a token: those in the lists
+  Value onto;          // rows that the result is added to; null: rows of its own
   int64_t gateExpertRows = 0, upExpertRows = 0;
   Value lists, weights;             // null: dense
   Value gateBias, upBias, downBias; // null: none
@@ -91,7 +110,7 @@ static bool takesBf16Inner(const FeedForward &ff, EntryBuilder &entry) {
 // h [slots][ffn] = act(gate x) * (up x).
 static Value emitGateUp(const FeedForward &ff, Value none, EntryBuilder &entry) {
   const bool dense = !ff.lists, isGpu = entry.getLane().isGpu;
-  int64_t active = std::min(ff.experts, ff.topK * entry.getShape().tokens);
+  int64_t active = std::min(ff.experts, ff.choices * entry.getShape().tokens);
   Type gate = ff.gateType.getElementType(), up = ff.upType.getElementType();
   // The forms of x that gate or up want.
   auto input = [&](RowKind kind) {
@@ -128,6 +147,8 @@ static Value emitGateUp(const FeedForward &ff, Value none, EntryBuilder &entry) 
   }
   if (entry.getSettings().exact && (q8 != none || q8k != none))
     params.push_back({"exact", entry.integer(1)});
+  if (ff.choices < ff.topK)
+    params.push_back({"choices", entry.integer(ff.choices)});
   SmallVector<Value> operands = {rows, q8, ff.gate, ff.up, h, lists, q8k};
   int64_t bytes = rowsBytes(ff.gateType, ff.ffn) + rowsBytes(ff.upType, ff.ffn);
   if (ff.gateBias) {
@@ -148,25 +169,27 @@ static Value emitGateUp(const FeedForward &ff, Value none, EntryBuilder &entry) 
 // Weighted sums of the down matrices times h [slots][ffn]: float32 rows.
 static Value emitDown(const FeedForward &ff, Value h, Value none, EntryBuilder &entry) {
   bool dense = !ff.lists;
-  int64_t active = std::min(ff.experts, ff.topK * entry.getShape().tokens);
+  int64_t active = std::min(ff.experts, ff.choices * entry.getShape().tokens);
   Type down = ff.downType.getElementType();
 
   RowKind kind = rowKind(down);
   bool downF32 = kind == RowKind::F32;
   Value quantized =
       downF32 ? none : entry.quantize(h, kind, ff.topK, ff.ffn, ff.topK * ff.ffn, ff.ffn, ff.path);
-  Value y = entry.alloc(ff.width * 4, "ffn");
+  Value y = ff.onto ? ff.onto : entry.alloc(ff.width * 4, "ffn");
   SmallVector<Param> params = {{"format", entry.text(formatName(down))},
                                {"n", entry.integer(ff.width)},
                                {"k", entry.integer(ff.ffn)},
                                {"experts", entry.integer(ff.experts)},
                                {"top_k", entry.integer(ff.topK)},
                                {"dense", entry.integer(dense)},
-                               {"accumulate", entry.integer(0)},
+                               {"accumulate", entry.integer(ff.onto ? 1 : 0)},
                                {"y_stride", entry.integer(ff.width)},
                                {"prefetch", entry.integer(entry.getSettings().prefetch)}};
   if (entry.getSettings().exact && !downF32)
     params.push_back({"exact", entry.integer(1)});
+  if (ff.choices < ff.topK)
+    params.push_back({"choices", entry.integer(ff.choices)});
   SmallVector<Value> operands = {downF32 ? h : none,       quantized, ff.down, y, dense ? none : ff.lists,
                                  dense ? none : ff.weights};
   int64_t bytes = rowsBytes(ff.downType, ff.width);
@@ -254,12 +277,23 @@ LogicalResult lowerExperts(model::ExpertsOp op, EntryBuilder &entry) {
   ff.gateBias = optional(op.getGateBiasAttr());
   ff.upBias = optional(op.getUpBiasAttr());
   ff.downBias = optional(op.getDownBiasAttr());
+  const int64_t deferred = entry.deferredBy(op);
   ff.topK = model::features(op.getWeights());
+  ff.choices = ff.topK - deferred;
   ff.lists = entry.activation(op.getIds()).rows;
   ff.weights = entry.activation(op.getWeights()).rows;
   ff.act = op.getAct();
   ff.path = op.getPath();
+  if (op->hasAttr(model::attr::kTakesDeferred))
+    ff.onto = entry.takeDeferredSums();
   entry.bind(op.getResult(), {emitFeedForward(ff, entry), ff.width});
+  if (deferred > 0) {
+    // The rest, behind what the next attention waits for, into buffers of its own.
+    ff.lists = entry.activation(op.getIds()).deferred;
+    ff.choices = deferred;
+    ff.onto = {};
+    entry.setDeferredSums(emitFeedForward(ff, entry));
+  }
   return success();
 }
 

@@ -6,12 +6,12 @@
 namespace kt {
 
 // Few slots, as many as there are: a place is counted for each.
-template <int Experts, int Slots, int Threads> struct ExpertGroupSmall {
+template <int Experts, int Slots, int Threads, class Listed> struct ExpertGroupSmall {
   static __device__ void run(const KtCudaArgs &args) {
     __shared__ int32_t ids[Slots];
     __shared__ uint32_t firsts[2 * Slots + 2];
     for (int i = threadIdx.x; i < Slots; i += Threads)
-      ids[i] = static_cast<const int32_t *>(args.operands[0])[i];
+      ids[i] = Listed::has(i) ? static_cast<const int32_t *>(args.operands[0])[i] : -1;
     __syncthreads();
     rankLists<Experts, Slots, Threads>(ids, firsts, static_cast<int32_t *>(args.operands[1]), threadIdx.x,
                                        [] { __syncthreads(); });
@@ -20,7 +20,7 @@ template <int Experts, int Slots, int Threads> struct ExpertGroupSmall {
 
 // Counting sort. Every warp has a range of slots, which it goes through twice in order: to count its slots of
 // every expert and to put them into their places. So slots of an expert ascend whatever the timing.
-template <int Experts, int TopK, int Warps, bool Dynamic, int M> struct ExpertGroup {
+template <int Experts, int TopK, int Warps, bool Dynamic, int M, class Listed> struct ExpertGroup {
   using Places = ListPlaces<Experts>;
   using Counts = uint16_t[Warps][Experts];
 
@@ -32,7 +32,7 @@ template <int Experts, int TopK, int Warps, bool Dynamic, int M> struct ExpertGr
     const int end = min(count, (warp + 1) * share);
     for (int at = warp * share; at < end; at += 32) {
       const int slot = at + lane;
-      int id = slot < end ? ids[slot] : -1;
+      int id = slot < end && Listed::has(slot) ? ids[slot] : -1;
       id = uint32_t(id) < Experts ? id : -1;
       const uint32_t equal = __match_any_sync(allLanes, id);
       body(slot, id, __popc(equal & ((1u << lane) - 1)), __popc(equal));

@@ -64,8 +64,10 @@ template <class Rule, int Groups, int GroupsUsed> struct RouterGroups {
   }
 };
 
-// Lists: operand 4 gets the expert lists of all M tokens, which are the Warps warps of the only block.
-template <class Rule, class Groups, bool Grouped, bool Lists, int Warps, bool Dynamic, int M> struct Router {
+// Lists: operand 4 gets the expert lists of all M tokens, which are the Warps warps of the only block. The
+// last Deferred choices of every token are listed in operand 5 instead.
+template <class Rule, class Groups, bool Grouped, bool Lists, int Deferred, int Warps, bool Dynamic, int M>
+struct Router {
   static constexpr int experts = Rule::experts, topK = Rule::topK, perLane = Rule::perLane;
 
   // Turns logits into what the experts are weighted with.
@@ -152,14 +154,23 @@ template <class Rule, class Groups, bool Grouped, bool Lists, int Warps, bool Dy
     } else {
       constexpr int slots = M * topK;
       __shared__ int32_t ids[slots];
+      __shared__ int32_t deferred[Deferred > 0 ? slots : 1];
       __shared__ uint32_t firsts[2 * slots + 2];
       const int id = route(args, token, values[warp], lane);
       if (lane < topK)
-        ids[token * topK + lane] = id;
+        ids[token * topK + lane] = lane < topK - Deferred ? id : -1;
+      if constexpr (Deferred > 0)
+        if (lane < topK)
+          deferred[token * topK + lane] = lane < topK - Deferred ? -1 : id;
       const auto sync = [] { Warps == 1 ? __syncwarp() : __syncthreads(); };
       sync();
       rankLists<experts, slots, Warps * 32>(ids, firsts, static_cast<int32_t *>(args.operands[4]), threadIdx.x,
                                             sync);
+      if constexpr (Deferred > 0) {
+        sync(); // `firsts` has been read
+        rankLists<experts, slots, Warps * 32>(deferred, firsts, static_cast<int32_t *>(args.operands[5]),
+                                              threadIdx.x, sync);
+      }
     }
   }
 };

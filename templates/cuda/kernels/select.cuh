@@ -55,6 +55,13 @@ template <int Experts> struct ListPlaces {
   static constexpr int ids = 16, start = 16 + roundTo16(Experts), slots = start + roundTo16(Experts + 1);
 };
 
+// The choices First .. First + Count - 1 of every token: which slots are listed.
+template <int TopK, int First, int Count> struct Choices {
+  static __device__ bool has(int slot) {
+    return Count == TopK || uint32_t(slot % TopK - First) < uint32_t(Count);
+  }
+};
+
 // Builds the lists of few slots by a team of Threads threads, at least 32, which are all here: a slot's place
 // is the number of slots that come before it. `ids` (Slots of them, visible to the team) and `firsts` (2 *
 // Slots + 2 words) are shared memory; ids that are not experts have no place. sync() is a barrier of the team.

@@ -72,7 +72,19 @@ KernelCase randomRoute(const Router &router, int64_t tokens, int64_t m, bool lis
   return routerCase(router, randomFloats(uint32_t(tokens), size_t(tokens * router.experts), 1.5f), m, lists);
 }
 
+// With the last `defer` choices in lists of their own.
+KernelCase deferring(KernelCase route, int64_t defer) {
+  route.params["defer"] = defer;
+  route.operands.push_back(Bytes(route.operands[4].size(), 0x11));
+  route.outputs.push_back(5);
+  return route;
+}
+
 void sweepRouters(const Visit &visit) {
+  for (int64_t m : {1, 2, 16})
+    for (int64_t defer : {1, 3, 7})
+      visit(deferring(randomRoute(routers[0], m, m, true), defer));
+
   for (const Router &router : routers) {
     visit(randomRoute(router, 1, 1, true));
     visit(randomRoute(router, 7, 7, true));
@@ -98,6 +110,12 @@ KernelCase groupCase(int64_t experts, int64_t topK, const std::vector<int32_t> &
   return result;
 }
 
+KernelCase choicesCase(KernelCase group, int64_t first, int64_t count) {
+  group.params["first"] = first;
+  group.params["count"] = count;
+  return group;
+}
+
 std::vector<int32_t> randomIds(int64_t experts, int64_t topK, int64_t tokens) {
   std::mt19937 generator(5);
   std::vector<int32_t> all(static_cast<size_t>(experts)), ids;
@@ -116,6 +134,11 @@ void sweepGroups(const Visit &visit) {
   for (auto [experts, topK] : {std::pair{8, 2}, {128, 8}, {384, 8}, {1024, 16}, {2000, 16}})
     for (int64_t tokens : {1, 77, 2048})
       visit(groupCase(experts, topK, randomIds(experts, topK, tokens), tokens == 2048 ? 2048 : 2049));
+  for (int64_t tokens : {1, 16, 77}) {
+    const KernelCase group = groupCase(128, 8, randomIds(128, 8, tokens), tokens);
+    visit(choicesCase(group, 0, 5));
+    visit(choicesCase(group, 5, 3));
+  }
   const std::vector<int32_t> odd = {3, -1, 8, 2147483647, 3, 0, -2147483647 - 1, 7};
   visit(groupCase(8, 2, odd, 4));
   visit(groupCase(8, 2, odd, 9));
@@ -245,6 +268,14 @@ TEST(RouterReference, ListsAreThoseOfExpertGroup) {
   const KernelCase route = randomRoute(routers[3], 7, 7, true);
   const std::vector<Bytes> got = runReference(route);
   expectEqual(4, got[4], runReference(groupCase(256, 8, fromBytes<int32_t>(got[2]), 7))[1]);
+}
+
+// Those of the kept and of the deferred choices are those of the two ranges.
+TEST(RouterReference, DeferredListsAreThoseOfExpertGroup) {
+  const std::vector<Bytes> got = runReference(deferring(randomRoute(routers[3], 7, 7, true), 3));
+  const KernelCase group = groupCase(256, 8, fromBytes<int32_t>(got[2]), 7);
+  expectEqual(4, got[4], runReference(choicesCase(group, 0, 5))[1]);
+  expectEqual(5, got[5], runReference(choicesCase(group, 5, 3))[1]);
 }
 
 TEST(ArgmaxReference, TakesTheFirstOfEquals) {
