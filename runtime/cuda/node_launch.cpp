@@ -116,6 +116,7 @@ kt::Status applyGraphMode(Driver &driver) {
   driver.graphAddFillNode = addFill;
   driver.graphAddHostNode = addHost;
   driver.graphAddMemoryNode = addMemory;
+  driver.graphAddDependencies = nullptr; // nodes follow one another anyway
   driver.graphInstantiate = instantiate;
   driver.graphUpload = upload;
   driver.graphLaunch = launch;
