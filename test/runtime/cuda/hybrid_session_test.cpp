@@ -125,7 +125,7 @@ TEST_F(HybridSession, StartsKernelsEarlyAfterKernels) {
   EXPECT_EQ(earlyEdges(gpu->graphs[toy::Decode1]), (Edges{{}, {}, {1}, {}, {2}}))
       << "not after the copy of the step or the fill";
   EXPECT_EQ(gpu->graphs[toy::Decode1][4].after, (std::vector<size_t>{2, 3}));
-  EXPECT_EQ(earlyEdges(gpu->graphs[toy::Prefill]), (Edges{{}, {}, {1}, {}})) << "nor a copy after a kernel";
+  EXPECT_EQ(earlyEdges(gpu->graphs[toy::Prefill]), (Edges{{}, {}, {1}, {}, {}})) << "nor a copy after a kernel";
   expectRightLogits(**session);
 }
 
