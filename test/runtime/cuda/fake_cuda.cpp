@@ -39,7 +39,6 @@ uint64_t nanos() {
 template <typename T> T load(const T *address) { return __atomic_load_n(address, __ATOMIC_ACQUIRE); }
 
 // ---- kernels
-// -----------------------------------------------------------------------------------------------------
 
 template <typename T> T *operand(const KtCudaArgs &args, int i) { return static_cast<T *>(args.operands[i]); }
 
@@ -108,7 +107,6 @@ int runKernel(const Kernel &kernel, const KtCudaArgs &args) {
 }
 
 // ---- objects
-// -----------------------------------------------------------------------------------------------------
 
 struct NodeData {
   fake::Node record;
@@ -250,7 +248,6 @@ FAKE fake::State *fakeCuda(bool reset) {
 }
 
 // ---- the driver
-// --------------------------------------------------------------------------------------------------
 
 FAKE int cuInit(unsigned) { return state.initResult; }
 FAKE int cuDriverGetVersion(int *version) { return *version = state.version, 0; }
@@ -424,16 +421,13 @@ FAKE int cuGraphAddDependencies_v2(Graph graph, const GraphNode *from, const Gra
   auto &nodes = dataOf(graph)->nodes;
   for (size_t i = 0; i < count; ++i) {
     const size_t first = reinterpret_cast<size_t>(from[i]), second = reinterpret_cast<size_t>(to[i]);
-    if (first == 0 || first >= second || second > nodes.size())
+    const auto isKernel = [&](size_t i) { return nodes[i - 1].record.kind == fake::Node::Kind::Kernel; };
+    if (first == 0 || first >= second || second > nodes.size() || !isKernel(first) || !isKernel(second) ||
+        data[i].type != kProgrammaticEdge || data[i].fromPort != kProgrammaticPort || data[i].toPort != 0)
       return kInvalid;
-    const fake::Node &before = nodes[first - 1].record;
-    fake::Node &node = nodes[second - 1].record;
-    if (data[i].type != kProgrammaticEdge || data[i].fromPort != kProgrammaticPort || data[i].toPort != 0 ||
-        before.kind != fake::Node::Kind::Kernel || node.kind != fake::Node::Kind::Kernel)
-      return kInvalid;
-    node.after.push_back(first - 1);
-    std::sort(node.after.begin(), node.after.end());
-    node.early.push_back(first - 1);
+    std::vector<size_t> &after = nodes[second - 1].record.after;
+    after.insert(std::lower_bound(after.begin(), after.end(), first - 1), first - 1);
+    nodes[second - 1].record.early.push_back(first - 1);
   }
   return 0;
 }
