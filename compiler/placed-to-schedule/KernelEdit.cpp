@@ -38,21 +38,26 @@ void KernelEditor::set(sched::DispatchOp dispatch, StringRef name, StringRef val
 }
 
 void KernelEditor::setParam(sched::DispatchOp dispatch, StringRef name, Attribute value) {
-  sched::KernelOp from = kernelOf(dispatch);
-  OpBuilder builder(from);
-  NamedAttrList params(from.getParams());
-  params.set(name, value);
-  DictionaryAttr wanted = params.getDictionary(builder.getContext());
+  NamedAttrList list(params(dispatch));
+  list.set(name, value);
+  replace(dispatch, family(dispatch), list.getDictionary(module.getContext()));
+}
+
+DictionaryAttr KernelEditor::params(sched::DispatchOp dispatch) { return kernelOf(dispatch).getParams(); }
+
+void KernelEditor::replace(sched::DispatchOp dispatch, StringRef family, DictionaryAttr wanted) {
   for (auto &[known, kernel] : byName)
-    if (kernel.getFamily() == from.getFamily() && kernel.getParams() == wanted) {
+    if (kernel.getFamily() == family && kernel.getParams() == wanted) {
       dispatch.setKernel(known);
       return;
     }
+  sched::KernelOp from = kernelOf(dispatch);
+  OpBuilder builder(from->getContext());
   builder.setInsertionPointAfter(from);
   std::string symbol;
   for (size_t i = 0; symbol.empty() || byName.contains(symbol); ++i)
-    symbol = (from.getFamily() + "." + Twine(byName.size() + i)).str();
-  byName[symbol] = builder.create<sched::KernelOp>(from.getLoc(), symbol, from.getFamily(), wanted);
+    symbol = (family + "." + Twine(byName.size() + i)).str();
+  byName[symbol] = builder.create<sched::KernelOp>(from.getLoc(), symbol, family, wanted);
   dispatch.setKernel(symbol);
 }
 

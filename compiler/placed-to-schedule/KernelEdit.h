@@ -20,6 +20,10 @@ public:
   // Points the dispatch to the same kernel with parameter `name` = `value`.
   void set(sched::DispatchOp dispatch, llvm::StringRef name, int64_t value);
   void set(sched::DispatchOp dispatch, llvm::StringRef name, llvm::StringRef value);
+  // All parameters of the dispatch's kernel.
+  mlir::DictionaryAttr params(sched::DispatchOp dispatch);
+  // Points the dispatch to the kernel of another family with these parameters.
+  void replace(sched::DispatchOp dispatch, llvm::StringRef family, mlir::DictionaryAttr params);
   // Removes kernel symbols that no dispatch names.
   void eraseUnused();
 
