@@ -1,45 +1,85 @@
 """Compare two files of logits and say how far apart they are.
 
-    compare_logits.py EXPECTED ACTUAL [--vocab N] [--nmse X] [--max-abs X] [--argmax PERCENT] [--kl X]
+    compare_logits.py EXPECTED ACTUAL [--vocab N] [--nmse X] [--max-abs X] [--argmax PERCENT] [--kl X] [--except P,P]
 
 A file is raw little-endian float32 (.f32, or any other name) or float16 (.f16) and then needs --vocab, or an .npz
 with an array `logits`. Prints the normalised mean square error |a-e|^2/|e|^2, the largest absolute difference, the
 share of positions with the same argmax, and the mean KL divergence (expected relative to actual, nats). Each
 threshold that is given must hold: exit code 0 if all do, 1 if one does not (or the values are not finite or the shapes
-differ), 2 for wrong usage.
+differ), 2 for wrong usage. --except leaves out positions (from 0), for those whose routing is known to be undecided.
+
+Needs nothing but Python, so that it runs wherever the programs do.
 """
 import argparse
+import ast
+import math
+import struct
 import sys
+import zipfile
 
-import numpy as np
+
+def load_npz(path):
+    """The array `logits` of an .npz file, as rows."""
+    with zipfile.ZipFile(path) as archive:
+        data = archive.read("logits.npy")
+    size = struct.unpack_from("<H", data, 8)[0] if data[6] == 1 else struct.unpack_from("<I", data, 8)[0]
+    start = (10 if data[6] == 1 else 12) + size
+    header = ast.literal_eval(data[start - size:start].decode("latin1"))
+    kind = {"<f2": "e", "<f4": "f", "<f8": "d"}.get(header["descr"])
+    if kind is None or header["fortran_order"] or len(header["shape"]) != 2:
+        raise ValueError(f"{path}: logits of type {header['descr']} and shape {header['shape']} are not understood")
+    rows, vocab = header["shape"]
+    return split(struct.unpack_from(f"<{rows * vocab}{kind}", data, start), vocab)
+
+
+def split(values, vocab):
+    return [values[i:i + vocab] for i in range(0, len(values), vocab)]
 
 
 def load(path, vocab):
-    """Logits of one file as float64 (positions, vocab)."""
+    """Logits of one file: a list of positions, each a sequence of `vocab` numbers."""
     if path.endswith(".npz"):
-        return np.load(path)["logits"].astype(np.float64)
-    values = np.fromfile(path, "<f2" if path.endswith(".f16") else "<f4").astype(np.float64)
+        return load_npz(path)
+    with open(path, "rb") as file:
+        data = file.read()
+    kind = "e" if path.endswith(".f16") else "f"
+    count, rest = divmod(len(data), struct.calcsize(kind))
     if not vocab:
         raise ValueError(f"{path} is a raw file: --vocab N is needed to know its shape")
-    if values.size == 0 or values.size % vocab:
-        raise ValueError(f"{path} holds {values.size} values, not a positive multiple of the vocabulary size {vocab}")
-    return values.reshape(-1, vocab)
+    if count == 0 or rest or count % vocab:
+        raise ValueError(f"{path} holds {count} values, not a positive multiple of the vocabulary size {vocab}")
+    return split(struct.unpack(f"<{count}{kind}", data), vocab)
 
 
-def log_softmax(x):
-    x = x - x.max(axis=-1, keepdims=True)
-    return x - np.log(np.exp(x).sum(axis=-1, keepdims=True))
+def log_sum(row):
+    """log of the sum of exponentials."""
+    top = max(row)
+    return top + math.log(sum(math.exp(x - top) for x in row))
 
 
 def measure(expected, actual):
-    """The four measures of two arrays of equal shape, by name."""
-    p, q = log_softmax(expected), log_softmax(actual)
+    """The four measures of two lists of rows of equal shape, by name."""
+    square = norm = worst = divergence = 0.0
+    same = 0
+    for e, a in zip(expected, actual):
+        e, a = [float(x) for x in e], [float(x) for x in a]
+        difference = [x - y for x, y in zip(a, e)]
+        square += sum(d * d for d in difference)
+        norm += sum(x * x for x in e)
+        worst = max(worst, max(map(abs, difference)))
+        same += e.index(max(e)) == a.index(max(a))
+        of_e, of_a = log_sum(e), log_sum(a)
+        divergence += of_a - of_e - sum(math.exp(x - of_e) * d for x, d in zip(e, difference))
     return {
-        "nmse": float(((actual - expected) ** 2).sum() / (expected ** 2).sum()),
-        "max_abs": float(np.abs(actual - expected).max()),
-        "argmax": float((expected.argmax(axis=-1) == actual.argmax(axis=-1)).mean() * 100),
-        "kl": float((np.exp(p) * (p - q)).sum(axis=-1).mean()),
+        "nmse": square / norm,
+        "max_abs": worst,
+        "argmax": same / len(expected) * 100,
+        "kl": divergence / len(expected),
     }
+
+
+def shape(rows):
+    return f"({len(rows)}, {len(rows[0])})"
 
 
 def main():
@@ -51,19 +91,25 @@ def main():
     parser.add_argument("--max-abs", type=float, help="largest allowed absolute difference")
     parser.add_argument("--argmax", type=float, help="smallest allowed percentage of equal argmax")
     parser.add_argument("--kl", type=float, help="largest allowed mean KL divergence")
+    parser.add_argument("--except", dest="left_out", default="", help="positions to leave out, separated by commas")
     args = parser.parse_args()
     try:
         expected, actual = load(args.expected, args.vocab), load(args.actual, args.vocab)
-    except (OSError, ValueError, KeyError) as error:
+        left_out = {int(position) for position in args.left_out.split(",") if position}
+    except (OSError, ValueError, KeyError, struct.error, zipfile.BadZipFile) as error:
         print(f"compare_logits: {error}", file=sys.stderr)
         return 1
-    if expected.shape != actual.shape:
-        print(f"compare_logits: expected shape {expected.shape}, found {actual.shape}", file=sys.stderr)
+    if shape(expected) != shape(actual):
+        print(f"compare_logits: expected shape {shape(expected)}, found {shape(actual)}", file=sys.stderr)
         return 1
-    if not np.isfinite(actual).all():
+    if not all(math.isfinite(x) for row in actual for x in row):
         print(f"compare_logits: {args.actual} holds values that are not finite", file=sys.stderr)
         return 1
-    result = measure(expected, actual)
+    kept = [i for i in range(len(expected)) if i not in left_out]
+    if not kept:
+        print("compare_logits: no position is left", file=sys.stderr)
+        return 1
+    result = measure([expected[i] for i in kept], [actual[i] for i in kept])
     print("  ".join(f"{name} {value:.6g}" for name, value in result.items()))
     failed = [f"{name} {result[name]:.6g} is above {limit:g}"
               for name, limit in (("nmse", args.nmse), ("max_abs", args.max_abs), ("kl", args.kl))

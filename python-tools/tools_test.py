@@ -123,6 +123,23 @@ class Comparison(unittest.TestCase):
         self.assertEqual(run_tool("compare_logits.py", self.a, c, "--vocab", "10", "--argmax", "50"), 1)
         self.assertEqual(run_tool("compare_logits.py", self.a, c, "--vocab", "10", "--kl", "0.01"), 1)
 
+    def test_positions_can_be_left_out(self):
+        other = self.x.copy()
+        other[2] += 1
+        b = self.write("b.f32", other)
+        self.assertEqual(run_tool("compare_logits.py", self.a, b, "--vocab", "10", "--nmse", "0"), 1)
+        self.assertEqual(run_tool("compare_logits.py", self.a, b, "--vocab", "10", "--nmse", "0", "--except", "2"), 0)
+        self.assertEqual(run_tool("compare_logits.py", self.a, b, "--vocab", "10", "--nmse", "0", "--except", "1"), 1)
+        self.assertEqual(run_tool("compare_logits.py", self.a, b, "--vocab", "10", "--except", "0,1,2,3"), 1)
+
+    def test_archives_hold_the_same_numbers(self):
+        for kind in (np.float16, np.float32, np.float64):
+            path = os.path.join(self.directory.name, "a.npz")
+            np.savez(path, tokens=np.arange(4), logits=self.x.astype(kind))
+            self.assertEqual(run_tool("compare_logits.py", path, self.a, "--vocab", "10", "--nmse", "1e-6"), 0)
+        np.savez(path, logits=np.arange(40).reshape(4, 10))
+        self.assertEqual(run_tool("compare_logits.py", path, self.a, "--vocab", "10"), 1)
+
     def test_damaged_input_is_a_failure(self):
         short = self.write("short.f32", self.x[:3])
         bad = self.write("nan.f32", np.full_like(self.x, np.nan))

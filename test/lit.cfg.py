@@ -1,6 +1,7 @@
 # The suite: .test and .mlir files beside the sources they test, run against the programs of one build.
 #
 # Run it with `./dev test`, or by hand: lit -Dbuild=BUILD_FOLDER test
+import ctypes
 import glob
 import os
 import subprocess
@@ -22,7 +23,7 @@ llvm = lit_config.params.get("llvm", "/usr/lib/llvm-19")
 config.environment["PATH"] = os.pathsep.join(
     [os.path.join(build, "bin"), os.path.join(llvm, "bin"), os.environ.get("PATH", "")]
 )
-for name in ("KT_TINY_BOOKS", "ASAN_OPTIONS", "UBSAN_OPTIONS"):
+for name in ("KT_TINY_BOOKS", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "ASAN_OPTIONS", "UBSAN_OPTIONS"):
     if name in os.environ:
         config.environment[name] = os.environ[name]
 
@@ -47,8 +48,6 @@ isa_flags = {
 for feature, needed in isa_flags.items():
     if needed <= flags:
         config.available_features.add(feature)
-if os.path.exists("/dev/nvidia0"):
-    config.available_features.add("cuda")
 
 # Where GPU kernels are compiled and kept: NVRTC of the environment, else the one that ./dev setup installs.
 nvrtc = glob.glob(os.path.join(root, ".venv", "lib", "python3*", "site-packages", "nvidia", "*", "lib", "libnvrtc.so.1?"))
@@ -56,7 +55,22 @@ nvrtc = os.environ.get("KTC_NVRTC") or next(iter(nvrtc), None)
 if nvrtc:
     config.environment["KTC_NVRTC"] = nvrtc
     config.available_features.add("nvrtc")
-config.environment["KTC_CUDA_CACHE"] = os.environ.get("KTC_CUDA_CACHE", os.path.join(build, "cuda-cache"))
+kernels = os.environ.get("KTC_CUDA_CACHE", os.path.join(build, "cuda-cache"))
+config.environment["KTC_CUDA_CACHE"] = kernels
+
+
+def gpus():
+    """Number of GPUs that the CUDA driver finds."""
+    try:
+        driver, count = ctypes.CDLL("libcuda.so.1"), ctypes.c_int()
+        return count.value if driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 else 0
+    except OSError:
+        return 0
+
+
+# Tests that run on a GPU also need code for it: something that compiles kernels, or kernels that were brought along.
+if gpus() and (nvrtc or (os.path.isdir(kernels) and os.listdir(kernels))):
+    config.available_features.add("cuda")
 
 with open(os.path.join(build, "CMakeCache.txt"), encoding="utf-8") as cache:
     if any(line.startswith("KT_SANITIZE:") and line.strip()[-1] != "=" for line in cache):

@@ -8,10 +8,13 @@ namespace ktc {
 
 namespace {
 
-constexpr double kNodeSeconds = 2e-6;    // from the end of one kernel of a CUDA graph to the start of the next
-constexpr double kStreamShare = 0.75;    // of the memory bandwidth, for matrices of few tokens
-constexpr double kTensorShare = 0.5;     // of the matrix rate, for many tokens
-constexpr double kBytesPerElement = 8.0; // of rows that are read and written as float32
+// Measured on an H200 (docs/performance.md): timelines of decoded tokens, and prompts of 2048 tokens.
+constexpr double kNodeSeconds = 1.1e-6;   // from the end of one kernel of a CUDA graph to the start of the next
+constexpr double kMatrixSeconds = 3.9e-6; // of a matrix kernel, however small, beside reading and computing
+constexpr double kRowsSeconds = 1.5e-6;   // of any other kernel
+constexpr double kStreamShare = 0.75;     // of the memory bandwidth, for matrices of few tokens
+constexpr double kTensorShare = 0.16;     // of the matrix rate, for many tokens
+constexpr double kBytesPerElement = 8.0;  // of rows that are read and written as float32
 
 } // namespace
 
@@ -24,8 +27,10 @@ GpuRates::GpuRates(const policy::GpuMachine *gpu, const std::string &device) {
   assume("the memory bandwidth of " + device + " is not given; 900 GB/s assumed", bandwidth, 900e9);
   assume("the matrix rate of " + device + " is not given; 100 TFLOP/s assumed", ops, 1e14);
   assume("the PCIe bandwidth of " + device + " is not given; 20 GB/s assumed", hostBandwidth, 20e9);
-  assumed.push_back("kernels of " + device +
-                    " were not measured; 75 % of its bandwidth and 2 us between kernels assumed");
+  assumed.push_back(
+      "kernels of " + device +
+      " were not measured; 75 % of its bandwidth, 16 % of its matrix rate and 2.6 us (matrices: 5 us) "
+      "before a kernel assumed");
 }
 
 void GpuRates::assume(const std::string &what, double &rate, double value) {
@@ -43,13 +48,16 @@ Seconds GpuRates::seconds(const DispatchShape &dispatch, int64_t tokens, int64_t
     operations += 2 * matrix.weights * static_cast<double>(tokens) * matrix.chosenShare *
                   static_cast<double>(matrix.experts);
   }
+  if (work.hostBytes > 0)
+    return copySeconds(work.hostBytes);
   const bool attends = work.cacheBytes > 0;
   if (attends)
     operations += 2 * work.items;
   else if (work.matrices.empty())
     bytes += work.items * kBytesPerElement;
-  const double reading = bytes / (bandwidth * kStreamShare), computing = operations / (ops * kTensorShare);
-  return reading > computing ? Seconds{reading, 0, kNodeSeconds} : Seconds{0, computing, kNodeSeconds};
+  const double reading = bytes / (bandwidth * kStreamShare), computing = operations / (ops * kTensorShare),
+               starting = kNodeSeconds + (work.matrices.empty() ? kRowsSeconds : kMatrixSeconds);
+  return reading > computing ? Seconds{reading, 0, starting} : Seconds{0, computing, starting};
 }
 
 Seconds GpuRates::copySeconds(double bytes) const { return {bytes / hostBandwidth, 0, kNodeSeconds}; }

@@ -12,6 +12,11 @@ namespace ktc {
 // more.
 inline constexpr double kHandOverSeconds = 2e-6;
 
+// The share of its rate at which a CPU reads weights that takes turns with a GPU, layer by layer. Measured: 70
+// to 80 % of the read rate in both phases of the experts, where a plan without a GPU reaches 90 %
+// (docs/performance.md).
+inline constexpr double kTurnsShare = 0.8;
+
 // Rates of one GPU, assumed where the description has none. They are not measured by kernel: matrices are taken
 // to read at a fixed share of the memory bandwidth.
 class GpuRates {
@@ -20,7 +25,7 @@ public:
   GpuRates(const policy::GpuMachine *gpu, const std::string &device);
 
   // Seconds of `dispatch` for `tokens` tokens after `past` others. `starting` is the time between two kernels
-  // of a graph of which one follows the other.
+  // of a graph of which one follows the other, and what a kernel takes that does next to nothing.
   Seconds seconds(const DispatchShape &dispatch, int64_t tokens, int64_t past) const;
 
   // Seconds of moving `bytes` bytes between the GPU and the host.

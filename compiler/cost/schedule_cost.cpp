@@ -171,6 +171,8 @@ public:
 
   std::vector<std::string> assumptions() const {
     std::vector<std::string> all = rates.assumptions();
+    if (takesTurns)
+      all.push_back("a CPU that takes turns with a GPU was not measured; 80 % of its rate of reading assumed");
     for (const auto &[lane, gpu] : gpus)
       all.insert(all.end(), gpu.assumptions().begin(), gpu.assumptions().end());
     return all;
@@ -185,12 +187,19 @@ private:
     const bool moves = command.shape.family.empty();
     if (auto gpu = gpus.find(command.lane); gpu != gpus.end())
       return moves ? gpu->second.copySeconds(bytes / 2) : gpu->second.seconds(command.shape, tokens, past);
-    return moves ? rates.copySeconds(bytes, command.shape.barrier)
-                 : rates.seconds(command.shape, tokens, past, inCache);
+    if (moves)
+      return rates.copySeconds(bytes, command.shape.barrier);
+    Seconds seconds = rates.seconds(command.shape, tokens, past, inCache);
+    if (!gpus.empty() && seconds.reading > 0) {
+      seconds.reading /= kTurnsShare;
+      takesTurns = true;
+    }
+    return seconds;
   }
 
   CpuRates rates;
   std::map<size_t, GpuRates> gpus; // by lane
+  bool takesTurns = false;         // a CPU reads weights beside them
 };
 
 std::vector<policy::FamilyTime> sorted(const std::map<std::string, double> &families) {

@@ -39,6 +39,7 @@ struct Work {
   // keys and values (attention), for all tokens together.
   double items = 0;
   double cacheBytes = 0; // of the KV cache that are read
+  double hostBytes = 0;  // that pass between the host's and the GPU's memory
 };
 
 // The work of `dispatch` for `tokens` tokens after `past` others. An unknown family counts the elements of its

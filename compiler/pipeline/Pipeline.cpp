@@ -45,6 +45,7 @@ void addSchedulePasses(OpPassManager &passes, const ScheduleOptions &options) {
   // After the residual, whose sums become part of single products.
   passes.addPass(createSchedFuseLinears());
   // Which commands access a buffer is known now.
+  passes.addPass(createSchedStageTransfers());
   passes.addPass(createSchedPlaceBuffers());
   passes.addPass(createSchedInsertSignals());
   // Lifetimes are counted in barrier groups, so barriers come before memory; a signal needs them too.

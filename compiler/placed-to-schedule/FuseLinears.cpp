@@ -134,7 +134,7 @@ struct FuseLinears : impl::SchedFuseLinearsBase<FuseLinears> {
       unitsPerToken += part.getUnitsPerToken();
     }
     const std::string path = joined(parts);
-    kernels.replace(first, "linear_group", params.getDictionary(builder.getContext()));
+    first.setKernel(kernels.make("linear_group", params.getDictionary(builder.getContext())));
     first.getOperands_Mutable().assign(operands);
     first.setWrites(writes);
     first.setBytesRead(bytes);

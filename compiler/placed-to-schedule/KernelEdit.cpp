@@ -38,28 +38,36 @@ void KernelEditor::set(sched::DispatchOp dispatch, StringRef name, StringRef val
 }
 
 void KernelEditor::setParam(sched::DispatchOp dispatch, StringRef name, Attribute value) {
-  NamedAttrList list(params(dispatch));
-  list.set(name, value);
-  replace(dispatch, family(dispatch), list.getDictionary(module.getContext()));
+  sched::KernelOp from = kernelOf(dispatch);
+  OpBuilder builder(from);
+  NamedAttrList params(from.getParams());
+  params.set(name, value);
+  dispatch.setKernel(make(from.getFamily(), params.getDictionary(builder.getContext()), from));
 }
 
-DictionaryAttr KernelEditor::params(sched::DispatchOp dispatch) { return kernelOf(dispatch).getParams(); }
+StringRef KernelEditor::make(StringRef family, DictionaryAttr params) {
+  sched::KernelOp last;
+  for (auto kernel : module.getOps<sched::KernelOp>())
+    last = kernel;
+  return make(family, params, last);
+}
 
-void KernelEditor::replace(sched::DispatchOp dispatch, StringRef family, DictionaryAttr wanted) {
+StringRef KernelEditor::make(StringRef family, DictionaryAttr params, sched::KernelOp after) {
   for (auto &[known, kernel] : byName)
-    if (kernel.getFamily() == family && kernel.getParams() == wanted) {
-      dispatch.setKernel(known);
-      return;
-    }
-  sched::KernelOp from = kernelOf(dispatch);
-  OpBuilder builder(from->getContext());
-  builder.setInsertionPointAfter(from);
+    if (kernel.getFamily() == family && kernel.getParams() == params)
+      return kernel.getSymName();
+  OpBuilder builder = OpBuilder::atBlockBegin(module.getBody());
+  if (after)
+    builder.setInsertionPointAfter(after);
   std::string symbol;
   for (size_t i = 0; symbol.empty() || byName.contains(symbol); ++i)
     symbol = (family + "." + Twine(byName.size() + i)).str();
-  byName[symbol] = builder.create<sched::KernelOp>(from.getLoc(), symbol, family, wanted);
-  dispatch.setKernel(symbol);
+  auto kernel = builder.create<sched::KernelOp>(module.getLoc(), symbol, family, params);
+  byName[symbol] = kernel;
+  return kernel.getSymName();
 }
+
+DictionaryAttr KernelEditor::params(sched::DispatchOp dispatch) { return kernelOf(dispatch).getParams(); }
 
 void KernelEditor::eraseUnused() {
   llvm::StringSet<> used;

@@ -22,13 +22,14 @@ public:
   void set(sched::DispatchOp dispatch, llvm::StringRef name, llvm::StringRef value);
   // All parameters of the dispatch's kernel.
   mlir::DictionaryAttr params(sched::DispatchOp dispatch);
-  // Points the dispatch to the kernel of another family with these parameters.
-  void replace(sched::DispatchOp dispatch, llvm::StringRef family, mlir::DictionaryAttr params);
+  // The symbol of the kernel of `family` with these parameters, declared if there is none.
+  llvm::StringRef make(llvm::StringRef family, mlir::DictionaryAttr params);
   // Removes kernel symbols that no dispatch names.
   void eraseUnused();
 
 private:
   sched::KernelOp kernelOf(sched::DispatchOp dispatch);
+  llvm::StringRef make(llvm::StringRef family, mlir::DictionaryAttr params, sched::KernelOp after);
   void setParam(sched::DispatchOp dispatch, llvm::StringRef name, mlir::Attribute value);
 
   mlir::ModuleOp module;

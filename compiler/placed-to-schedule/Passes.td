@@ -68,6 +68,19 @@ def SchedFuseLinears : Pass<"sched-fuse-linears", "::mlir::ModuleOp"> {
   let dependentDialects = ["::ktc::sched::SchedDialect"];
 }
 
+def SchedStageTransfers : Pass<"sched-stage-transfers", "::mlir::ModuleOp"> {
+  let summary = "Move large rows between the memories of the host and of a GPU by kernels of their own";
+  let description = [{
+    In entries for many tokens, kernels that read or write mapped memory piece by piece use a fraction of the link. A buffer of
+    rows that one lane of a GPU makes and the CPU reads, or the other way round, gets a second one in the GPU's memory that its kernels
+    use, and a `copy_rows` after the last write of the GPU or before its first read. Buffers below `least-bytes`, those that several GPUs
+    use or both sides write, those that the GPU only copies, and those without rows of 16-byte words stay as they are, and so do entries for an exact number of tokens:
+    one more kernel costs those more than it saves.
+  }];
+  let options = [Option<"leastBytes", "least-bytes", "int64_t", "1048576", "Smallest buffer that gets a copy">];
+  let dependentDialects = ["::ktc::sched::SchedDialect"];
+}
+
 def SchedPlaceBuffers : Pass<"sched-place-buffers", "::mlir::ModuleOp"> {
   let summary = "Choose the arena of every buffer by the devices that use it";
   let description = [{

@@ -71,6 +71,8 @@ static std::unique_ptr<KernelVariantT> makeVariant(const GpuSegment &segment, si
   variant->bytes = code.bytes;
   variant->launch = std::make_unique<Launch>(code.launch.gridX, code.launch.gridY, code.launch.gridZ,
                                              code.launch.threads, code.launch.sharedBytes);
+  // What base.cuh compiles to; PTX for sm_90 would do as well, but there is none.
+  variant->early_start = !segment.target.ptx && segment.target.sm.number >= 90;
   return variant;
 }
 

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <utility>
 
 namespace ktrt::api {
 namespace {
@@ -40,7 +41,8 @@ private:
   KtrtStatus repeat(uint32_t tokens, uint32_t step, KtrtRate &rate);
   KtrtStatus evaluateSteps(uint32_t tokens, uint32_t step);
   double bytesPerToken() const;
-  uint64_t weightBytesOfStep(uint32_t tokens) const;
+  double bytesPerToken(uint32_t device) const;
+  KtrtStatus addDevices(KtrtBenchResult &result);
   void addPredictions(KtrtBenchResult &result) const;
   void progress();
 
@@ -129,17 +131,30 @@ KtrtStatus Bench::repeat(uint32_t tokens, uint32_t step, KtrtRate &rate) {
   return KTRT_OK;
 }
 
-// Weight bytes one decode step of `tokens` tokens reads, as the compiler counted them; 0 if it has no entry.
-uint64_t Bench::weightBytesOfStep(uint32_t tokens) const {
-  int entry = model.session->findEntry("decode_" + std::to_string(tokens));
+// Weight bytes one decode step of `tokens` tokens reads, as the compiler counted them, on one device or (-1) on
+// all; 0 if it has no entry.
+uint64_t weightBytesOfStep(const Session &session, uint32_t tokens, int64_t device) {
+  int entry = session.findEntry("decode_" + std::to_string(tokens));
   if (entry < 0)
     return 0;
   uint64_t bytes = 0;
-  for (const plan::LaneProgram *program : *model.session->plan().entries()->Get(entry)->programs())
+  for (const plan::LaneProgram *program : *session.plan().entries()->Get(entry)->programs()) {
+    if (device >= 0 && session.plan().lanes()->Get(program->lane())->device() != device)
+      continue;
     for (const plan::Command *command : *program->commands())
       if (const plan::Dispatch *dispatch = command->body_as_Dispatch())
         bytes += dispatch->bytes_read();
+  }
   return bytes;
+}
+
+// Bytes of a KV cache of `device` per position.
+double cacheBytesPerPosition(const plan::Plan &plan, uint32_t device) {
+  double bytes = 0;
+  for (const plan::Arena *arena : *plan.arenas())
+    if (arena->kind() == plan::ArenaKind::KvCache && arena->device() == device)
+      bytes += static_cast<double>(arena->bytes());
+  return bytes / plan.model()->context();
 }
 
 // Mean over the positions that the decode measurement visits. The KV part grows linearly, so its mean is its
@@ -147,12 +162,56 @@ uint64_t Bench::weightBytesOfStep(uint32_t tokens) const {
 double Bench::bytesPerToken() const {
   uint32_t middle = options.depth + options.decodeTokens / 2;
   double single = static_cast<double>(model.session->bytesPerToken(middle));
-  uint64_t step = options.batch > 1 ? weightBytesOfStep(options.batch) : 0;
+  uint64_t step = options.batch > 1 ? weightBytesOfStep(*model.session, options.batch, -1) : 0;
   if (!step)
     return single;
   // All tokens of a step share one pass over weights and cache.
   double cache = static_cast<double>(model.session->model().kv_bytes_per_token()) * (middle + 1);
   return (static_cast<double>(step) + cache) / options.batch;
+}
+
+// The part of it that `device` reads.
+double Bench::bytesPerToken(uint32_t device) const {
+  const uint32_t middle = options.depth + options.decodeTokens / 2;
+  uint32_t batch = options.batch;
+  uint64_t step = weightBytesOfStep(*model.session, batch, device);
+  if (batch > 1 && weightBytesOfStep(*model.session, batch, -1) == 0)
+    step = weightBytesOfStep(*model.session, batch = 1, device);
+  return (static_cast<double>(step) + cacheBytesPerPosition(model.session->plan(), device) * (middle + 1)) /
+         batch;
+}
+
+// What each device reads and how fast it can, and the bound: the devices read at the same time, so the slowest
+// alone. What no GPU reads comes from the memory of the CPU.
+KtrtStatus Bench::addDevices(KtrtBenchResult &result) {
+  const auto &devices = *model.session->plan().devices();
+  model.deviceReads.clear();
+  double rest = result.bytesPerToken;
+  for (uint32_t i = 0; i < devices.size(); ++i) {
+    KtrtDeviceRead device{devices.Get(i)->name()->c_str(), 0, bandwidth};
+    if (devices.Get(i)->kind() == plan::DeviceKind::Cuda && (device.bytesPerToken = bytesPerToken(i)) > 0) {
+      kt::Result<double> measured = model.session->measureGpuBandwidth(i);
+      if (!measured)
+        return fail(KTRT_ERROR, measured.error().message);
+      device.readBandwidth = *measured;
+      rest -= device.bytesPerToken;
+    }
+    model.deviceReads.push_back(device);
+  }
+  for (uint32_t i = 0; i < devices.size(); ++i)
+    if (devices.Get(i)->kind() == plan::DeviceKind::Cpu)
+      model.deviceReads[i].bytesPerToken = std::max(0.0, std::exchange(rest, 0.0));
+  std::erase_if(model.deviceReads, [&](const KtrtDeviceRead &device) {
+    return device.bytesPerToken <= 1e-3 * result.bytesPerToken; // rounding, or a row of an embedding
+  });
+  for (const KtrtDeviceRead &device : model.deviceReads) {
+    const double rate = device.readBandwidth / device.bytesPerToken;
+    if (result.boundTokensPerSecond == 0 || rate < result.boundTokensPerSecond)
+      result.boundTokensPerSecond = rate;
+  }
+  result.devices = model.deviceReads.data();
+  result.deviceCount = model.deviceReads.size();
+  return KTRT_OK;
 }
 
 KtrtStatus Bench::run(KtrtBenchResult &result) {
@@ -169,7 +228,8 @@ KtrtStatus Bench::run(KtrtBenchResult &result) {
     return status;
   result.readBandwidth = bandwidth;
   result.bytesPerToken = bytesPerToken();
-  result.boundTokensPerSecond = result.bytesPerToken > 0 ? bandwidth / result.bytesPerToken : 0;
+  if (KtrtStatus status = addDevices(result); status != KTRT_OK)
+    return status;
   if (result.boundTokensPerSecond > 0)
     result.shareOfBound = result.decode.median / result.boundTokensPerSecond;
   addPredictions(result);

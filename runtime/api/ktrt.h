@@ -289,18 +289,30 @@ typedef struct KtrtRate {
   double min, median, max; /* tokens per second; 0 if not measured */
 } KtrtRate;
 
+/* What a device reads for one decoded token. */
+typedef struct KtrtDeviceRead {
+  const char *name;     /* "cpu", "cuda:0" */
+  double bytesPerToken; /* weights and KV, as KtrtBenchResult.bytesPerToken, of which these are parts */
+  double
+      readBandwidth; /* bytes per second, measured in this call: of a GPU while it copies within its memory */
+} KtrtDeviceRead;
+
 typedef struct KtrtBenchResult {
   size_t size;
   KtrtRate prefill;
   KtrtRate decode;
   double readBandwidth; /* bytes per second that the team's threads read from memory, measured in this call */
   double bytesPerToken; /* weights and KV read for one decoded token, mean over the measured depths */
-  double boundTokensPerSecond; /* readBandwidth / bytesPerToken */
+  double boundTokensPerSecond; /* of the slowest device: its readBandwidth / its bytesPerToken; the others read
+                                  meanwhile */
   double shareOfBound;         /* median decode rate / bound; 0 if not measured */
   /* What the compiler predicted for these options on the machine it compiled for, with a thread on every core;
    * 0 if the plan does not say or it was not measured here. */
   double predictedDecodeTokensPerSecond;
   double predictedPrefillTokensPerSecond;
+  const KtrtDeviceRead
+      *devices; /* that read anything, as in the plan; valid until the next call with the model */
+  size_t deviceCount;
 } KtrtBenchResult;
 
 /* Measures tokens per second with random token ids, after one unmeasured run. Needs no vocabulary. */

@@ -31,6 +31,7 @@ struct KtrtModel {
   // Strings that KtrtInfo points to.
   std::string name, architecture, isa, devices, templateText;
   double loadSeconds = 0;
+  std::vector<KtrtDeviceRead> deviceReads; // that the last KtrtBenchResult points to
 };
 
 namespace ktrt::api {

@@ -1,6 +1,7 @@
 // Finding the driver and its functions; see driver.h.
 #include "runtime/cuda/driver.h"
 
+#include "runtime/cuda/node_launch.h"
 #include "runtime/plan/message.h"
 
 #include <cstdlib>
@@ -30,6 +31,10 @@ kt::Result<std::unique_ptr<const Driver>> Driver::load() {
   for (size_t i = 0; i < std::size(names); ++i)
     if (!(*slots[i] = dlsym(library, names[i])))
       return failure("%s: the driver is too old (it has no %s); CUDA 12.0 or newer is needed", path, names[i]);
+#define KTRT_CUDA_FIND(member, name, parameters)                                                               \
+  *reinterpret_cast<void **>(&driver->member) = dlsym(library, name);
+  KTRT_CUDA_NEWER_FUNCTIONS(KTRT_CUDA_FIND)
+#undef KTRT_CUDA_FIND
   if (int result = driver->init(0); result == kNoDevice)
     return failure("%s: the driver finds no GPU", path);
   else if (kt::Status status = driver->check(result, names[0]); !status)
@@ -40,6 +45,8 @@ kt::Result<std::unique_ptr<const Driver>> Driver::load() {
   if (version < kOldestVersion)
     return failure("%s: the driver is too old (CUDA %d.%d); CUDA 12.0 or newer is needed", path, version / 1000,
                    version % 1000 / 10);
+  if (kt::Status status = applyGraphMode(*driver); !status)
+    return status.error();
   return std::unique_ptr<const Driver>(std::move(driver));
 }
 

@@ -36,6 +36,7 @@ inline constexpr unsigned kStreamNonBlocking = 1, kEventWithoutTiming = 2;
 inline constexpr unsigned kHostPortable = 1, kHostMapped = 2;
 inline constexpr unsigned kMemoryHost = 1, kMemoryDevice = 2;
 inline constexpr unsigned kWaitValue32 = 1, kWriteValue32 = 2, kWaitEqual = 1;
+inline constexpr uint8_t kProgrammaticPort = 1, kProgrammaticEdge = 1;
 
 struct KernelNodeParams { // CUDA_KERNEL_NODE_PARAMS_v2
   Function function;
@@ -46,6 +47,10 @@ struct KernelNodeParams { // CUDA_KERNEL_NODE_PARAMS_v2
   void **extra;
   void *kernel;
   Context context;
+};
+
+struct EdgeData { // CUgraphEdgeData
+  uint8_t fromPort, toPort, type, reserved[5];
 };
 
 struct CopySide { // one half of CUDA_MEMCPY3D_v2
@@ -112,6 +117,8 @@ struct MemoryNodeParams { // CUDA_BATCH_MEM_OP_NODE_PARAMS_v1
     (DeviceAddress * address, void *host, unsigned flags))                                                     \
   X(copyToDevice, "cuMemcpyHtoDAsync_v2",                                                                      \
     (DeviceAddress destination, const void *source, size_t bytes, Stream stream))                              \
+  X(copyOnDevice, "cuMemcpyDtoDAsync_v2",                                                                      \
+    (DeviceAddress destination, DeviceAddress source, size_t bytes, Stream stream))                            \
   X(fillBytes, "cuMemsetD8Async", (DeviceAddress address, unsigned char value, size_t count, Stream stream))   \
   X(streamCreate, "cuStreamCreate", (Stream * stream, unsigned flags))                                         \
   X(streamDestroy, "cuStreamDestroy_v2", (Stream stream))                                                      \
@@ -125,6 +132,13 @@ struct MemoryNodeParams { // CUDA_BATCH_MEM_OP_NODE_PARAMS_v1
   X(moduleUnload, "cuModuleUnload", (Module module))                                                           \
   X(moduleGetFunction, "cuModuleGetFunction", (Function * function, Module module, const char *name))          \
   X(functionSetAttribute, "cuFuncSetAttribute", (Function function, int attribute, int value))                 \
+  X(copy, "cuMemcpyAsync", (DeviceAddress destination, DeviceAddress source, size_t bytes, Stream stream))     \
+  X(launchKernel, "cuLaunchKernel",                                                                            \
+    (Function function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX, unsigned blockY,      \
+     unsigned blockZ, unsigned sharedBytes, Stream stream, void **parameters, void **extra))                   \
+  X(launchHostFunction, "cuLaunchHostFunc", (Stream stream, HostFunction function, void *user))                \
+  X(streamMemoryOperations, "cuStreamBatchMemOp_v2",                                                           \
+    (Stream stream, unsigned count, MemoryOperation *operations, unsigned flags))                              \
   X(graphCreate, "cuGraphCreate", (Graph * graph, unsigned flags))                                             \
   X(graphDestroy, "cuGraphDestroy", (Graph graph))                                                             \
   X(graphAddKernelNode, "cuGraphAddKernelNode_v2",                                                             \
@@ -145,6 +159,11 @@ struct MemoryNodeParams { // CUDA_BATCH_MEM_OP_NODE_PARAMS_v1
   X(graphLaunch, "cuGraphLaunch", (GraphExec exec, Stream stream))                                             \
   X(graphExecDestroy, "cuGraphExecDestroy", (GraphExec exec))
 
+// Functions that drivers have from CUDA 12.3 on, or null: whoever calls them can do without.
+#define KTRT_CUDA_NEWER_FUNCTIONS(X)                                                                           \
+  X(graphAddDependencies, "cuGraphAddDependencies_v2",                                                         \
+    (Graph graph, const GraphNode *from, const GraphNode *to, const EdgeData *data, size_t count))
+
 // The loaded driver: a table of its functions. Lives until the end of the process, as the driver itself does.
 struct Driver {
   // Loads $KTRT_CUDA_DRIVER or libcuda.so.1 and starts it. The error says what is missing: the library, a
@@ -156,6 +175,7 @@ struct Driver {
 
 #define KTRT_CUDA_MEMBER(member, name, parameters) int(*member) parameters = nullptr;
   KTRT_CUDA_FUNCTIONS(KTRT_CUDA_MEMBER)
+  KTRT_CUDA_NEWER_FUNCTIONS(KTRT_CUDA_MEMBER)
 #undef KTRT_CUDA_MEMBER
 };
 

@@ -14,9 +14,9 @@ template <typename T> DeviceAddress addressOf(T *pointer) { return reinterpret_c
 class Builder {
 public:
   Builder(const LaneContext &context, const plan::Entry &entry, const plan::LaneProgram &program,
-          uint32_t *counters, const TraceMemory *trace)
+          uint32_t *counters, const TraceMemory *trace, bool early)
       : context(context), driver(context.gpu->driver()), entry(entry), program(program), counters(counters),
-        trace(trace), sources(signalSources(entry)) {}
+        trace(trace), sources(signalSources(entry)), early(early) {}
   ~Builder() {
     if (graph)
       driver.graphDestroy(graph);
@@ -25,10 +25,13 @@ public:
   kt::Status build();
   kt::Result<GraphExec> instantiate();
   bool flagsUsed = false;
+  bool earlyEdges = false; // there are some
 
 private:
+  void findBefore(const LaneGraph &lane, const LaneNode &node);
   kt::Status addNode(const LaneNode &node);
   kt::Status addKernel(const LaneNode &node, const plan::Dispatch &dispatch);
+  kt::Status addEarlyEdges();
   kt::Status addCopy(const plan::Copy &copy);
   kt::Status addFill(const plan::Fill &fill);
   kt::Status addHandOver(uint32_t signal, bool raise);
@@ -48,15 +51,20 @@ private:
   uint32_t *counters;
   const TraceMemory *trace;
   const std::vector<SignalSource> sources;
+  const bool early; // kernels may be launched before those that they follow have ended
   Graph graph = nullptr;
-  std::vector<GraphNode> roots;  // before all commands
-  std::vector<GraphNode> nodes;  // of the lane's nodes
-  std::vector<GraphNode> before; // the next node
-  GraphNode made = nullptr;      // the last one
+  std::vector<GraphNode> roots;         // before all commands
+  std::vector<GraphNode> nodes;         // of the lane's nodes
+  std::vector<GraphNode> before;        // the next node
+  std::vector<GraphNode> kernelsBefore; // likewise: kernels that it waits for itself
+  GraphNode made = nullptr;             // the last one
 };
 
 kt::Status Builder::build() {
-  const LaneGraph lane = arrangeLane(program, sources, context.handOver == HandOver::Fused, !trace);
+  // Kernels of many tokens have many blocks. If each of them looked at a word of the host until its signal
+  // came, they would keep the link busy and slow the lane down that they wait for: nodes wait in their place.
+  const bool fold = context.handOver == HandOver::Fused && !entry.dynamic();
+  const LaneGraph lane = arrangeLane(program, sources, fold, !trace);
   if (kt::Status status = driver.check(driver.graphCreate(&graph, 0), "cuGraphCreate"); !status)
     return status;
   if (kt::Status status = copyNode(context.hostStep, true, context.step, false, sizeof(KtCudaStep)); !status)
@@ -68,11 +76,7 @@ kt::Status Builder::build() {
     roots.push_back(made);
   }
   for (const LaneNode &node : lane.nodes) {
-    before.clear();
-    for (uint32_t earlier : node.after)
-      before.push_back(nodes[earlier]);
-    if (before.empty())
-      before = roots;
+    findBefore(lane, node);
     if (kt::Status status = addNode(node); !status) {
       const plan::Dispatch *dispatch = program.commands()->Get(node.command)->body_as_Dispatch();
       const char *path = dispatch && dispatch->path() ? dispatch->path()->c_str() : "";
@@ -82,6 +86,23 @@ kt::Status Builder::build() {
     nodes.push_back(made);
   }
   return addEnd(lane);
+}
+
+// Between kernels the edge may be one that the second awaits itself. A kernel that reads nothing but weights
+// before it does is safe: the end of a kernel is the end of all before it, so that its wait covers every
+// earlier reader and writer of its buffers, whether the edge is its own or follows from others.
+void Builder::findBefore(const LaneGraph &lane, const LaneNode &node) {
+  before.clear();
+  kernelsBefore.clear();
+  const plan::Dispatch *dispatch = program.commands()->Get(node.command)->body_as_Dispatch();
+  const bool waits = early && dispatch && node.kind == LaneNode::Kind::Kernel &&
+                     context.kernels->startsEarly(dispatch->kernel());
+  for (uint32_t earlier : node.after) {
+    const bool isKernel = lane.nodes[earlier].kind == LaneNode::Kind::Kernel;
+    (waits && isKernel ? kernelsBefore : before).push_back(nodes[earlier]);
+  }
+  if (node.after.empty())
+    before = roots;
 }
 
 kt::Status Builder::addNode(const LaneNode &node) {
@@ -147,8 +168,18 @@ kt::Status Builder::addKernel(const LaneNode &node, const plan::Dispatch &dispat
   params.block[1] = params.block[2] = 1;
   params.sharedBytes = launch.shared_bytes();
   params.parameters = parameters;
-  return driver.check(driver.graphAddKernelNode(&made, graph, before.data(), before.size(), &params),
-                      "cuGraphAddKernelNode");
+  kt::Status status = driver.check(
+      driver.graphAddKernelNode(&made, graph, before.data(), before.size(), &params), "cuGraphAddKernelNode");
+  return status && !kernelsBefore.empty() ? addEarlyEdges() : status;
+}
+
+kt::Status Builder::addEarlyEdges() {
+  earlyEdges = true;
+  const std::vector<GraphNode> to(kernelsBefore.size(), made);
+  const std::vector<EdgeData> data(to.size(), EdgeData{kProgrammaticPort, 0, kProgrammaticEdge, {}});
+  return driver.check(
+      driver.graphAddDependencies(graph, kernelsBefore.data(), to.data(), data.data(), to.size()),
+      "cuGraphAddDependencies");
 }
 
 static CopySide sideOf(const void *address, bool host, uint64_t bytes) {
@@ -228,17 +259,21 @@ kt::Result<LaneProgramGraph> LaneProgramGraph::build(const LaneContext &context,
                                                      const plan::LaneProgram &program, uint32_t *counters,
                                                      const TraceMemory *trace) {
   context.gpu->makeCurrent();
-  Builder builder(context, entry, program, counters, trace);
-  if (kt::Status status = builder.build(); !status)
-    return status.error();
-  kt::Result<GraphExec> exec = builder.instantiate();
-  if (!exec)
-    return exec.error();
-  LaneProgramGraph result;
-  result.gpu = context.gpu;
-  result.exec = *exec;
-  result.flags = builder.flagsUsed;
-  return result;
+  for (bool early = context.startsEarly && context.gpu->driver().graphAddDependencies;; early = false) {
+    Builder builder(context, entry, program, counters, trace, early);
+    kt::Status status = builder.build();
+    kt::Result<GraphExec> exec = status ? builder.instantiate() : kt::Result<GraphExec>(status.error());
+    // A driver that does not take such edges may take the graph without them.
+    if (!exec && builder.earlyEdges)
+      continue;
+    if (!exec)
+      return exec.error();
+    LaneProgramGraph result;
+    result.gpu = context.gpu;
+    result.exec = *exec;
+    result.flags = builder.flagsUsed;
+    return result;
+  }
 }
 
 LaneProgramGraph::LaneProgramGraph(LaneProgramGraph &&other) noexcept

@@ -41,6 +41,7 @@ struct LaneContext {
   uint32_t *error;      // pinned word, KtCudaArgs::error
   uint64_t timeout;     // nanoseconds
   HandOver handOver;
+  bool startsEarly;                 // kernels that can are launched while those before them run
   HostFunction hostRaise, hostWait; // called with a HostCall
   std::vector<HostCall> *hostCalls; // by signal
   std::vector<uint32_t *> words;    // by signal

@@ -27,6 +27,8 @@ public:
   // Entry point and launch of kernel `index`, which the lane dispatches.
   Function function(uint32_t index) const { return kernels[index].function; }
   const plan::Launch &launch(uint32_t index) const { return *kernels[index].variant->launch(); }
+  // KernelVariant.early_start of its code.
+  bool startsEarly(uint32_t index) const { return kernels[index].variant->early_start(); }
 
 private:
   struct Loaded {

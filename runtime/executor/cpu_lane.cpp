@@ -37,7 +37,31 @@ kt::Result<std::unique_ptr<CpuLane>> CpuLane::create(const plan::Plan &plan, uin
     return team.error();
   lane->team = std::move(*team);
   lane->spinNanos = lane->team->spinTime();
+  lane->open.resize(plan.entries()->size());
+  const bool oneNode = !plan.weight_layout() || plan.weight_layout()->nodes() <= 1;
+  for (uint32_t i = 0; oneNode && i < plan.entries()->size(); ++i)
+    for (const plan::LaneProgram *program : *plan.entries()->Get(i)->programs())
+      if (program->lane() == laneIndex && !plan.entries()->Get(i)->dynamic())
+        lane->openShares(i, *program);
   return lane;
+}
+
+// Opens the shares of dispatches that read much (open_units.h). On machines of several memory nodes shares stay
+// closed: weights lie on the node of the thread that they belong to. A grain is what a thread reads in some ten
+// microseconds.
+void CpuLane::openShares(uint32_t index, const plan::LaneProgram &program) {
+  constexpr uint64_t leastBytes = 1 << 20, grainBytes = 64 << 10;
+  const uint32_t threads = team->threads();
+  ResolvedProgram &resolved = programs[index];
+  for (uint32_t i = 0; threads > 1 && i < resolved.commands.size(); ++i) {
+    const plan::Dispatch *dispatch = program.commands()->Get(i)->body_as_Dispatch();
+    if (!dispatch || dispatch->units_per_token() != 0 || dispatch->bytes_read() < leastBytes ||
+        dispatch->units() < 4 * threads)
+      continue;
+    const uint64_t unitBytes = std::max<uint64_t>(1, dispatch->bytes_read() / dispatch->units());
+    resolved.commands[i].grain = uint8_t(std::clamp<uint64_t>(grainBytes / unitBytes, 1, 255));
+  }
+  open[index] = OpenUnits(resolved.commands.size(), threads);
 }
 
 void CpuLane::begin(uint32_t newEntry, const KtStep &newStep, uint32_t newReplay) {
@@ -156,7 +180,27 @@ void CpuLane::dispatch(const ResolvedCommand &command, const ResolvedProgram &pr
   arguments.step = step;
   arguments.scratch = scratch.data() + scratchStride * thread;
   arguments.thread = thread;
-  command.function(&arguments);
+  if (command.grain == 0) {
+    command.function(&arguments);
+    return;
+  }
+  arguments.unitEnd -= openUnits(arguments.unitEnd - arguments.unitBegin);
+  if (arguments.unitBegin != arguments.unitEnd)
+    command.function(&arguments);
+  takeOpenUnits(command, arguments, total);
+}
+
+void CpuLane::takeOpenUnits(const ResolvedCommand &command, KtKernelArgs &arguments, uint64_t total) {
+  const uint32_t threads = arguments.threadCount;
+  const size_t index = size_t(&command - programs[entry].commands.data());
+  for (uint32_t i = 0; i < threads; ++i) {
+    const uint32_t owner = (arguments.thread + i) % threads;
+    const uint32_t begin = uint32_t(total * owner / threads), end = uint32_t(total * (owner + 1) / threads);
+    const uint32_t first = end - openUnits(end - begin);
+    while (open[entry].take(index, owner, replay, first, end, command.grain, arguments.unitBegin,
+                            arguments.unitEnd))
+      command.function(&arguments);
+  }
 }
 
 // Every thread waits by itself. After the first timeout nobody waits any more: the replay runs to its end with

@@ -5,6 +5,7 @@
 #include "runtime/executor/addresses.h"
 #include "runtime/executor/kernels.h"
 #include "runtime/executor/lane.h"
+#include "runtime/executor/open_units.h"
 #include "runtime/executor/read_ahead.h"
 
 #include <memory>
@@ -17,6 +18,7 @@ struct alignas(64) ResolvedCommand {
   Kind kind;
   bool barrierBefore;
   uint8_t value;          // Fill
+  uint8_t grain;          // Dispatch: units that a free thread takes from the end of another's share; 0 = none
   uint32_t index;         // Dispatch: first operand in the table; Signal, Wait: signal
   uint32_t units;         // Dispatch
   uint32_t unitsPerToken; // Dispatch
@@ -62,12 +64,15 @@ private:
   template <bool Profiling> void replayProgram(uint32_t thread);
   void execute(const ResolvedCommand &command, const ResolvedProgram &program, uint32_t thread);
   void dispatch(const ResolvedCommand &command, const ResolvedProgram &program, uint32_t thread);
+  void openShares(uint32_t entry, const plan::LaneProgram &program);
+  void takeOpenUnits(const ResolvedCommand &command, KtKernelArgs &arguments, uint64_t total);
   void waitForSignal(uint32_t signal);
 
   SignalTable &signals;
   std::vector<ResolvedProgram> programs;           // by entry; empty if the lane is idle in it
   std::vector<std::vector<CommandTime>> measured;  // by entry and command
   std::vector<std::vector<CommandSpan>> lastSpans; // likewise
+  std::vector<OpenUnits> open;                     // by entry
   ArenaMemory scratch;
   uint64_t scratchStride = 0;
   uint64_t spinNanos = 0;

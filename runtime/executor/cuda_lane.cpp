@@ -36,6 +36,12 @@ static kt::Result<cuda::HandOver> handOverOfEnvironment() {
   return failure("KTRT_HANDOVER is '%s', expected fused, memop or host", text);
 }
 
+// Kernels may be launched while those before them run, unless $KTRT_PDL is 0.
+static bool startsEarlyByEnvironment() {
+  const char *text = getenv("KTRT_PDL");
+  return !text || std::string_view(text) != "0";
+}
+
 kt::Result<std::unique_ptr<CudaLane>> CudaLane::create(const plan::PlanFile &file, uint32_t laneIndex,
                                                        cuda::PlanGpus &memory, const WeightMap &weights,
                                                        SignalTable &signals, const Options &options) {
@@ -113,6 +119,7 @@ kt::Status CudaLane::allocate(cuda::PlanGpus &memory, const WeightMap &weights) 
   context.error = reinterpret_cast<uint32_t *>(hostWords.data() + kErrorAt);
   context.timeout = uint64_t(options.signalTimeoutMillis) * 1'000'000;
   context.handOver = *handOver;
+  context.startsEarly = startsEarlyByEnvironment();
   context.hostRaise = hostRaise;
   context.hostWait = hostWait;
   context.hostCalls = &hostCalls;

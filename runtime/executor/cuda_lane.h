@@ -18,7 +18,8 @@ public:
     uint32_t signalTimeoutMillis = 10000;
   };
   // Loads the kernels of lane `lane` and builds a graph for each entry. All that is referred to outlives the
-  // lane. $KTRT_HANDOVER (fused, memop, host) chooses how signals are raised and awaited.
+  // lane. $KTRT_HANDOVER (fused, memop, host) chooses how signals are raised and awaited,
+  // $KTRT_PDL=0 that kernels start only when those before them have ended.
   static kt::Result<std::unique_ptr<CudaLane>> create(const plan::PlanFile &file, uint32_t lane,
                                                       cuda::PlanGpus &memory, const WeightMap &weights,
                                                       SignalTable &signals, const Options &options);

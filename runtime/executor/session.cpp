@@ -2,6 +2,7 @@
 #include "runtime/executor/session.h"
 
 #include "runtime/cpu/topology.h"
+#include "runtime/cuda/bandwidth.h"
 #include "runtime/executor/cpu_lane.h"
 #include "runtime/executor/cuda_lane.h"
 #include "runtime/executor/session_impl.h"
@@ -301,6 +302,10 @@ int Session::findEntry(std::string_view name) const {
 
 uint64_t Session::bytesPerToken(uint32_t nPast) const {
   return model().weight_bytes_per_token() + model().kv_bytes_per_token() * (uint64_t(nPast) + 1);
+}
+
+kt::Result<double> Session::measureGpuBandwidth(uint32_t device) {
+  return cuda::measureBandwidth(impl->gpus->gpu(device));
 }
 
 void Session::setProfiling(bool on) {

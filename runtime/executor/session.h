@@ -115,6 +115,9 @@ public:
   // ---------------------------------------------------------------------------------------------- Weight and
   // KV bytes that decoding one token at position nPast reads.
   uint64_t bytesPerToken(uint32_t nPast) const;
+  // Bytes per second that GPU `device` of the plan reads and writes in its memory, measured in this call. The
+  // plan uses the GPU.
+  kt::Result<double> measureGpuBandwidth(uint32_t device);
   uint64_t lastReplayNanos() const; // wall time of the last replay
   uint64_t replayCount() const;
   // Switches per-command timing on (clearing earlier numbers) or off. Costs two clock reads per command while

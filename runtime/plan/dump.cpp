@@ -138,6 +138,8 @@ private:
     if (const Launch *launch = variant.launch())
       use = formatText("grid %ux%ux%u threads %u shared %u", launch->grid_x(), launch->grid_y(),
                        launch->grid_z(), launch->threads(), launch->shared_bytes());
+    if (variant.early_start())
+      use += " early";
     line("  %s section[%u]+0x%" PRIx64 " bytes %" PRIu64 " %s", text(variant.isa()), variant.section(),
          variant.offset(), variant.bytes(), use.c_str());
   }

@@ -32,6 +32,17 @@ void writeNames(JsonWriter &json, const std::string &joined) {
   json.endArray();
 }
 
+// Beside the names in `devices`.
+void writeDeviceReads(JsonWriter &json, const KtrtBenchResult &result) {
+  json.key("devices_bytes_per_token").beginArray();
+  for (size_t i = 0; i < result.deviceCount; ++i) {
+    const KtrtDeviceRead &device = result.devices[i];
+    json.beginObject().member("device", device.name).member("bytes_per_token", device.bytesPerToken);
+    json.member("read_bandwidth", device.readBandwidth).endObject();
+  }
+  json.endArray();
+}
+
 void printJson(const KtrtInfo &info, const KtrtBenchOptions &options, const KtrtBenchResult &result) {
   JsonWriter json;
   json.beginObject();
@@ -42,6 +53,7 @@ void printJson(const KtrtInfo &info, const KtrtBenchOptions &options, const Ktrt
   json.member("depth", options.depth).member("batch", options.batch).member("repetitions", options.repetitions);
   json.member("bytes_per_token", result.bytesPerToken).member("read_bandwidth", result.readBandwidth);
   json.member("bound_tokens_per_s", result.boundTokensPerSecond).member("share_of_bound", result.shareOfBound);
+  writeDeviceReads(json, result);
   json.member("predicted_decode_tokens_per_s", result.predictedDecodeTokensPerSecond);
   json.member("predicted_prefill_tokens_per_s", result.predictedPrefillTokensPerSecond);
   json.member("threads", info.threads).member("isa", info.isa);
@@ -67,11 +79,17 @@ void printText(const KtrtInfo &info, const KtrtBenchOptions &options, const Ktrt
               info.devices, options.depth, options.batch, options.repetitions);
   printRate("prefill", options.promptTokens, result.prefill, result.predictedPrefillTokensPerSecond);
   printRate("decode", options.decodeTokens, result.decode, result.predictedDecodeTokensPerSecond);
-  std::printf("bound     %.2f tokens/s = %.2f GB/s read / %.3f MB per token", result.boundTokensPerSecond,
-              result.readBandwidth * 1e-9, result.bytesPerToken * 1e-6);
-  if (options.decodeTokens)
-    std::printf("; decode reaches %.1f %%", result.shareOfBound * 100);
-  std::printf("\n");
+  for (size_t i = 0; i < result.deviceCount; ++i) {
+    const KtrtDeviceRead &device = result.devices[i];
+    const double rate = device.readBandwidth / device.bytesPerToken;
+    const bool isBound = rate <= result.boundTokensPerSecond;
+    std::printf("%-9s %.2f tokens/s = %.2f GB/s read / %.3f MB per token%s%s", isBound ? "bound" : "", rate,
+                device.readBandwidth * 1e-9, device.bytesPerToken * 1e-6, result.deviceCount > 1 ? " on " : "",
+                result.deviceCount > 1 ? device.name : "");
+    if (isBound && options.decodeTokens)
+      std::printf("; decode reaches %.1f %%", result.shareOfBound * 100);
+    std::printf("\n");
+  }
 }
 
 // Goes to standard error, so that --profile and --json go together.

@@ -21,6 +21,7 @@ extern const Family embedFamily;
 extern const Family quantizeFamily;
 extern const Family rmsNormFamily;
 extern const Family addFamily;
+extern const Family copyRowsFamily;
 extern const Family ropeFamily;
 extern const Family kvStoreFamily;
 extern const Family attentionGqaFamily;

@@ -1,4 +1,5 @@
-// References of the row-wise families: quantize, rms_norm and add.
+// References of the row-wise families: quantize, rms_norm, add and copy_rows.
+#include "templates/param_check.h"
 #include "templates/reference/cache_row.h"
 #include "templates/reference/elements.h"
 #include "templates/reference/families.h"
@@ -74,8 +75,18 @@ static KernelFn makeAdd(const Params &params) {
   };
 }
 
+static KernelFn makeCopyRows(const Params &params) {
+  return [bytes = needInt(params, "bytes", 16)](const KtKernelArgs *args) {
+    const char *from = static_cast<const char *>(args->operands[0]);
+    char *to = static_cast<char *>(args->operands[1]);
+    forEachUnit(args, 1,
+                [&](int64_t token, int64_t) { std::copy_n(from + token * bytes, bytes, to + token * bytes); });
+  };
+}
+
 const Family quantizeFamily = {"quantize", makeQuantize};
 const Family rmsNormFamily = {"rms_norm", makeRmsNorm};
 const Family addFamily = {"add", makeAdd};
+const Family copyRowsFamily = {"copy_rows", makeCopyRows};
 
 } // namespace ktc::reference

@@ -19,6 +19,28 @@ struct GateUpStream {
   using Lists = ExpertLists<Experts, Dense>;
   static constexpr int warpBytes = S::warpBytes > U::warpBytes || together ? S::warpBytes : U::warpBytes;
 
+  // The gate's rows of an expert in tile 0, the up matrix's in tile 1; Up: only those.
+  template <bool Up> struct Rows {
+    const uint8_t *gate, *up;
+    int first;
+    __device__ Rows(const KtCudaArgs &args, int expert)
+        : gate(static_cast<const uint8_t *>(args.operands[2]) + expert * GateRows * S::rowBytes),
+          up(static_cast<const uint8_t *>(args.operands[3]) + expert * UpRows * U::rowBytes),
+          first(blockIdx.x * 16) {}
+    __device__ const uint8_t *operator()(int tile, int row) const {
+      const int64_t wanted = first + row < N ? first + row : N - 1;
+      return Up ? up + wanted * U::rowBytes : (tile == 0 ? gate : up) + wanted * S::rowBytes;
+    }
+  };
+
+  // Without lists, which other kernels write, there is one expert.
+  static __device__ void prefetch(const KtCudaArgs &args) {
+    extern __shared__ __align__(16) uint8_t shared[];
+    const int warp = threadIdx.x / 32;
+    if constexpr (Dense)
+      S::prefetch(shared + warp * warpBytes, warp, Warps, Rows<false>(args, 0));
+  }
+
   static __device__ void run(const KtCudaArgs &args) {
     extern __shared__ __align__(16) uint8_t shared[];
     const int32_t *lists = static_cast<const int32_t *>(args.operands[5]);
@@ -32,20 +54,14 @@ struct GateUpStream {
     auto tokenAt = [&](int t) {
       return x + int64_t(__shfl_sync(0xffffffffu, mySlot, t) / (Dense ? 1 : TopK)) * XStride * xBytes;
     };
-    const uint8_t *gate = static_cast<const uint8_t *>(args.operands[2]) + expert.id * GateRows * S::rowBytes;
-    const uint8_t *up = static_cast<const uint8_t *>(args.operands[3]) + expert.id * UpRows * U::rowBytes;
-    auto rowOf = [&](int row) { return int64_t(first + row < N ? first + row : N - 1); };
-    auto gateAt = [&](int tile, int row) { return (tile == 0 ? gate : up) + rowOf(row) * S::rowBytes; };
-    auto upAt = [&](int, int row) { return up + rowOf(row) * U::rowBytes; };
-
     uint8_t *ring = shared + warp * warpBytes;
     float *parked = reinterpret_cast<float *>(shared);
     float *parkedUp = parked + Warps * tokenTiles * 128;
     float sums[together ? 2 : 1][tokenTiles][4] = {};
-    S::run(ring, warp, Warps, tokens, gateAt, tokenAt, sums);
+    S::template run<Dense>(ring, warp, Warps, tokens, Rows<false>(args, expert.id), tokenAt, sums);
     float upSums[1][tokenTiles][4] = {};
     if constexpr (!together)
-      U::run(ring, warp, Warps, tokens, upAt, tokenAt, upSums);
+      U::run(ring, warp, Warps, tokens, Rows<true>(args, expert.id), tokenAt, upSums);
     __syncthreads();
     S::park(parked, warp, sums);
     if constexpr (!together)

@@ -40,23 +40,39 @@ struct LinearStream {
   static constexpr int tokenTiles = (M + 7) / 8, xBytes = XBfloat ? 2 : 4;
   using S = Stream<Type, K, Tiles, tokenTiles, M, xBytes, XAlign, Stages>;
 
-  static __device__ void run(const KtCudaArgs &args) { runBlock(args, blockIdx.x, blockIdx.y); }
+  using O = LinearOperands<Part>;
 
-  // Block `block` of the rows of batch `batch`.
-  static __device__ void runBlock(const KtCudaArgs &args, int block, int batch) {
-    extern __shared__ __align__(16) uint8_t shared[];
-    using O = LinearOperands<Part>;
-    const int warp = threadIdx.x / 32, first = block * Tiles * 16;
-    const uint8_t *w = static_cast<const uint8_t *>(args.operands[O::w]) + batch * L::wBatchRows * S::rowBytes;
-    const uint8_t *x = static_cast<const uint8_t *>(args.operands[O::x]) + batch * L::xBatchStride * xBytes;
-    // Rows past the end are read as the last one and never stored.
-    auto rowAt = [&](int tile, int row) {
+  // The weights of a block. Rows past the end are read as the last one and never stored.
+  struct Rows {
+    const uint8_t *w;
+    int first;
+    __device__ Rows(const KtCudaArgs &args, int block, int batch)
+        : w(static_cast<const uint8_t *>(args.operands[O::w]) + batch * L::wBatchRows * S::rowBytes),
+          first(block * Tiles * 16) {}
+    __device__ const uint8_t *operator()(int tile, int row) const {
       const int wanted = first + tile * 16 + row;
       return w + int64_t(wanted < N ? wanted : N - 1) * S::rowBytes;
-    };
+    }
+  };
+
+  static __device__ void prefetch(const KtCudaArgs &args) { prefetchBlock(args, blockIdx.x, blockIdx.y); }
+  static __device__ void run(const KtCudaArgs &args) { runBlock(args, blockIdx.x, blockIdx.y); }
+
+  // The same for block `block` of the rows of batch `batch`.
+  static __device__ void prefetchBlock(const KtCudaArgs &args, int block, int batch) {
+    extern __shared__ __align__(16) uint8_t shared[];
+    const int warp = threadIdx.x / 32;
+    S::prefetch(shared + warp * S::warpBytes, warp, Warps, Rows(args, block, batch));
+  }
+
+  static __device__ void runBlock(const KtCudaArgs &args, int block, int batch) {
+    extern __shared__ __align__(16) uint8_t shared[];
+    const int warp = threadIdx.x / 32, first = block * Tiles * 16;
+    const uint8_t *x = static_cast<const uint8_t *>(args.operands[O::x]) + batch * L::xBatchStride * xBytes;
     auto tokenAt = [&](int t) { return x + t * L::xStride * xBytes; };
     float sums[Tiles][tokenTiles][4] = {};
-    S::run(shared + warp * S::warpBytes, warp, Warps, M, rowAt, tokenAt, sums);
+    S::template run<true>(shared + warp * S::warpBytes, warp, Warps, M, Rows(args, block, batch), tokenAt,
+                          sums);
     __syncthreads();
     float *parked = reinterpret_cast<float *>(shared);
     S::park(parked, warp, sums);

@@ -31,6 +31,16 @@ struct LinearFloat {
       out[0] = bfloatToFloat(static_cast<const uint16_t *>(x)[index]);
     }
   }
+  // Into the second-level cache, by the first of the blocks that read the row.
+  static __device__ void prefetch(const KtCudaArgs &args) {
+    constexpr int line = 128 / 4; // elements
+    const float *w = static_cast<const float *>(args.operands[LinearOperands<Down>::w]) +
+                     (blockIdx.z * L::wBatchRows + blockIdx.x) * K;
+    if (blockIdx.y == 0)
+      for (int i = threadIdx.x * line; i < K; i += threads * line)
+        prefetchLine(w + i);
+  }
+
   static __device__ void run(const KtCudaArgs &args) {
     __shared__ float parked[threads / 32][Tokens];
     using O = LinearOperands<Part>;

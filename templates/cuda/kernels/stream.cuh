@@ -33,9 +33,8 @@ struct Stream {
   // Place of byte `offset` of a token's unit.
   static __device__ int tokenOffset(int offset) { return offset + offset / quarterBytes * 16; }
 
-  // Starts the copies of unit `unit`. rowAt(tile, row) and tokenAt(token) give the start of rows.
-  template <class RowAt, class TokenAt>
-  static __device__ void fetch(uint8_t *stage, int unit, int lane, int tokens, RowAt rowAt, TokenAt tokenAt) {
+  // Starts the copies of unit `unit` of the weights. rowAt(tile, row) gives the start of rows.
+  template <class RowAt> static __device__ void fetchRows(uint8_t *stage, int unit, int lane, RowAt rowAt) {
     constexpr int pieces = (W::unitBytes + (rowsAligned ? 0 : 15) + 15) / 16;
     // Whole pieces of a row that are all there need no checks.
     constexpr bool isPlain = rowsAligned && K % W::unitElements == 0;
@@ -61,6 +60,11 @@ struct Stream {
             copyAsyncPart(to, from, end - from < 16 ? static_cast<int>(end - from) : 16);
         }
       }
+  }
+
+  // The same of the tokens; tokenAt(token) gives the start of their rows.
+  template <class TokenAt>
+  static __device__ void fetchTokens(uint8_t *stage, int unit, int lane, int tokens, TokenAt tokenAt) {
     uint8_t *rows = stage + Tiles * 16 * slotBytes;
     const int first = unit * W::unitElements * XBytes;
     for (int t = 0; t < tokens; ++t) {
@@ -218,23 +222,37 @@ struct Stream {
     }
   }
 
+  // Starts the copies of the first weights that run() with Prefetched and otherwise equal parameters will use.
+  template <class RowAt> static __device__ void prefetch(uint8_t *ring, int first, int step, RowAt rowAt) {
+#pragma unroll
+    for (int s = 0; s < Stages - 1; ++s)
+      if (first + s * step < units)
+        fetchRows(ring + s * stageBytes, first + s * step, threadIdx.x % 32, rowAt);
+  }
+
   // Adds units first, first + step, … to `sums`. `ring` is warpBytes of this warp alone, 16-byte aligned.
-  template <class RowAt, class TokenAt>
+  template <bool Prefetched = false, class RowAt, class TokenAt>
   static __device__ void run(uint8_t *ring, int first, int step, int tokens, RowAt rowAt, TokenAt tokenAt,
                              float (&sums)[Tiles][TokenTiles][4]) {
     const int lane = threadIdx.x % 32;
 #pragma unroll
     for (int s = 0; s < Stages - 1; ++s) {
-      if (first + s * step < units)
-        fetch(ring + s * stageBytes, first + s * step, lane, tokens, rowAt, tokenAt);
-      commitCopies();
+      const int unit = first + s * step;
+      if (unit < units) {
+        if constexpr (!Prefetched)
+          fetchRows(ring + s * stageBytes, unit, lane, rowAt);
+        fetchTokens(ring + s * stageBytes, unit, lane, tokens, tokenAt);
+      }
+      commitCopies(); // the first of them with all that has been prefetched
     }
     int stage = 0, next = Stages - 1;
     for (int unit = first; unit < units; unit += step) {
       waitForCopies<Stages - 2>();
       __syncwarp(); // everyone's copies of this stage are there, and nobody reads the one before any more
-      if (unit + (Stages - 1) * step < units)
-        fetch(ring + next * stageBytes, unit + (Stages - 1) * step, lane, tokens, rowAt, tokenAt);
+      if (const int later = unit + (Stages - 1) * step; later < units) {
+        fetchRows(ring + next * stageBytes, later, lane, rowAt);
+        fetchTokens(ring + next * stageBytes, later, lane, tokens, tokenAt);
+      }
       commitCopies();
       if constexpr (Q::exists) {
         float2 *prepared = reinterpret_cast<float2 *>(ring + Stages * stageBytes);

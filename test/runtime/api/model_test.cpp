@@ -379,6 +379,9 @@ TEST_F(ModelTest, Benchmark) {
   EXPECT_EQ(result.bytesPerToken, 1000 + 4 * 24)
       << "weights, and the cache up to position 23, the middle of 20 .. 26";
   EXPECT_DOUBLE_EQ(result.boundTokensPerSecond, result.readBandwidth / result.bytesPerToken);
+  ASSERT_EQ(result.deviceCount, 1u);
+  EXPECT_STREQ(result.devices[0].name, "cpu");
+  EXPECT_EQ(result.devices[0].bytesPerToken, result.bytesPerToken);
   EXPECT_EQ(last[0], 5u);
   EXPECT_EQ(last[1], 5u);
   size_t rows = 0;

@@ -9,6 +9,7 @@
 #include "runtime/abi/kt_cuda.h"
 #include "runtime/cuda/driver.h"
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstdlib>
@@ -26,7 +27,7 @@ namespace {
 constexpr int kFault = 700, kOutOfMemory = 2, kNotFound = 500, kInvalid = 1, kBadImage = 200;
 constexpr uint64_t kClockOffset = 1'000'000'000'000; // of the device's clock
 
-fake::State state;
+fake::State state = fake::stateOfEnvironment();
 std::mutex stateMutex;
 
 uint64_t nanos() {
@@ -180,6 +181,7 @@ struct StreamData {
   std::mutex mutex;
   std::condition_variable changed;
   std::deque<GraphData *> queue;
+  std::deque<GraphData> single; // of what was launched by itself
   bool busy = false, ending = false;
   int failed = 0;
   std::thread worker{[this] { work(); }};
@@ -306,6 +308,9 @@ FAKE int cuMemcpyHtoDAsync_v2(DeviceAddress destination, const void *source, siz
   memcpy(reinterpret_cast<void *>(destination), source, bytes);
   return count(state.copiedToDevice, int(bytes));
 }
+FAKE int cuMemcpyDtoDAsync_v2(DeviceAddress destination, DeviceAddress source, size_t bytes, Stream) {
+  return memcpy(reinterpret_cast<void *>(destination), reinterpret_cast<void *>(source), bytes), 0;
+}
 FAKE int cuMemsetD8Async(DeviceAddress address, unsigned char value, size_t bytes, Stream) {
   return memset(reinterpret_cast<void *>(address), value, bytes), 0;
 }
@@ -414,7 +419,28 @@ FAKE int cuGraphAddBatchMemOpNode(GraphNode *node, Graph graph, const GraphNode 
   data.record = {wait ? fake::Node::Kind::Wait : fake::Node::Kind::Write, {}, "", false, false, 0};
   return params->count != 1 ? kInvalid : addNode(node, graph, after, count, std::move(data));
 }
+FAKE int cuGraphAddDependencies_v2(Graph graph, const GraphNode *from, const GraphNode *to,
+                                   const EdgeData *data, size_t count) {
+  auto &nodes = dataOf(graph)->nodes;
+  for (size_t i = 0; i < count; ++i) {
+    const size_t first = reinterpret_cast<size_t>(from[i]), second = reinterpret_cast<size_t>(to[i]);
+    if (first == 0 || first >= second || second > nodes.size())
+      return kInvalid;
+    const fake::Node &before = nodes[first - 1].record;
+    fake::Node &node = nodes[second - 1].record;
+    if (data[i].type != kProgrammaticEdge || data[i].fromPort != kProgrammaticPort || data[i].toPort != 0 ||
+        before.kind != fake::Node::Kind::Kernel || node.kind != fake::Node::Kind::Kernel)
+      return kInvalid;
+    node.after.push_back(first - 1);
+    std::sort(node.after.begin(), node.after.end());
+    node.early.push_back(first - 1);
+  }
+  return 0;
+}
 FAKE int cuGraphInstantiateWithFlags(GraphExec *exec, Graph graph, unsigned long long) {
+  for (const NodeData &node : dataOf(graph)->nodes)
+    if (state.refusesEarlyEdges && !node.record.early.empty())
+      return kInvalid;
   *exec = handleOf<GraphExec>(new GraphData(*dataOf(graph)));
   fake::GraphRecord record;
   for (const NodeData &node : dataOf(graph)->nodes)
@@ -436,6 +462,51 @@ FAKE int cuGraphLaunch(GraphExec exec, Stream handle) {
   stream.queue.push_back(dataOf(exec));
   stream.changed.notify_all();
   return 0;
+}
+
+// What is launched by itself, as a graph of one node.
+static int launchNode(Stream handle, NodeData node) {
+  StreamData &stream = *dataOf(handle);
+  std::lock_guard lock(stream.mutex);
+  if (stream.failed)
+    return stream.failed;
+  stream.single.push_back({{std::move(node)}});
+  stream.queue.push_back(&stream.single.back());
+  stream.changed.notify_all();
+  return 0;
+}
+FAKE int cuLaunchKernel(Function function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX,
+                        unsigned, unsigned, unsigned, Stream stream, void **parameters, void **) {
+  if (state.launchResult)
+    return state.launchResult;
+  if (gridX == 0 || gridY == 0 || gridZ == 0 || blockX == 0)
+    return kInvalid;
+  NodeData node;
+  node.kernel = reinterpret_cast<const ModuleData *>(function)->kernel;
+  memcpy(&node.args, parameters[0], sizeof(node.args));
+  node.record.kind = fake::Node::Kind::Kernel;
+  count(state.kernelLaunches, 1);
+  return launchNode(stream, std::move(node));
+}
+FAKE int cuMemcpyAsync(DeviceAddress destination, DeviceAddress source, size_t bytes, Stream stream) {
+  NodeData node;
+  node.copy.destination.device = destination;
+  node.copy.source.device = source;
+  node.copy.width = bytes;
+  node.record.kind = fake::Node::Kind::Copy;
+  return launchNode(stream, std::move(node));
+}
+FAKE int cuLaunchHostFunc(Stream stream, HostFunction function, void *user) {
+  NodeData node;
+  node.host = {function, user};
+  node.record.kind = fake::Node::Kind::Host;
+  return launchNode(stream, std::move(node));
+}
+FAKE int cuStreamBatchMemOp_v2(Stream stream, unsigned count, MemoryOperation *operations, unsigned) {
+  NodeData node;
+  node.operation = operations[0];
+  node.record.kind = operations[0].operation == kWaitValue32 ? fake::Node::Kind::Wait : fake::Node::Kind::Write;
+  return count != 1 ? kInvalid : launchNode(stream, std::move(node));
 }
 FAKE int cuGraphExecDestroy(GraphExec exec) {
   delete dataOf(exec);

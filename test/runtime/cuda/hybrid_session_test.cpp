@@ -55,7 +55,27 @@ TEST_P(EveryHandOver, GivesTheRightLogits) {
   expectAllReleased();
 }
 
+TEST_P(EveryHandOver, GivesTheRightLogitsNodeByNode) {
+  setenv("KTRT_HANDOVER", GetParam(), 1);
+  setenv("KTRT_GRAPH", "0", 1);
+  auto session = open();
+  ASSERT_TRUE(session) << session.error().message;
+  expectRightLogits(**session);
+  (*session)->setProfiling(true);
+  expectRightLogits(**session);
+  EXPECT_EQ(gpu->launches, 0u);
+  EXPECT_GT(gpu->kernelLaunches, 100u);
+  EXPECT_TRUE(gpu->graphs.empty());
+  session->reset();
+  expectAllReleased();
+}
+
 INSTANTIATE_TEST_SUITE_P(Kinds, EveryHandOver, testing::Values("fused", "memop", "host"));
+
+TEST_F(HybridSession, RefusesOtherGraphModes) {
+  setenv("KTRT_GRAPH", "no", 1);
+  EXPECT_NE(openError().find("KTRT_GRAPH is 'no', expected 0 or 1"), std::string::npos);
+}
 
 TEST_F(HybridSession, FoldsSignalsIntoKernels) {
   auto session = open();
@@ -80,9 +100,59 @@ TEST_F(HybridSession, FoldsSignalsIntoKernels) {
   EXPECT_TRUE(decode[4].raises && decode[4].waits);
   EXPECT_EQ(gpu->graphs[toy::Decode2][3].bytes, 80u) << "bytes per token, for all tokens";
   const fake::GraphRecord &prefill = gpu->graphs[toy::Prefill];
-  ASSERT_EQ(prefill.size(), 4u) << "its last kernel raises a signal already, so a copy says that all is done";
-  EXPECT_EQ(prefill[3].kind, Kind::Copy);
-  EXPECT_EQ(prefill[3].bytes, 4u);
+  ASSERT_EQ(prefill.size(), 5u)
+      << "kernels of many tokens hand over by nodes, and a copy says that all is done";
+  EXPECT_FALSE(prefill[1].raises || prefill[2].raises || prefill[1].waits || prefill[2].waits);
+  for (size_t node : {3, 4}) {
+    EXPECT_EQ(prefill[node].kind, Kind::Copy);
+    EXPECT_EQ(prefill[node].bytes, 4u);
+    EXPECT_EQ(prefill[node].after, std::vector<size_t>{node - 1});
+  }
+}
+
+// The earlier kernels that kernels of `graph` wait for themselves, by node.
+std::vector<std::vector<size_t>> earlyEdges(const fake::GraphRecord &graph) {
+  std::vector<std::vector<size_t>> edges;
+  for (const fake::Node &node : graph)
+    edges.push_back(node.early);
+  return edges;
+}
+
+TEST_F(HybridSession, StartsKernelsEarlyAfterKernels) {
+  using Edges = std::vector<std::vector<size_t>>;
+  auto session = open();
+  ASSERT_TRUE(session) << session.error().message;
+  EXPECT_EQ(earlyEdges(gpu->graphs[toy::Decode1]), (Edges{{}, {}, {1}, {}, {2}}))
+      << "not after the copy of the step or the fill";
+  EXPECT_EQ(gpu->graphs[toy::Decode1][4].after, (std::vector<size_t>{2, 3}));
+  EXPECT_EQ(earlyEdges(gpu->graphs[toy::Prefill]), (Edges{{}, {}, {1}, {}})) << "nor a copy after a kernel";
+  expectRightLogits(**session);
+}
+
+TEST_F(HybridSession, StartsKernelsLateWhereEarlyIsNotPossible) {
+  const std::vector<size_t> none;
+  auto expectPlain = [&](size_t graphs, const char *why) {
+    gpu->graphs.clear();
+    auto session = open();
+    ASSERT_TRUE(session) << why << ": " << session.error().message;
+    ASSERT_EQ(gpu->graphs.size(), graphs) << why;
+    for (const fake::GraphRecord &graph : gpu->graphs)
+      for (const fake::Node &node : graph)
+        EXPECT_EQ(node.early, none) << why;
+    EXPECT_EQ(gpu->graphs[toy::Decode1][4].after, (std::vector<size_t>{2, 3})) << why;
+    expectRightLogits(**session);
+  };
+  setenv("KTRT_PDL", "0", 1);
+  expectPlain(4, "KTRT_PDL=0");
+  unsetenv("KTRT_PDL");
+  gpu->refusesEarlyEdges = true;
+  expectPlain(4, "the driver refuses such edges");
+  gpu->refusesEarlyEdges = false;
+  for (auto &kernel : plan.plan.kernels)
+    for (auto &variant : kernel->variants)
+      variant->early_start = false;
+  expectPlain(4, "code that does not wait itself");
+  expectAllReleased();
 }
 
 TEST_F(HybridSession, HandsOverByNodes) {

@@ -22,6 +22,13 @@ SAME_PLACE(own::KernelNodeParams, extra, CUDA_KERNEL_NODE_PARAMS, extra);
 SAME_PLACE(own::KernelNodeParams, kernel, CUDA_KERNEL_NODE_PARAMS, kern);
 SAME_PLACE(own::KernelNodeParams, context, CUDA_KERNEL_NODE_PARAMS, ctx);
 
+static_assert(sizeof(own::EdgeData) == sizeof(CUgraphEdgeData));
+SAME_PLACE(own::EdgeData, fromPort, CUgraphEdgeData, from_port);
+SAME_PLACE(own::EdgeData, toPort, CUgraphEdgeData, to_port);
+SAME_PLACE(own::EdgeData, type, CUgraphEdgeData, type);
+static_assert(own::kProgrammaticPort == CU_GRAPH_KERNEL_NODE_PORT_PROGRAMMATIC &&
+              own::kProgrammaticEdge == CU_GRAPH_DEPENDENCY_TYPE_PROGRAMMATIC);
+
 static_assert(sizeof(own::CopyNodeParams) == sizeof(CUDA_MEMCPY3D));
 SAME_PLACE(own::CopyNodeParams, source.x, CUDA_MEMCPY3D, srcXInBytes);
 SAME_PLACE(own::CopyNodeParams, source.memoryType, CUDA_MEMCPY3D, srcMemoryType);
@@ -110,7 +117,7 @@ void expectName(const std::string &member, const std::string &name) {
     const char *member, *name;
   } table[] = {
 #define ENTRY(member, name, parameters) {#member, name},
-      KTRT_CUDA_FUNCTIONS(ENTRY)
+      KTRT_CUDA_FUNCTIONS(ENTRY) KTRT_CUDA_NEWER_FUNCTIONS(ENTRY)
 #undef ENTRY
   };
   for (const auto &entry : table)
@@ -140,6 +147,7 @@ TEST(DriverInterface, IsThatOfTheHeader) {
   COMPARE(memFreeHost, cuMemFreeHost);
   COMPARE(memHostGetDevicePointer, cuMemHostGetDevicePointer);
   COMPARE(copyToDevice, cuMemcpyHtoDAsync);
+  COMPARE(copyOnDevice, cuMemcpyDtoDAsync);
   COMPARE(fillBytes, cuMemsetD8Async);
   COMPARE(streamCreate, cuStreamCreate);
   COMPARE(streamDestroy, cuStreamDestroy);
@@ -153,6 +161,10 @@ TEST(DriverInterface, IsThatOfTheHeader) {
   COMPARE(moduleUnload, cuModuleUnload);
   COMPARE(moduleGetFunction, cuModuleGetFunction);
   COMPARE(functionSetAttribute, cuFuncSetAttribute);
+  COMPARE(copy, cuMemcpyAsync);
+  COMPARE(launchKernel, cuLaunchKernel);
+  COMPARE(launchHostFunction, cuLaunchHostFunc);
+  COMPARE(streamMemoryOperations, cuStreamBatchMemOp);
   COMPARE(graphCreate, cuGraphCreate);
   COMPARE(graphDestroy, cuGraphDestroy);
   COMPARE(graphAddKernelNode, cuGraphAddKernelNode);
@@ -160,6 +172,7 @@ TEST(DriverInterface, IsThatOfTheHeader) {
   COMPARE(graphAddFillNode, cuGraphAddMemsetNode);
   COMPARE(graphAddHostNode, cuGraphAddHostNode);
   COMPARE(graphAddMemoryNode, cuGraphAddBatchMemOpNode);
+  COMPARE(graphAddDependencies, cuGraphAddDependencies);
   COMPARE(graphInstantiate, cuGraphInstantiateWithFlags);
   COMPARE(graphUpload, cuGraphUpload);
   COMPARE(graphLaunch, cuGraphLaunch);

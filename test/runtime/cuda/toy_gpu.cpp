@@ -14,6 +14,7 @@ static void addImage(Plan &plan, KernelT &kernel, const std::string &isa, const 
   variant->section = Code;
   variant->offset = plan.code.size();
   variant->bytes = bytes;
+  variant->early_start = isa.starts_with("sm_9");
   variant->launch = std::make_unique<Launch>(1, 1, 1, 32, 64 << 10);
   kernel.variants.push_back(std::move(variant));
   const uint8_t *data = static_cast<const uint8_t *>(image);
@@ -111,6 +112,7 @@ void makeHybrid(Plan &plan, bool fakeCode) {
 FakeGpuTest::FakeGpuTest() {
   setenv("KTRT_CUDA_DRIVER", FAKE_CUDA_DRIVER, 1);
   unsetenv("KTRT_HANDOVER");
+  unsetenv("KTRT_GRAPH");
   void *library = dlopen(FAKE_CUDA_DRIVER, RTLD_NOW);
   EXPECT_NE(library, nullptr) << dlerror();
   gpu = reinterpret_cast<fake::Access>(dlsym(library, "fakeCuda"))(true);
@@ -120,6 +122,7 @@ FakeGpuTest::~FakeGpuTest() {
   gpu->stop = true;
   unsetenv("KTRT_CUDA_DRIVER");
   unsetenv("KTRT_HANDOVER");
+  unsetenv("KTRT_GRAPH");
 }
 
 void FakeGpuTest::expectAllReleased() const {

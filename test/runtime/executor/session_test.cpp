@@ -49,6 +49,27 @@ TEST_P(SessionThreads, LastLogitsDoNotDependOnTheCut) {
   }
 }
 
+// Dispatches that read much have open shares (open_units.h): the results are the same.
+TEST_P(SessionThreads, OpenSharesGiveTheSameLogits) {
+  for (toy::Entry entry : {toy::Decode1, toy::Decode2})
+    for (plan::CommandT *command : toy::commandsOf(*plan.plan.entries[entry]))
+      if (plan::DispatchT *dispatch = command->body.AsDispatch())
+        dispatch->bytes_read = 4 << 20;
+  SessionOptions options;
+  options.threads = GetParam();
+  auto session = openToy(plan, directory, options);
+  std::vector<int32_t> tokens = someTokens(30);
+  for (size_t step : {1, 2}) {
+    session->kvTruncate(0);
+    for (size_t done = 0; done < tokens.size(); done += step) {
+      auto logits = session->evaluate(std::span(tokens).subspan(done, step), uint32_t(done));
+      ASSERT_TRUE(logits) << logits.error().message;
+      for (uint32_t v = 0; v < toy::kVocab; ++v)
+        EXPECT_EQ((*logits)[v], toy::expectedLogit(tokens, done + step - 1, v));
+    }
+  }
+}
+
 TEST_P(SessionThreads, AllLogits) {
   SessionOptions options;
   options.threads = GetParam();

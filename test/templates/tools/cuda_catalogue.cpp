@@ -9,6 +9,7 @@
 #include <atomic>
 #include <fstream>
 #include <mutex>
+#include <set>
 #include <sstream>
 #include <thread>
 
@@ -57,6 +58,11 @@ kt::Result<std::vector<Entry>> read(const std::string &file) {
     append(entry, entries);
   }
   return entries;
+}
+
+void keepFirstOfFamilies(std::vector<Entry> &entries) {
+  std::set<std::string> seen;
+  std::erase_if(entries, [&](const Entry &entry) { return !seen.insert(entry.family).second; });
 }
 
 // What is wrong with a kernel; empty if nothing is.
