@@ -30,6 +30,22 @@ std::string stringParam(const Params &params, std::string_view name, std::string
   return valueOr<std::string>(params, name, std::string(fallback));
 }
 
+std::vector<Params> linearParts(const Params &params) {
+  std::vector<Params> parts;
+  for (char digit = '0'; params.count("format" + std::string(1, digit)) != 0; ++digit) {
+    Params part;
+    for (const auto &[name, value] : params) {
+      const bool isNumbered = name.back() >= '0' && name.back() <= '9';
+      if (!isNumbered)
+        part.insert({name, value});
+      else if (name.back() == digit)
+        part.insert({name.substr(0, name.size() - 1), value});
+    }
+    parts.push_back(std::move(part));
+  }
+  return parts;
+}
+
 static std::string printed(const ParamValue &value) {
   if (const int64_t *integer = std::get_if<int64_t>(&value))
     return std::to_string(*integer);

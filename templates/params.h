@@ -8,6 +8,7 @@
 #include <map>
 #include <string>
 #include <variant>
+#include <vector>
 
 namespace ktc {
 
@@ -18,6 +19,10 @@ using Params = std::map<std::string, ParamValue, std::less<>>;
 int64_t intParam(const Params &params, std::string_view name, int64_t fallback);
 double realParam(const Params &params, std::string_view name, double fallback);
 std::string stringParam(const Params &params, std::string_view name, std::string_view fallback);
+
+// The parameters of the parts of `linear_group`: names without a digit at their end belong to all parts, name0,
+// name1, … to one each, under `name`. As many parts as there are format0, format1, … without a gap.
+std::vector<Params> linearParts(const Params &params);
 
 // Canonical name: family, then name=value in map order, e.g. "linear_format=q4_k_k=7168_m=1_n=2048".
 std::string kernelName(std::string_view family, const Params &params);

@@ -57,6 +57,14 @@ int64_t readSplits(const Params &params, int64_t least, bool dynamic) {
   return splits;
 }
 
+// Whether attention merges its splits itself.
+bool readMerge(const Params &params, int64_t splits) {
+  const bool merge = flag(params, "merge");
+  if (merge && splits < 2)
+    throw ParamError("parameter 'merge' needs splits, found 1");
+  return merge;
+}
+
 // Rows of `length` elements; `prefix` is "x" or "y". By default rows are packed one after the other.
 RowLayout readLayout(const Params &params, const std::string &prefix, int64_t length) {
   RowLayout layout;
@@ -158,6 +166,7 @@ AttentionGqaSpec readAttentionGqa(const Params &params) {
   spec.sinks = flag(params, "sinks");
   spec.dynamic = flag(params, "dynamic");
   spec.splits = readSplits(params, 1, spec.dynamic);
+  spec.merge = readMerge(params, spec.splits);
   spec.bfloatY = readBfloatY(params);
   checkTokens(params);
   if (spec.heads % spec.kvHeads != 0)
@@ -179,6 +188,7 @@ AttentionMlaSpec readAttentionMla(const Params &params) {
   spec.qStride = stride(params, "q_stride", spec.heads * spec.qRowStride);
   spec.dynamic = flag(params, "dynamic");
   spec.splits = readSplits(params, 1, spec.dynamic);
+  spec.merge = readMerge(params, spec.splits);
   spec.bfloatY = readBfloatY(params);
   checkTokens(params);
   return spec;

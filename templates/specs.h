@@ -58,6 +58,7 @@ struct AttentionGqaSpec {
   bool sinks = false; // a logit per head that takes part in the denominator only
   bool dynamic = false;
   int64_t splits = 1;   // of the positions; more than 1: partial results
+  bool merge = false;   // of the partial results, in the same kernel (GPU kernels)
   bool bfloatY = false; // y rows are bfloat16 (GPU kernels)
 };
 
@@ -68,6 +69,7 @@ struct AttentionMlaSpec {
   int64_t qStride = 0, qRowStride = 0; // of the rotary part
   bool dynamic = false;
   int64_t splits = 1;
+  bool merge = false;
   bool bfloatY = false;
 };
 

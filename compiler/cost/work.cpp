@@ -19,6 +19,11 @@ public:
     const std::string &family = dispatch.family;
     if (family == "linear") {
       add("format", param("batch", 1) * param("n"));
+    } else if (family == "linear_group") {
+      for (const Params &part : linearParts(dispatch.params)) {
+        const Work one = workOf({.family = "linear", .params = part}, tokens, past);
+        work.matrices.insert(work.matrices.end(), one.matrices.begin(), one.matrices.end());
+      }
     } else if (family == "gate_up") {
       add("format_gate", param("n"));
       add("format_up", param("n"));

@@ -45,6 +45,8 @@ void addSchedulePasses(OpPassManager &passes, const ScheduleOptions &options) {
   passes.addPass(createSchedFuseQuantizeDown());
   // After the residual, which takes sums that need no norm.
   passes.addPass(createSchedFuseAddNorm());
+  // After the residual, whose sums become part of single products.
+  passes.addPass(createSchedFuseLinears());
   // Which commands access a buffer is known now.
   passes.addPass(createSchedStageTransfers());
   passes.addPass(createSchedPlaceBuffers());

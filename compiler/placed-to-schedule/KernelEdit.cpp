@@ -67,6 +67,8 @@ StringRef KernelEditor::make(StringRef family, DictionaryAttr params, sched::Ker
   return kernel.getSymName();
 }
 
+DictionaryAttr KernelEditor::params(sched::DispatchOp dispatch) { return kernelOf(dispatch).getParams(); }
+
 void KernelEditor::eraseUnused() {
   llvm::StringSet<> used;
   module.walk([&](sched::DispatchOp dispatch) { used.insert(dispatch.getKernel()); });

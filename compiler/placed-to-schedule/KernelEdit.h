@@ -20,6 +20,8 @@ public:
   // Points the dispatch to the same kernel with parameter `name` = `value`.
   void set(sched::DispatchOp dispatch, llvm::StringRef name, int64_t value);
   void set(sched::DispatchOp dispatch, llvm::StringRef name, llvm::StringRef value);
+  // All parameters of the dispatch's kernel.
+  mlir::DictionaryAttr params(sched::DispatchOp dispatch);
   // The symbol of the kernel of `family` with these parameters, declared if there is none.
   llvm::StringRef make(llvm::StringRef family, mlir::DictionaryAttr params);
   // Removes kernel symbols that no dispatch names.

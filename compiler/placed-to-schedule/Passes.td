@@ -58,6 +58,16 @@ def SchedFuseAddNorm : Pass<"sched-fuse-add-norm", "::mlir::ModuleOp"> {
   let dependentDialects = ["::ktc::sched::SchedDialect"];
 }
 
+def SchedFuseLinears : Pass<"sched-fuse-linears", "::mlir::ModuleOp"> {
+  let summary = "Make one launch of the matrix products of a GPU that multiply the same activations";
+  let description = [{
+    In entries for an exact number of tokens `linear x, w0 → y0; linear x, w1 → y1` becomes `linear_group x, w0, y0, bias0, w1, y1, bias1`
+    of up to four products where the first of them was. Nothing between may write what the later ones read, or touch what they write.
+    One launch fills the processors more evenly than several small ones. Products with float32 weights stay alone.
+  }];
+  let dependentDialects = ["::ktc::sched::SchedDialect"];
+}
+
 def SchedStageTransfers : Pass<"sched-stage-transfers", "::mlir::ModuleOp"> {
   let summary = "Move large rows between the memories of the host and of a GPU by kernels of their own";
   let description = [{

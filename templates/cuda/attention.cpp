@@ -21,7 +21,7 @@ struct Problem {
   bool joined;   // values are the first part of the keys
   int64_t group; // query heads per KV head
   int64_t m, splits;
-  bool dynamic;
+  bool dynamic, merge;
 };
 
 int64_t roundUp(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
@@ -88,9 +88,9 @@ Instance makeAttention(const Problem &problem, const Rest &rest, Sm sm) {
     throw ParamError("parameter 'm' must be at most 65535 with splits, found " + std::to_string(problem.m));
   const std::string shape =
       typeName("AttentionBlock", {block.rows, block.rowWarps, block.columnWarps, block.keys, block.stages});
-  const std::string body =
-      typeName("Attention", {rest.operands, cacheTypeName(rest.type), shape, rest.scale, rest.window,
-                             rest.sinks, problem.splits, rest.bfloatY, problem.dynamic, problem.m});
+  const std::string body = typeName("Attention", {rest.operands, cacheTypeName(rest.type), shape, rest.scale,
+                                                  rest.window, rest.sinks, problem.splits, problem.merge,
+                                                  rest.bfloatY, problem.dynamic, problem.m});
   const uint32_t threads = static_cast<uint32_t>(block.threads());
   const uint32_t shared = static_cast<uint32_t>(sharedBytes(problem, block));
   const std::string source = kernelSource("attention.cuh", body, threads);
@@ -109,7 +109,7 @@ Instance makeGqa(const Params &params, Sm sm) {
   const std::string operands =
       typeName("GqaOperands", {spec.heads, spec.kvHeads, spec.headDim, spec.vDim, spec.qStride, spec.yStride});
   return makeAttention(
-      {spec.headDim, spec.vDim, false, spec.heads / spec.kvHeads, m, spec.splits, spec.dynamic},
+      {spec.headDim, spec.vDim, false, spec.heads / spec.kvHeads, m, spec.splits, spec.dynamic, spec.merge},
       {operands, spec.type, spec.scale, spec.window, spec.sinks, spec.bfloatY, spec.kvHeads}, sm);
 }
 
@@ -118,8 +118,9 @@ Instance makeMla(const Params &params, Sm sm) {
   const int64_t m = optionalInt(params, "m", 1, 1, maxTokensPerReplay);
   const std::string operands =
       typeName("MlaOperands", {spec.heads, spec.latent, spec.rope, spec.qStride, spec.qRowStride});
-  return makeAttention({spec.latent + spec.rope, spec.latent, true, spec.heads, m, spec.splits, spec.dynamic},
-                       {operands, spec.type, spec.scale, 0, false, spec.bfloatY, 1}, sm);
+  return makeAttention(
+      {spec.latent + spec.rope, spec.latent, true, spec.heads, m, spec.splits, spec.dynamic, spec.merge},
+      {operands, spec.type, spec.scale, 0, false, spec.bfloatY, 1}, sm);
 }
 
 Instance makeMerge(const Params &params, Sm) {

@@ -20,6 +20,7 @@ struct Family {
 extern const Family addFamily;
 extern const Family copyRowsFamily;
 extern const Family linearFamily;
+extern const Family linearGroupFamily;
 extern const Family gateUpFamily;
 extern const Family downFamily;
 extern const Family downSlotsFamily;

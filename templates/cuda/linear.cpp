@@ -23,6 +23,9 @@ static int64_t alignmentOf(const LinearSpec &spec) {
                           spec.batch > 1 ? spec.xBatchStride * bytes : 0, spec.matrix.k * bytes});
 }
 
+// What stands for the family among the parameters of a kernel: LinearOperands (kernels/linear.cuh).
+static int partOf(bool isDown) { return isDown ? -1 : 0; }
+
 static Instance floatInstance(const LinearSpec &spec, bool isDown) {
   const MatrixSpec &m = spec.matrix;
   const int64_t tokens = m.m == 1 ? 1 : m.m <= 4 ? 4 : 8;
@@ -30,22 +33,30 @@ static Instance floatInstance(const LinearSpec &spec, bool isDown) {
   const int64_t vector = m.k % 4 == 0 && alignmentOf(spec) >= (m.xBfloat ? 8 : 16) ? 4 : 1;
   TemplateText body("LinearFloat");
   body << m.n << m.k << m.m << m.dynamic << layoutText(spec) << m.xBfloat << m.yBfloat << m.bias
-       << spec.accumulate << isDown << tokens << vector;
+       << spec.accumulate << partOf(isDown) << tokens << vector;
   return {kernelSource("linear_float.cuh", body.str(), 128, tokens == 8 ? 2 : 4),
           {static_cast<uint32_t>(m.n), ceilDiv(m.m, tokens), static_cast<uint32_t>(spec.batch), 128, 0}};
 }
 
+// Two tiles of rows share the activations where there are blocks enough.
+int64_t rowTiles(const LinearSpec &spec) { return ceilDiv(spec.matrix.n, 32) * spec.batch >= 512 ? 2 : 1; }
+
+std::string streamText(const LinearSpec &spec, int part, int64_t tiles, const StreamShape &shape) {
+  const MatrixSpec &m = spec.matrix;
+  TemplateText body("LinearStream");
+  body << spec.format->id << m.n << m.k << m.m << layoutText(spec) << m.xBfloat << alignmentOf(spec)
+       << m.yBfloat << m.bias << spec.accumulate << part << tiles << shape.warps << shape.stages;
+  return body.str();
+}
+
 static Instance streamInstance(const LinearSpec &spec, bool isDown, Sm sm) {
   const MatrixSpec &m = spec.matrix;
-  // Two tiles of rows share the activations where there are blocks enough.
-  const int64_t tiles = ceilDiv(m.n, 32) * spec.batch >= 512 ? 2 : 1;
+  const int64_t tiles = rowTiles(spec);
   const StreamShape shape = chooseStream(sm, streamNeed(*spec.format, m, tiles), unitsOf(*spec.format, m.k));
   const int64_t sums =
       kt::streamSumBytes(static_cast<int>(shape.warps), static_cast<int>(tiles), m.m > 8 ? 2 : 1);
-  TemplateText body("LinearStream");
-  body << spec.format->id << m.n << m.k << m.m << layoutText(spec) << m.xBfloat << alignmentOf(spec)
-       << m.yBfloat << m.bias << spec.accumulate << isDown << tiles << shape.warps << shape.stages;
-  return {kernelSource("linear.cuh", body.str(), shape.warps * 32, 2),
+  const std::string body = streamText(spec, partOf(isDown), tiles, shape);
+  return {kernelSource("linear.cuh", body, shape.warps * 32, 2),
           {ceilDiv(m.n, tiles * 16), static_cast<uint32_t>(spec.batch), 1, shape.warps * 32,
            static_cast<uint32_t>(std::max(shape.ringBytes, sums))}};
 }
@@ -55,7 +66,7 @@ static Instance tileInstance(const LinearSpec &spec, bool isDown) {
   const int tokens = m.m > 64 ? 128 : 64;
   TemplateText body("LinearTile");
   body << spec.format->id << m.n << m.k << m.m << m.dynamic << layoutText(spec) << m.xBfloat
-       << alignmentOf(spec) << m.yBfloat << m.bias << spec.accumulate << isDown << tokens;
+       << alignmentOf(spec) << m.yBfloat << m.bias << spec.accumulate << partOf(isDown) << tokens;
   return {kernelSource("linear_tile.cuh", body.str(), 256, 2),
           {ceilDiv(m.n, kt::tileRows), ceilDiv(m.m, tokens), static_cast<uint32_t>(spec.batch), 256,
            static_cast<uint32_t>(kt::tileBytes(tokens))}};
@@ -69,7 +80,7 @@ Instance makeProduct(const LinearSpec &spec, bool isDown, Sm sm) {
   return spec.matrix.streams() ? streamInstance(spec, isDown, sm) : tileInstance(spec, isDown);
 }
 
-static Instance makeLinear(const Params &params, Sm sm) {
+LinearSpec readLinear(const Params &params) {
   LinearSpec spec;
   spec.matrix = readMatrix(params);
   const int64_t n = spec.matrix.n, k = spec.matrix.k;
@@ -81,8 +92,10 @@ static Instance makeLinear(const Params &params, Sm sm) {
   spec.yStride = optionalInt(params, "y_stride", spec.batch * n);
   spec.yBatchStride = optionalInt(params, "y_batch_stride", n);
   spec.accumulate = flag(params, "accumulate");
-  return makeProduct(spec, false, sm);
+  return spec;
 }
+
+static Instance makeLinear(const Params &params, Sm sm) { return makeProduct(readLinear(params), false, sm); }
 
 const Family linearFamily = {"linear", makeLinear};
 

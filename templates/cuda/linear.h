@@ -13,6 +13,14 @@ struct LinearSpec {
   bool accumulate = false;
 };
 
+// Reads the parameters of `linear`. Throws ParamError.
+LinearSpec readLinear(const Params &params);
+
+// Tiles of 16 rows that a block of a streaming kernel has, 1 or 2.
+int64_t rowTiles(const LinearSpec &spec);
+// The type in namespace kt of a streaming kernel; `part`: LinearOperands (kernels/linear.cuh).
+std::string streamText(const LinearSpec &spec, int part, int64_t tiles, const StreamShape &shape);
+
 // The kernel of the product, with the operands of `linear`, or of `down` if `isDown`. Throws ParamError.
 Instance makeProduct(const LinearSpec &spec, bool isDown, Sm sm);
 

@@ -95,7 +95,7 @@ void storeResult(const std::vector<float> &result, bool bfloat, void *y, int64_t
 static KernelFn makeAttentionGqa(const Params &params) {
   return [spec = readAttentionGqa(params)](const KtKernelArgs *args) {
     const float *q = static_cast<const float *>(args->operands[0]);
-    float *partials = spec.splits > 1 ? static_cast<float *>(args->operands[6]) : nullptr;
+    float *partials = spec.splits > 1 && !spec.merge ? static_cast<float *>(args->operands[6]) : nullptr;
     const int32_t *positions = static_cast<const int32_t *>(args->operands[4]);
     int64_t kStride = spec.kvHeads * spec.headDim, vStride = spec.kvHeads * spec.vDim;
     forEachHead(args, spec.heads, spec.kvHeads, spec.dynamic, spec.splits, [&](int64_t token, int64_t head) {
@@ -107,13 +107,13 @@ static KernelFn makeAttentionGqa(const Params &params) {
       for (int64_t p = first; p <= last; ++p)
         scores.push_back(spec.scale * dot(qHead, spec.headDim, spec.type, args->operands[1],
                                           p * kStride + kvHead * spec.headDim));
-      const bool sinks = spec.sinks && spec.splits == 1;
+      const bool sinks = spec.sinks && !partials;
       const double logSum =
           sinks ? softmax(scores, static_cast<const float *>(args->operands[5])[head]) : softmax(scores);
       std::vector<float> result(static_cast<size_t>(spec.vDim));
       weightedSum(scores, spec.type, args->operands[2], first * vStride + kvHead * spec.vDim, vStride,
                   result.data(), spec.vDim);
-      if (spec.splits > 1)
+      if (partials)
         storePartials(result, logSum, spec.splits,
                       partials + (token * spec.heads + head) * spec.splits * (spec.vDim + 16));
       else
@@ -127,7 +127,7 @@ static KernelFn makeAttentionMla(const Params &params) {
     const float *qa = static_cast<const float *>(args->operands[0]);
     const float *qr = static_cast<const float *>(args->operands[1]);
     const void *cache = args->operands[2];
-    float *partials = spec.splits > 1 ? static_cast<float *>(args->operands[6]) : nullptr;
+    float *partials = spec.splits > 1 && !spec.merge ? static_cast<float *>(args->operands[6]) : nullptr;
     const int32_t *positions = static_cast<const int32_t *>(args->operands[4]);
     int64_t row = spec.latent + spec.rope;
     forEachHead(args, spec.heads, 1, spec.dynamic, spec.splits, [&](int64_t token, int64_t head) {
@@ -140,7 +140,7 @@ static KernelFn makeAttentionMla(const Params &params) {
       const double logSum = softmax(scores);
       std::vector<float> result(static_cast<size_t>(spec.latent));
       weightedSum(scores, spec.type, cache, 0, row, result.data(), spec.latent);
-      if (spec.splits > 1)
+      if (partials)
         storePartials(result, logSum, spec.splits, partials + slot * spec.splits * (spec.latent + 16));
       else
         storeResult(result, spec.bfloatY, args->operands[3], slot * spec.latent);

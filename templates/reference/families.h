@@ -12,6 +12,7 @@ struct Family {
 };
 
 extern const Family linearFamily;
+extern const Family linearGroupFamily;
 extern const Family gateUpFamily;
 extern const Family downFamily;
 extern const Family downSlotsFamily;

@@ -53,6 +53,29 @@ static KernelFn bindLinear(const Params &params) {
   };
 }
 
+// The products one after the other.
+static KernelFn bindLinearGroup(const Params &params) {
+  std::vector<std::pair<KernelFn, int64_t>> parts; // with units
+  for (const Params &part : linearParts(params))
+    parts.push_back({bindLinear(part), unitsOf(needInt(part, "n"))});
+  if (parts.size() < 2)
+    throw ParamError("a group has at least 2 parts, found " + std::to_string(parts.size()));
+  return [parts](const KtKernelArgs *args) {
+    int64_t first = 0;
+    for (size_t i = 0; i < parts.size(); ++i) {
+      void *operands[4] = {args->operands[0]};
+      std::copy_n(args->operands + 1 + 3 * i, 3, operands + 1);
+      KtKernelArgs one = *args;
+      one.operands = operands;
+      const auto [run, units] = parts[i];
+      one.unitBegin = std::clamp<int64_t>(int64_t(args->unitBegin) - first, 0, units);
+      one.unitEnd = std::clamp<int64_t>(int64_t(args->unitEnd) - first, 0, units);
+      run(&one);
+      first += units;
+    }
+  };
+}
+
 static KernelFn bindEmbed(const Params &params) {
   const KtTypeInfo &format = needFormat(params, "format");
   const int64_t k = needInt(params, "k", 1, maxRowElements);
@@ -70,6 +93,7 @@ static KernelFn bindEmbed(const Params &params) {
 }
 
 const Family linearFamily = {"linear", bindLinear};
+const Family linearGroupFamily = {"linear_group", bindLinearGroup};
 const Family embedFamily = {"embed", bindEmbed};
 
 } // namespace ktc::reference

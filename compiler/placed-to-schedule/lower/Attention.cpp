@@ -64,6 +64,19 @@ static int64_t splitLimit(const AttentionCall &call, EntryBuilder &entry) {
   return std::clamp<int64_t>(llvm::PowerOf2Ceil(llvm::divideCeil(kGpuBlocks, groups)), 1, 64);
 }
 
+// Most bytes of partial results that one block of a GPU puts together: it reads about 100 GB/s, and a kernel of
+// its own for the merge costs two microseconds.
+static constexpr int64_t kMergeBytes = 256 * 1024, kMostRows = 64;
+
+// True if the block that ends last merges the splits of its heads.
+static bool mergesItself(const AttentionCall &call, int64_t splits, EntryBuilder &entry) {
+  const int64_t group = call.heads / (call.family == "attention_mla" ? 1 : call.kvHeads);
+  // A block has kLatentHeads heads or more.
+  const int64_t blocks = call.heads / group * llvm::divideCeil(group, kLatentHeads);
+  return entry.getLane().isGpu && blocks * entry.getShape().tokens <= EntryBuilder::kCounters &&
+         std::min<int64_t>(group, kMostRows) * call.valueLength * splits * 4 <= kMergeBytes;
+}
+
 // How many splits the positions of a decoded token have at most: one per 256 positions, enough for the threads
 // of a large machine together with the heads, and few where partial results of many heads would need much
 // memory.
@@ -97,6 +110,16 @@ void dispatchAttention(AttentionCall call, EntryBuilder &entry, StringRef path) 
   operands[3] = entry.none();
   operands.append({entry.none(), partials});
   call.params.push_back({"splits", entry.integer(splits)});
+  if (mergesItself(call, splits, entry)) {
+    call.params.append(yType);
+    call.params.push_back({"merge", entry.integer(1)});
+    call.params.push_back({"sinks", entry.integer(call.sinks ? 1 : 0)});
+    operands[3] = call.y;
+    operands[5] = call.sinks ? call.sinks : entry.none();
+    operands.push_back(entry.counters());
+    entry.dispatch(call.family, call.params, operands, {3, 6, 7}, {0, call.heads * splits}, path);
+    return;
+  }
   entry.dispatch(call.family, call.params, operands, {6}, {0, call.heads * splits}, path);
   SmallVector<Param> merge = {
       {"heads", entry.integer(call.heads)},   {"v_dim", entry.integer(call.valueLength)},

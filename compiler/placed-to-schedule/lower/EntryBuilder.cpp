@@ -135,8 +135,14 @@ std::string EntryBuilder::ropeTable(model::RopeAttr rope) {
 // Ranges are handed out in the order of first use and remembered by role, so that all entries see the same
 // cache.
 Value EntryBuilder::kvCache(int64_t layer, int64_t part, int64_t width) {
-  std::string role = "layer " + std::to_string(layer) + (part == 0 ? " keys" : " values");
-  int64_t bytes = alignUp(settings.context * settings.kvBytes(width));
+  return cacheRange("layer " + std::to_string(layer) + (part == 0 ? " keys" : " values"),
+                    settings.context * settings.kvBytes(width));
+}
+
+Value EntryBuilder::counters() { return cacheRange("counters", kCounters * 4); }
+
+Value EntryBuilder::cacheRange(const std::string &role, int64_t wanted) {
+  const int64_t bytes = alignUp(wanted);
   auto arena = module.lookupSymbol<sched::ArenaOp>(lane->kvArena);
   auto ranges = arena->getAttrOfType<DictionaryAttr>("ranges");
   NamedAttrList list(ranges ? ranges : builder.getDictionaryAttr({}));

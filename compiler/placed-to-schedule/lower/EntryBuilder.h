@@ -140,8 +140,13 @@ public:
   // Fixed range of the current lane's KV cache arena for `layer`: `part` 0 or 1 (keys, values), `width`
   // elements per position.
   mlir::Value kvCache(int64_t layer, int64_t part, int64_t width);
+  // kCounters numbers of 32 bits of the current lane, a GPU's, that are 0 between kernels. They lie beside the
+  // cache because arenas begin as zeros, and nothing else may have those bytes.
+  mlir::Value counters();
+  static constexpr int64_t kCounters = 4096;
 
 private:
+  mlir::Value cacheRange(const std::string &role, int64_t bytes);
   sched::KernelOp kernel(llvm::StringRef family, mlir::DictionaryAttr params);
   mlir::Value ownRowsOf(Activation &activation);
   mlir::Value copyFor(Activation &activation, const Lane &producer, const Lane &reader);

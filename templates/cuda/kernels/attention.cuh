@@ -5,17 +5,10 @@
 // sees.
 #pragma once
 
+#include "attention_splits.cuh"
 #include "attention_tiles.cuh"
 
 namespace kt {
-
-// Splits of `length` positions: one per 256, rounded up to a power of two, at most Most.
-template <int Most> __device__ inline int splitCount(int length) {
-  int count = 1;
-  while (count < Most && count * 256 < length)
-    count *= 2;
-  return count;
-}
 
 // Queries and caches of attention_gqa. All strides in elements.
 template <int Heads_, int KvHeads_, int HeadDim, int VDim, int64_t QStride, int64_t YStride>
@@ -44,7 +37,7 @@ template <int Heads_, int Latent, int Rotary, int64_t QStride, int64_t QRowStrid
 };
 
 template <class Operands, CacheType Type, class Block, uint32_t Scale, int Window, bool Sinks, int Splits,
-          bool BfloatY, bool Dynamic, int M>
+          bool Merge, bool BfloatY, bool Dynamic, int M>
 struct Attention {
   using Shape = AttentionShape<Type, Operands::keyLength, Operands::valueLength, Operands::joined, Block>;
   using Tiles = AttentionTiles<Shape, Block>;
@@ -57,6 +50,7 @@ struct Attention {
     int token, kvHead, split; // token: the first (with splits: the only) one
     int firstRow, rowCount;   // rows of the KV head, `group` per token, from that of `token` on
     int begin, end;           // positions
+    int splits;               // that the token has
     __device__ int rowToken(int row) const { return token + (firstRow + row) / group; }
     __device__ int rowHead(int row) const { return kvHead * group + (firstRow + row) % group; }
   };
@@ -79,6 +73,7 @@ struct Attention {
     const int count = splitCount<Splits>(length);
     if (work.split >= count)
       return false;
+    work.splits = count;
     const int share = ((length + count - 1) / count + 15) / 16 * 16;
     work.begin = min(last + 1, first + work.split * share);
     work.end = min(last + 1, work.begin + share);
@@ -219,6 +214,30 @@ struct Attention {
 #pragma unroll
     for (int r = 0; r < State::rows; ++r)
       storeRow(args, work, state, r);
+    if constexpr (Merge)
+      mergeSplits(args, work, reinterpret_cast<float *>(shared));
+  }
+
+  // The last block of a token's rows puts the splits together. Operand 7 counts the blocks of the rows and
+  // returns to 0 by itself. The order of sums does not depend on which block is the last.
+  static __device__ void mergeSplits(const KtCudaArgs &args, const Work &work, float *shared) {
+    static_assert(Splits > 1 && Shape::bytes >= 4 * Block::rows * Splits,
+                  "factors take the place of the tiles");
+    uint32_t *counter = static_cast<uint32_t *>(args.operands[7]) + work.token * gridDim.x + blockIdx.x;
+    __threadfence(); // this thread's partial results before the count
+    __syncthreads();
+    const bool isLast = threadIdx.x == 0 && atomicInc(counter, work.splits - 1) == work.splits - 1;
+    if (!__syncthreads_or(isLast))
+      return;
+    __threadfence(); // and the count before what others have left
+    using Merged = SplitMerge<Shape::valueLength, Splits, Block::rows>;
+    const int head = work.rowHead(0); // with splits all rows are heads of one token
+    const float *partials = static_cast<const float *>(args.operands[6]) +
+                            (int64_t(work.token) * Operands::heads + head) * Splits * Merged::row;
+    const float *sinks = Sinks ? static_cast<const float *>(args.operands[5]) + head : nullptr;
+    const int64_t at = work.token * Operands::yStride + int64_t(head) * Shape::valueLength;
+    Merged::template run<BfloatY, Block::threads>(partials, sinks, work.rowCount, work.splits, shared,
+                                                  args.operands[3], at);
   }
 };
 

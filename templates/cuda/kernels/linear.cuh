@@ -13,18 +13,20 @@ struct LinearLayout {
                            yStride = YStride, yBatchStride = YBatchStride;
 };
 
-// Operands of `linear` 0 x, 1 w, 2 y, 3 bias; of dense `down` 0 h, 2 w, 3 y, 6 bias, 5 slot weights.
-template <bool Down> struct LinearOperands {
-  static constexpr int x = 0, w = Down ? 2 : 1, y = Down ? 3 : 2, bias = Down ? 6 : 3, factor = Down ? 5 : -1;
+// Operands of part `Part` of `linear_group` (0: those of `linear`, too) 0 x, then w, y, bias of each part; of
+// dense `down`, which is part -1, 0 h, 2 w, 3 y, 5 slot weights, 6 bias.
+template <int Part> struct LinearOperands {
+  static constexpr bool isDown = Part < 0;
+  static constexpr int x = 0, w = isDown ? 2 : 1 + 3 * Part, y = w + 1, bias = isDown ? 6 : w + 2;
 };
 
 // Writes one result, with what is added to it.
-template <class L, int N, bool Down, bool Bias, bool Accumulate, bool YBfloat>
+template <class L, int N, int Part, bool Bias, bool Accumulate, bool YBfloat>
 __device__ inline void storeLinear(const KtCudaArgs &args, int64_t token, int batch, int row, float value) {
-  using O = LinearOperands<Down>;
+  using O = LinearOperands<Part>;
   if (Bias)
     value += static_cast<const float *>(args.operands[O::bias])[int64_t(batch) * N + row];
-  if (Down && args.operands[5])
+  if (O::isDown && args.operands[5])
     value *= static_cast<const float *>(args.operands[5])[token];
   const int64_t index = token * L::yStride + batch * L::yBatchStride + row;
   if (Accumulate)
@@ -33,39 +35,43 @@ __device__ inline void storeLinear(const KtCudaArgs &args, int64_t token, int ba
 }
 
 template <int Type, int N, int K, int M, class L, bool XBfloat, int XAlign, bool YBfloat, bool Bias,
-          bool Accumulate, bool Down, int Tiles, int Warps, int Stages>
+          bool Accumulate, int Part, int Tiles, int Warps, int Stages>
 struct LinearStream {
   static constexpr int tokenTiles = (M + 7) / 8, xBytes = XBfloat ? 2 : 4;
   using S = Stream<Type, K, Tiles, tokenTiles, M, xBytes, XAlign, Stages, Warps>;
 
-  using O = LinearOperands<Down>;
+  using O = LinearOperands<Part>;
 
   // The weights of a block. Rows past the end are read as the last one and never stored.
   struct Rows {
     const uint8_t *w;
     int first;
-    __device__ explicit Rows(const KtCudaArgs &args)
-        : w(static_cast<const uint8_t *>(args.operands[O::w]) + blockIdx.y * L::wBatchRows * S::rowBytes),
-          first(blockIdx.x * Tiles * 16) {}
+    __device__ Rows(const KtCudaArgs &args, int block, int batch)
+        : w(static_cast<const uint8_t *>(args.operands[O::w]) + batch * L::wBatchRows * S::rowBytes),
+          first(block * Tiles * 16) {}
     __device__ const uint8_t *operator()(int tile, int row) const {
       const int wanted = first + tile * 16 + row;
       return w + int64_t(wanted < N ? wanted : N - 1) * S::rowBytes;
     }
   };
 
-  static __device__ void prefetch(const KtCudaArgs &args) {
+  static __device__ void prefetch(const KtCudaArgs &args) { prefetchBlock(args, blockIdx.x, blockIdx.y); }
+  static __device__ void run(const KtCudaArgs &args) { runBlock(args, blockIdx.x, blockIdx.y); }
+
+  // The same for block `block` of the rows of batch `batch`.
+  static __device__ void prefetchBlock(const KtCudaArgs &args, int block, int batch) {
     extern __shared__ __align__(16) uint8_t shared[];
     const int warp = threadIdx.x / 32;
-    S::prefetch(shared + warp * S::warpBytes, warp, Rows(args));
+    S::prefetch(shared + warp * S::warpBytes, warp, Rows(args, block, batch));
   }
 
-  static __device__ void run(const KtCudaArgs &args) {
+  static __device__ void runBlock(const KtCudaArgs &args, int block, int batch) {
     extern __shared__ __align__(16) uint8_t shared[];
-    const int warp = threadIdx.x / 32, batch = blockIdx.y, first = blockIdx.x * Tiles * 16;
+    const int warp = threadIdx.x / 32, first = block * Tiles * 16;
     const uint8_t *x = static_cast<const uint8_t *>(args.operands[O::x]) + batch * L::xBatchStride * xBytes;
     auto tokenAt = [&](int t) { return x + t * L::xStride * xBytes; };
     float sums[Tiles][tokenTiles][4] = {};
-    S::template run<true>(shared + warp * S::warpBytes, warp, M, Rows(args), tokenAt, sums);
+    S::template run<true>(shared + warp * S::warpBytes, warp, M, Rows(args, block, batch), tokenAt, sums);
     __syncthreads();
     float *parked = reinterpret_cast<float *>(shared);
     S::park(parked, warp, sums);
@@ -73,7 +79,7 @@ struct LinearStream {
     for (int i = threadIdx.x; i < Tiles * 16 * M; i += Warps * 32) {
       const int row = i % (Tiles * 16), token = i / (Tiles * 16);
       if (first + row < N)
-        storeLinear<L, N, Down, Bias, Accumulate, YBfloat>(
+        storeLinear<L, N, Part, Bias, Accumulate, YBfloat>(
             args, token, batch, first + row, S::sumAt(parked, 0, Warps, row / 16, row % 16, token));
     }
   }

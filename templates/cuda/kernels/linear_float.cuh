@@ -7,7 +7,7 @@
 namespace kt {
 
 template <int N, int K, int M, bool Dynamic, class L, bool XBfloat, bool YBfloat, bool Bias, bool Accumulate,
-          bool Down, int Tokens, int Vector>
+          int Part, int Tokens, int Vector>
 struct LinearFloat {
   static constexpr int threads = 128;
 
@@ -43,7 +43,7 @@ struct LinearFloat {
 
   static __device__ void run(const KtCudaArgs &args) {
     __shared__ float parked[threads / 32][Tokens];
-    using O = LinearOperands<Down>;
+    using O = LinearOperands<Part>;
     const int count = tokenCount<Dynamic, M>(args);
     const int row = blockIdx.x, firstToken = blockIdx.y * Tokens, batch = blockIdx.z;
     if (firstToken >= count)
@@ -79,7 +79,7 @@ struct LinearFloat {
 #pragma unroll
       for (int warp = 0; warp < threads / 32; ++warp)
         sum += parked[warp][t];
-      storeLinear<L, N, Down, Bias, Accumulate, YBfloat>(args, firstToken + t, batch, row, sum);
+      storeLinear<L, N, Part, Bias, Accumulate, YBfloat>(args, firstToken + t, batch, row, sum);
     }
   }
 };

@@ -7,13 +7,13 @@
 namespace kt {
 
 template <int Type, int N, int K, int M, bool Dynamic, class L, bool XBfloat, int XAlign, bool YBfloat,
-          bool Bias, bool Accumulate, bool Down, int Tokens>
+          bool Bias, bool Accumulate, int Part, int Tokens>
 struct LinearTile {
   using T = Tile<K, Tokens, XBfloat, XAlign>;
 
   static __device__ void run(const KtCudaArgs &args) {
     extern __shared__ __align__(16) uint8_t shared[];
-    using O = LinearOperands<Down>;
+    using O = LinearOperands<Part>;
     const int count = tokenCount<Dynamic, M>(args);
     const int first = blockIdx.x * tileRows, firstToken = blockIdx.y * Tokens, batch = blockIdx.z;
     if (firstToken >= count)
@@ -30,7 +30,7 @@ struct LinearTile {
     T::template run<Type>(shared, rowAt, tokenAt, sums);
     T::forEach(sums, [&](int row, int token, float value, int, int, int) {
       if (first + row < N && firstToken + token < count)
-        storeLinear<L, N, Down, Bias, Accumulate, YBfloat>(args, firstToken + token, batch, first + row, value);
+        storeLinear<L, N, Part, Bias, Accumulate, YBfloat>(args, firstToken + token, batch, first + row, value);
     });
   }
 };

@@ -11,6 +11,7 @@ static Kernel generateAttention(const AttentionShape &shape, bool dynamic, const
 static Kernel generateGqa(const Params &params, const Target &target) {
   AttentionGqaSpec spec = readAttentionGqa(params);
   needGpu("y_type", spec.bfloatY);
+  needGpu("merge", spec.merge);
   AttentionShape shape;
   shape.heads = spec.heads;
   shape.headsPerKv = spec.heads / spec.kvHeads;
@@ -31,6 +32,7 @@ static Kernel generateGqa(const Params &params, const Target &target) {
 static Kernel generateMla(const Params &params, const Target &target) {
   AttentionMlaSpec spec = readAttentionMla(params);
   needGpu("y_type", spec.bfloatY);
+  needGpu("merge", spec.merge);
   AttentionShape shape;
   shape.heads = spec.heads;
   shape.headsPerKv = spec.heads;

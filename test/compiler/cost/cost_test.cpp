@@ -49,6 +49,13 @@ TEST(Work, Matrices) {
   DispatchShape batched =
       shape("linear", {{"format", "f32"}, {"n", int64_t{8}}, {"k", int64_t{4}}, {"batch", int64_t{3}}}, 6);
   EXPECT_EQ(workOf(batched, 2, 0).matrices[0].bytes, 8.0 * 4 * 3 * 4);
+  DispatchShape group = shape(
+      "linear_group",
+      {{"format0", "f16"}, {"n0", int64_t{8}}, {"format1", "q8_0"}, {"n1", int64_t{4}}, {"k", int64_t{32}}}, 3);
+  work = workOf(group, 2, 0);
+  ASSERT_EQ(work.matrices.size(), 2u);
+  EXPECT_EQ(work.matrices[0].bytes, 8.0 * 32 * 2);
+  EXPECT_EQ(work.matrices[1].bytes, 4.0 * 34);
 }
 
 // The expected number of experts against drawing them.

@@ -4,9 +4,8 @@
 
 // CHECK-DAG: sched.kernel @[[BF16:linear.[0-9]+]] "linear" {{{.*}}m = 2 : i64, n = 32 : i64, {{.*}}x_type = "bf16", {{.*}}y_type = "f32"}
 // CHECK-DAG: sched.kernel @[[F32:linear.[0-9]+]] "linear" {{{.*}}format = "f32", {{.*}}m = 2 : i64, {{.*}}x_type = "f32", {{.*}}y_type = "f32"}
-// CHECK-DAG: sched.kernel @[[MERGE:attention_merge.[0-9]+]] "attention_merge" {{{.*}}y_type = "bf16"}
 // 2 groups of heads and 8 splits of the 2048 positions; a head of the CPU lane would have as many.
-// CHECK-DAG: sched.kernel @[[ATTENTION:attention_gqa.[0-9]+]] "attention_gqa" {{{.*}}m = 2 : i64, {{.*}}splits = 8 : i64
+// CHECK-DAG: sched.kernel @[[ATTENTION:attention_gqa.[0-9]+]] "attention_gqa" {{{.*}}m = 2 : i64, merge = 1 : i64, {{.*}}splits = 8 : i64, {{.*}}y_type = "bf16"
 // The kernels of the two lanes differ in what is said about rows and prefetching.
 // CHECK-DAG: sched.kernel @[[ROUTED:gate_up.[0-9]+]] "gate_up" {{{.*}}experts = 8 : i64, {{.*}}m = 2 : i64, {{.*}}prefetch = 1 : i64
 // CHECK-DAG: sched.kernel @[[SHARED:gate_up.[0-9]+]] "gate_up" {{{.*}}dense = 1 : i64, {{.*}}m = 2 : i64, {{.*}}x_type = "bf16", y_type = "bf16"}
@@ -18,7 +17,7 @@
 // CHECK: sched.lane @gpu.stream on @"cuda:0"
 // CHECK: sched.arena @act.cuda0 "activation" on @"cuda:0" bytes 0
 // 2048 positions of 2 heads of 8 elements of 2 bytes, keys and values.
-// CHECK: sched.arena @kv.cuda0 "kv_cache" on @"cuda:0" bytes 131072
+// CHECK: sched.arena @kv.cuda0 "kv_cache" on @"cuda:0" bytes 147456
 
 // CHECK-LABEL: sched.entry @decode_2 capacity 2 {
 // CHECK: %[[POSITIONS_HOST:.*]] = sched.fixed @io {{.*}} {role = "positions"}
@@ -43,8 +42,10 @@
 // CHECK: %[[ROPE:.*]] = sched.weight @rope_table.0
 // CHECK: sched.dispatch @gqa_prepare.0 on @gpu.stream(%{{.*}}, %{{.*}}, %{{.*}}, %[[Q_NORM]], %[[NO_K_NORM]], %[[ROPE]], %[[POSITIONS]], %[[KEYS]], %[[VALUES]]) writes [0, 1, 2, 7, 8]
 // CHECK: %[[ATTENDED:.*]] = sched.alloc @act.cuda0 bytes 128 {name = "attention"}
-// CHECK: sched.dispatch @[[ATTENTION]] on @gpu.stream
-// CHECK: sched.dispatch @[[MERGE]] on @gpu.stream(%{{.*}}, %[[ATTENDED]], %[[POSITIONS]], %{{.*}}) writes [1]
+// The last block merges the splits; it is found by counts that lie beside the cache.
+// CHECK: %[[PARTIALS:.*]] = sched.alloc @act.cuda0 bytes {{.*}} {name = "attention partials"}
+// CHECK: %[[COUNTS:.*]] = sched.fixed @kv.cuda0 at 131072 bytes 16384 {role = "counters"}
+// CHECK: sched.dispatch @[[ATTENTION]] on @gpu.stream(%{{.*}}, %[[KEYS]], %[[VALUES]], %[[ATTENDED]], %[[POSITIONS]], %{{.*}}, %[[PARTIALS]], %[[COUNTS]]) writes [3, 6, 7]
 // CHECK: sched.dispatch @[[BF16]] on @gpu.stream(%[[ATTENDED]]
 // CHECK: sched.dispatch @add.0 on @gpu.stream(%{{.*}}, %[[X]], %{{.*}}) writes [1]
 // The router is float32 and reads float32 rows, the shared expert bf16 rows.

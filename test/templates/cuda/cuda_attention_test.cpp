@@ -133,11 +133,38 @@ void checkAttention(const Problem &problem) {
   checkCuda(merge, comparison(problem, 1), reference);
 }
 
+// The block that ends last merges: the result is that of a kernel without splits, and the counts are 0 again.
+void checkMerged(const Problem &problem) {
+  if (problem.splits == 1)
+    return;
+  KernelCase merged = attentionCase(problem, false);
+  merged.params["splits"] = problem.splits;
+  merged.params["merge"] = int64_t(1);
+  const size_t tokens = problem.positions.size(), heads = size_t(problem.heads);
+  merged.operands.resize(6);
+  merged.operands.push_back(
+      Bytes(tokens * heads * size_t(problem.splits * (problem.valueLength + 16)) * 4, 0xEE));
+  merged.operands.push_back(Bytes(tokens * heads * 4));
+  merged.outputs = {3, 6, 7};
+  merged.units = uint32_t(tokens * heads * size_t(problem.splits));
+  const Compare compare = comparison(problem, 3);
+  checkCuda(merged, [&](size_t operand, const Bytes &got, const Bytes &want) {
+    if (operand == 3)
+      compare(operand, got, want);
+    if (operand == 7) {
+      EXPECT_EQ(got, Bytes(got.size()));
+    }
+  });
+}
+
 void expectAttentionInstances(const Problem &problem) {
   if (problem.splits == 1)
     return expectInstances({problem.family, paramsOf(problem, false), {}, {}, 1, {}});
   expectInstances({problem.family, paramsOf(problem, true), {}, {}, 1, {}});
   expectInstances(mergeCase(problem, {}, {}));
+  Params merged = paramsOf(problem, false);
+  merged["splits"] = problem.splits, merged["merge"] = int64_t(1);
+  expectInstances({problem.family, merged, {}, {}, 1, {}});
 }
 
 const std::vector<int32_t> edges = {0, 1, 255, 256, 257, 4095};
@@ -211,6 +238,8 @@ class CudaAttention : public CudaTest {};
 
 TEST_F(CudaAttention, GqaDecode) { sweepGqaDecode(checkAttention); }
 TEST_F(CudaAttention, MlaDecode) { sweepMlaDecode(checkAttention); }
+TEST_F(CudaAttention, GqaMerged) { sweepGqaDecode(checkMerged); }
+TEST_F(CudaAttention, MlaMerged) { sweepMlaDecode(checkMerged); }
 TEST_F(CudaAttention, GqaPrefill) { sweepGqaPrefill(checkAttention); }
 TEST_F(CudaAttention, MlaPrefill) { sweepMlaPrefill(checkAttention); }
 
@@ -255,6 +284,9 @@ TEST(CudaAttentionInstances, RefuseBadParameters) {
   Params gqa = {{"heads", 4}, {"head_dim", 32}, {"scale", 0.25}, {"splits", 3}};
   expectCudaRefused("attention_gqa", gqa, "'splits'");
   gqa["splits"] = int64_t(1);
+  gqa["merge"] = int64_t(1);
+  expectCudaRefused("attention_gqa", gqa, "'merge' needs splits");
+  gqa.erase("merge");
   gqa["y_type"] = "f16";
   expectCudaRefused("attention_gqa", gqa, "'y_type'");
   expectCudaRefused("attention_gqa", {{"heads", 4}, {"head_dim", 4096}, {"scale", 0.25}}, "does not fit");

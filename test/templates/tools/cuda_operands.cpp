@@ -59,6 +59,7 @@ public:
     positions(4);
     floats(5, flag("sinks") ? heads : 0);
     floats(6, m * heads * get("splits", 1) * (vDim + 16));
+    counters(7, m * heads);
   }
   void attentionMla() {
     const uint64_t m = get("m"), heads = get("heads"), latent = get("latent"), rope = get("rope");
@@ -68,6 +69,7 @@ public:
     floats(3, m * heads * latent);
     positions(4);
     floats(6, m * heads * get("splits", 1) * (latent + 16));
+    counters(7, m * heads);
   }
   void attentionMerge() {
     const uint64_t m = get("m"), heads = get("heads"), dim = get("v_dim");
@@ -93,6 +95,11 @@ private:
   bool flag(const char *name) const { return intParam(params, name, 0) != 0; }
 
   void floats(size_t index, uint64_t count) { operands[index].bytes = count * 4; }
+  // Counts of kernels with `merge`, which begin as zeros.
+  void counters(size_t index, uint64_t count) {
+    if (flag("merge"))
+      operands[index] = {count * 4, 0, test::Bytes(count * 4)};
+  }
   void activations(size_t index, uint64_t count, const char *type) {
     operands[index].bytes = count * (stringParam(params, type, "f32") == "bf16" ? 2 : 4);
   }
