@@ -34,7 +34,7 @@ struct LinearFloat {
   // Into the second-level cache, by the first of the blocks that read the row.
   static __device__ void prefetch(const KtCudaArgs &args) {
     constexpr int line = 128 / 4; // elements
-    const float *w = static_cast<const float *>(args.operands[LinearOperands<Down>::w]) +
+    const float *w = static_cast<const float *>(args.operands[LinearOperands<Part>::w]) +
                      (blockIdx.z * L::wBatchRows + blockIdx.x) * K;
     if (blockIdx.y == 0)
       for (int i = threadIdx.x * line; i < K; i += threads * line)

@@ -10,11 +10,12 @@ namespace fake {
 
 struct Node {
   enum class Kind { Kernel, Copy, Fill, Host, Wait, Write };
-  Kind kind;
+  Kind kind = Kind::Kernel;
   std::vector<size_t> after;      // earlier nodes of the graph
   std::string kernel;             // name of a kernel
-  bool raises, waits;             // a kernel
-  uint64_t bytes;                 // Copy, Fill
+  bool raises = false;            // a kernel
+  bool waits = false;             // a kernel
+  uint64_t bytes = 0;             // Copy, Fill
   std::vector<size_t> early = {}; // of `after`: kernels that this one waits for itself
 };
 
