@@ -5,6 +5,7 @@
 // a thread of its stream, one node after the other, of those that are ready always the one created last: an
 // edge that is missing shows as a wrong result. Kernels wait and raise as runtime/abi/kt_cuda.h says.
 #include "test/runtime/cuda/fake_cuda.h"
+#include "test/runtime/cuda/fake_kernels.h"
 
 #include "runtime/abi/kt_cuda.h"
 #include "runtime/cuda/driver.h"
@@ -21,6 +22,7 @@
 #include <thread>
 
 using namespace ktrt::cuda;
+using namespace fake;
 
 namespace {
 
@@ -40,30 +42,6 @@ template <typename T> T load(const T *address) { return __atomic_load_n(address,
 
 // ---- kernels
 
-template <typename T> T *operand(const KtCudaArgs &args, int i) { return static_cast<T *>(args.operands[i]); }
-
-// The toy model of toy_plan.h.
-int store(const KtCudaArgs &args) {
-  for (unsigned t = 0; t < args.step->nTokens; ++t)
-    operand<float>(args, 2)[operand<int>(args, 1)[t]] = float(operand<int>(args, 0)[t]);
-  return 0;
-}
-int prefix(const KtCudaArgs &args) {
-  for (unsigned t = 0; t < args.step->nTokens; ++t) {
-    float sum = *operand<float>(args, 2);
-    for (int p = 0; p <= operand<int>(args, 0)[t]; ++p)
-      sum += operand<float>(args, 1)[p];
-    operand<float>(args, 3)[t] = sum;
-  }
-  return 0;
-}
-int logits(const KtCudaArgs &args) {
-  for (unsigned t = 0; t < args.step->nTokens; ++t)
-    for (int v = 0; v < 10; ++v)
-      operand<float>(args, 1)[t * 10 + unsigned(v)] =
-          operand<float>(args, 0)[args.step->rowOffset + t] * float(v);
-  return 0;
-}
 int nothing(const KtCudaArgs &) { return 0; } // stands for real code
 int fault(const KtCudaArgs &) { return kFault; }
 int hang(const KtCudaArgs &) {
