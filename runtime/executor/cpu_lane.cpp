@@ -168,6 +168,11 @@ void CpuLane::execute(const ResolvedCommand &command, const ResolvedProgram &pro
   }
 }
 
+// From so many tokens on a call packs all of its tokens before it multiplies (the panels of templates/x64), which
+// a grain of a few rows would do again for those rows alone. Then only shares by cost are open, whose calls pack
+// the tokens of a few experts, in grains of a few blocks of rows: a third of what is open.
+constexpr uint32_t promptTokens = 48, promptGrains = 3;
+
 void CpuLane::dispatch(const ResolvedCommand &command, const ResolvedProgram &program, uint32_t thread) {
   uint64_t total = command.units + uint64_t(command.unitsPerToken) * step->nTokens;
   KtKernelArgs arguments;
@@ -180,7 +185,7 @@ void CpuLane::dispatch(const ResolvedCommand &command, const ResolvedProgram &pr
   arguments.step = step;
   arguments.scratch = scratch.data() + scratchStride * thread;
   arguments.thread = thread;
-  if (command.grain == 0) {
+  if (command.grain == 0 || (step->nTokens >= promptTokens && command.units != KT_SHARES)) {
     command.function(&arguments);
     return;
   }
@@ -196,9 +201,9 @@ void CpuLane::takeOpenUnits(const ResolvedCommand &command, KtKernelArgs &argume
   for (uint32_t i = 0; i < threads; ++i) {
     const uint32_t owner = (arguments.thread + i) % threads;
     const uint32_t begin = uint32_t(total * owner / threads), end = uint32_t(total * (owner + 1) / threads);
-    const uint32_t first = end - openUnits(end - begin);
-    while (open[entry].take(index, owner, replay, first, end, command.grain, arguments.unitBegin,
-                            arguments.unitEnd))
+    const uint32_t units = openUnits(end - begin), first = end - units;
+    const uint32_t grain = step->nTokens < promptTokens ? command.grain : std::max(1u, units / promptGrains);
+    while (open[entry].take(index, owner, replay, first, end, grain, arguments.unitBegin, arguments.unitEnd))
       command.function(&arguments);
   }
 }
