@@ -146,14 +146,21 @@ void DownKernel::emitTile(int tokens, int rows) {
 
 DownKernel::PanelPass DownKernel::panelPass() {
   PanelPass pass;
-  pass.matrices = {{&weights, [this] { emitRowAddress(W, weights, expertRows); }}};
+  pass.matrices = {expertMatrix(W, weights, expertRows)};
   pass.tokenRow = [this] {
     emitSlotNumber(rax);
     imul(rax, rax, immediate(denseActivationBytes(weights), "an activation row"));
     add(rax, ptr[frame(HQ8)]);
   };
+  pass.resultRow = [this] {
+    emitSlotNumber(rax);
+    emitQuotient(topK);
+    imul(rax, rax, immediate(yStep, "y_stride"));
+    add(rax, ptr[frame(Y)]);
+  };
   pass.store = [this] {
     Label unweighted;
+    mov(rcx, rax);
     vmovups(vec(2), ptr[r10]);
     if (bias) {
       imul(rax, ptr[frame(Expert)], immediate(n, "rows of an expert"));
@@ -169,13 +176,10 @@ DownKernel::PanelPass DownKernel::panelPass() {
     jz(unweighted);
     vbroadcastss(vec(1), dword[r8 + rax * 4]);
     L(unweighted);
-    emitQuotient(topK);
-    imul(rax, rax, immediate(yStep, "y_stride"));
-    add(rax, ptr[frame(Y)]);
     mov(rdx, ptr[frame(Row)]);
-    vmovups(vec(0) | k1 | T_z, ptr[rax + rdx * 4]);
+    vmovups(vec(0) | k1 | T_z, ptr[rcx + rdx * 4]);
     vfmadd231ps(vec(0), vec(1), vec(2));
-    vmovups(ptr[rax + rdx * 4] | k1, vec(0));
+    vmovups(ptr[rcx + rdx * 4] | k1, vec(0));
   };
   return pass;
 }

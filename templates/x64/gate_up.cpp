@@ -144,27 +144,29 @@ void GateUpKernel::emitStores(int tokens, int rows) {
 
 GateUpKernel::PanelPass GateUpKernel::panelPass() {
   PanelPass pass;
-  pass.matrices = {{&gate, [this] { emitRowAddress(WGate, gate, gateRows); }},
-                   {&up, [this] { emitRowAddress(WUp, up, upRows); }}};
+  pass.matrices = {expertMatrix(WGate, gate, gateRows), expertMatrix(WUp, up, upRows)};
   pass.tokenRow = [this] {
     emitSlotNumber(rax);
     emitQuotient(topK);
     imul(rax, rax, immediate(denseActivationBytes(gate), "an activation row"));
     add(rax, ptr[frame(gate.takesQ8k ? XQ8k : XQ8)]);
   };
+  pass.resultRow = [this] {
+    emitSlotNumber(rax);
+    imul(rax, rax, immediate(4 * n, "a row of h"));
+    add(rax, ptr[frame(H)]);
+  };
   pass.store = [this] {
+    mov(rcx, rax);
     if (bias) {
       emitPanelBias(vec(5), GateBias);
       emitPanelBias(vec(6), UpBias);
     }
-    emitSlotNumber(tokenCursor);
-    imul(rax, rax, immediate(4 * n, "a row of h"));
-    add(rax, ptr[frame(H)]);
     mov(rdx, ptr[frame(Row)]);
     vmovups(vec(0), ptr[r10]);
     vmovups(vec(4), ptr[r10 + resultBytes]);
     emitGated([this](int index) { return vec(index); });
-    vmovups(ptr[rax + rdx * 4] | k1, vec(0));
+    vmovups(ptr[rcx + rdx * 4] | k1, vec(0));
   };
   return pass;
 }

@@ -192,14 +192,17 @@ void LinearKernel::emitAllPanels() {
   pass.matrices = {{&weights, [this] {
                       imul(weightRow, ptr[frame(Row)], immediate(weights.rowBytes, "a weight row"));
                       add(weightRow, ptr[frame(W)]);
-                    }}};
+                    },
+                    nullptr}};
   pass.tokenRow = [this] {
     imul(rax, rax, immediate(xStep, "x_stride"));
     add(rax, ptr[frame(X)]);
   };
-  pass.store = [this] {
-    imul(rax, tokenCursor, immediate(yStep, "y_stride"));
+  pass.resultRow = [this] {
+    imul(rax, rax, immediate(yStep, "y_stride"));
     add(rax, ptr[frame(Y)]);
+  };
+  pass.store = [this] {
     mov(rdx, ptr[frame(Row)]);
     vmovups(vec(0), ptr[r10]);
     if (bias) {

@@ -154,11 +154,39 @@ void ExpertKernel::emitSlotNumber(const Reg64 &position) {
   mov(eax, dword[rdx + position * 4]);
 }
 
-void ExpertKernel::emitRowAddress(size_t base, const MatrixWeights &weights, int64_t expertRows) {
-  imul(weightRow, ptr[frame(Expert)], immediate(expertRows, "rows of an expert"));
-  add(weightRow, ptr[frame(Row)]);
-  imul(weightRow, weightRow, immediate(weights.rowBytes, "a weight row"));
-  add(weightRow, ptr[frame(base)]);
+ExpertKernel::PanelMatrix ExpertKernel::expertMatrix(size_t base, const MatrixWeights &weights,
+                                                     int64_t expertRows) {
+  PanelMatrix matrix;
+  matrix.weights = &weights;
+  matrix.address = [this, base, &weights, expertRows] {
+    imul(weightRow, ptr[frame(Expert)], immediate(expertRows, "rows of an expert"));
+    add(weightRow, ptr[frame(Row)]);
+    imul(weightRow, weightRow, immediate(weights.rowBytes, "a weight row"));
+    add(weightRow, ptr[frame(base)]);
+  };
+  if (!dense)
+    matrix.ahead = [this, &weights, expertRows] { emitNextExpert(weights, expertRows); };
+  return matrix;
+}
+
+// rax = bytes from row Row of this expert to the first row of this call in the next active one; 0 behind the last.
+// A share by cost that reaches the next expert begins there at row 0.
+void ExpertKernel::emitNextExpert(const MatrixWeights &weights, int64_t expertRows) {
+  Label done;
+  xor_(eax, eax);
+  mov(rdx, ptr[frame(Lists)]);
+  mov(rcx, qword[frame(Active)]);
+  inc(rcx);
+  cmp(ecx, dword[rdx]);
+  jge(done);
+  mov(eax, dword[rdx + rcx * 4 + 4 * ktExpertListIds()]);
+  sub(rax, qword[frame(Expert)]);
+  imul(rax, rax, immediate(expertRows, "rows of an expert"));
+  if (!byCost)
+    add(rax, ptr[frame(RowBegin)]);
+  sub(rax, ptr[frame(Row)]);
+  imul(rax, rax, immediate(weights.rowBytes, "a weight row"));
+  L(done);
 }
 
 size_t ExpertKernel::scratchFor(bool panels, int64_t k, size_t matrices) const {

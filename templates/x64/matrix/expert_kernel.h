@@ -37,8 +37,8 @@ protected:
   void emitExperts(const std::function<void(int tokens, int rows)> &tile, const PanelPass *panels);
   // rax = slot of the token number `position` within the expert.
   void emitSlotNumber(const Reg64 &position);
-  // The same as emitWeightAddress() for the row in frame slot Row.
-  void emitRowAddress(size_t base, const MatrixWeights &weights, int64_t expertRows);
+  // A matrix of a panel pass, with its weights at operand `base` (frame slot).
+  PanelMatrix expertMatrix(size_t base, const MatrixWeights &weights, int64_t expertRows);
   // rax = rax / divisor. Clobbers rdx, rcx.
   void emitQuotient(int64_t divisor);
   // The scratch that panels need: 0 without them.
@@ -60,6 +60,7 @@ private:
   void emitShares();
   void emitOwnBlocks();
   void emitNextUnit();
+  void emitNextExpert(const MatrixWeights &weights, int64_t expertRows);
   void emitUnits(const std::function<void(int, int)> &tile);
   void emitSlotTiles(int rows, const std::function<void(int, int)> &tile);
 };

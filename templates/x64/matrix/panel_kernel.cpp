@@ -105,6 +105,15 @@ void PanelKernel::emitPanels(const PanelPass &pass, int64_t m) {
   emitPackChunk(pass, place);
   mov(rax, ptr[frame(RowBegin)]);
   mov(ptr[frame(Row)], rax);
+  mov(rax, ptr[frame(Scratch)]);
+  for (auto [slot, offset] : {std::pair{Panel, panelWeights + panelBytes},
+                              {NextPanel, panelWeights},
+                              {Scales, panelScales + panelScaleBytes},
+                              {NextScales, panelScales}}) {
+    lea(rdx, ptr[rax + offset]);
+    mov(ptr[frame(slot)], rdx);
+  }
+  emitDecodeFrom(pass.matrices[0]);
   L(rowLoop);
   mov(rax, ptr[frame(RowEnd)]);
   sub(rax, ptr[frame(Row)]);
@@ -128,18 +137,55 @@ void PanelKernel::emitPanels(const PanelPass &pass, int64_t m) {
 // The products of RowCount rows from Row on, all matrices, and their use.
 void PanelKernel::emitRowBlock(const PanelPass &pass, const Layout &place, Label &products) {
   for (size_t i = 0; i < pass.matrices.size(); ++i)
-    emitMatrix(pass.matrices[i], place, i, products);
+    emitMatrix(pass, place, i, products);
   emitStores(pass, place);
 }
 
-void PanelKernel::emitMatrix(const PanelMatrix &matrix, const Layout &place, size_t index, Label &products) {
-  const MatrixWeights &weights = *matrix.weights;
-  const int tail = static_cast<int>(weights.k % panelSpan / 32);
-  const std::unique_ptr<PanelDecoder> decoder = makePanelDecoder(*this, *weights.format, !usesTiles());
-  Label clearLoop, spanLoop, simple, summed;
+// The block of `matrix` at row Row is the next one to decode; with no rows if that is behind the last row.
+void PanelKernel::emitDecodeFrom(const PanelMatrix &matrix) {
+  Label last;
   matrix.address();
   mov(ptr[frame(SpanRow)], weightRow);
   mov(qword[frame(DecodeRow)], 0);
+  mov(rax, ptr[frame(RowEnd)]);
+  sub(rax, ptr[frame(Row)]);
+  mov(edx, 0);
+  cmovb(rax, rdx);
+  mov(edx, panelRows);
+  cmp(rax, rdx);
+  cmova(rax, rdx);
+  mov(ptr[frame(DecodeCount)], rax);
+  if (!prefetches())
+    return;
+  Label inside, known;
+  mov(rax, ptr[frame(Row)]);
+  add(rax, panelRows);
+  cmp(rax, ptr[frame(RowEnd)]);
+  jb(inside);
+  matrix.ahead ? matrix.ahead() : xor_(eax, eax);
+  jmp(known);
+  L(inside);
+  mov(eax, immediate(panelRows * matrix.weights->rowBytes, "rows of a panel"));
+  L(known);
+  mov(ptr[frame(AheadBytes)], rax);
+}
+
+// Behind the last span of matrix `index`: the same rows of the next matrix, or the next rows of the first one.
+void PanelKernel::emitDecodeNext(const PanelPass &pass, size_t index) {
+  if (index + 1 < pass.matrices.size()) {
+    emitDecodeFrom(pass.matrices[index + 1]);
+    return;
+  }
+  add(qword[frame(Row)], panelRows);
+  emitDecodeFrom(pass.matrices[0]);
+  sub(qword[frame(Row)], panelRows);
+}
+
+void PanelKernel::emitMatrix(const PanelPass &pass, const Layout &place, size_t index, Label &products) {
+  const MatrixWeights &weights = *pass.matrices[index].weights;
+  const int tail = static_cast<int>(weights.k % panelSpan / 32);
+  const std::unique_ptr<PanelDecoder> decoder = makePanelDecoder(*this, *weights.format, !usesTiles());
+  Label clearLoop, spanLoop, inside, simple, summed;
   emitScratch(rdi, place.products(index));
   mov(ptr[frame(Products)], rdi);
   mov(rcx, ptr[frame(ChunkBlocks)]);
@@ -153,14 +199,6 @@ void PanelKernel::emitMatrix(const PanelMatrix &matrix, const Layout &place, siz
   emitScratch(rax, place.packed);
   mov(ptr[frame(Packed)], rax);
   mov(qword[frame(SpansLeft)], immediate(place.spans, "spans"));
-  mov(rax, ptr[frame(Scratch)]);
-  for (auto [slot, offset] : {std::pair{Panel, panelWeights + panelBytes},
-                              {NextPanel, panelWeights},
-                              {Scales, panelScales + panelScaleBytes},
-                              {NextScales, panelScales}}) {
-    lea(rdx, ptr[rax + offset]);
-    mov(ptr[frame(slot)], rdx);
-  }
   if (usesTiles())
     emitStreamStart();
   L(spanLoop);
@@ -178,11 +216,17 @@ void PanelKernel::emitMatrix(const PanelMatrix &matrix, const Layout &place, siz
   } else {
     emitDecode(weights, *decoder, panelSpanBlocks);
   }
-  emitNextSpan(weights);
+  emitSwapPanels();
+  add(qword[frame(SpanRow)], immediate(spanBytes(weights), "a span"));
+  mov(qword[frame(DecodeRow)], 0);
+  cmp(qword[frame(SpansLeft)], 1);
+  jne(inside);
+  emitDecodeNext(pass, index);
+  L(inside);
   if (usesTiles()) {
     cmp(qword[frame(RowCount)], panelTileRows);
     jbe(simple);
-    emitStream(weights, *decoder, tail > 0);
+    emitStream(pass, index, *decoder);
     jmp(summed);
     L(simple);
   }
@@ -209,16 +253,14 @@ void PanelKernel::emitMatrix(const PanelMatrix &matrix, const Layout &place, siz
     emitStreamEnd();
 }
 
-// The panel in the making becomes the one in use, and the next span the one to decode.
-void PanelKernel::emitNextSpan(const MatrixWeights &weights) {
+// The panel in the making becomes the one in use.
+void PanelKernel::emitSwapPanels() {
   for (auto [now, next] : {std::pair{Panel, NextPanel}, {Scales, NextScales}}) {
     mov(rax, ptr[frame(now)]);
     mov(rdx, ptr[frame(next)]);
     mov(ptr[frame(now)], rdx);
     mov(ptr[frame(next)], rax);
   }
-  add(qword[frame(SpanRow)], immediate(spanBytes(weights), "a span"));
-  mov(qword[frame(DecodeRow)], 0);
 }
 
 // Decodes the span at SpanRow of the rows from DecodeRow on.
@@ -234,7 +276,7 @@ void PanelKernel::emitDecode(const MatrixWeights &weights, PanelDecoder &decoder
   decoder.emitConstants();
   L(loop);
   mov(rax, ptr[frame(DecodeRow)]);
-  cmp(rax, ptr[frame(RowCount)]);
+  cmp(rax, ptr[frame(DecodeCount)]);
   jae(done);
   emitDecodeGroup(weights, decoder, blocks, nullptr);
   jmp(loop);
@@ -250,7 +292,7 @@ void PanelKernel::emitGather(const MatrixWeights &weights, PanelDecoder &decoder
   mov(rax, ptr[frame(DecodeRow)]);
   add(rax, panelRowGroup);
   mov(ptr[frame(DecodeRow)], rax);
-  cmp(rax, ptr[frame(RowCount)]);
+  cmp(rax, ptr[frame(DecodeCount)]);
   jb(loop);
   mov(qword[frame(DecodeRow)], 0);
 }
@@ -260,6 +302,12 @@ void PanelKernel::emitGather(const MatrixWeights &weights, PanelDecoder &decoder
 void PanelKernel::emitDecodeGroup(const MatrixWeights &weights, PanelDecoder &decoder, int blocks,
                                   const std::function<void()> &between) {
   emitRowAddresses(weights);
+  if (prefetches()) {
+    mov(rax, ptr[frame(AheadBytes)]);
+    for (int i = 0; i < panelRowGroup; ++i)
+      for (int64_t line = 0; line < spanBytes(weights); line += 64)
+        prefetcht1(ptr[Reg64(8 + i) + rax + static_cast<int>(line)]);
+  }
   decoder.emitRows(blocks, between);
   add(qword[frame(DecodeRow)], panelRowGroup);
 }
@@ -268,7 +316,7 @@ void PanelKernel::emitDecodeGroup(const MatrixWeights &weights, PanelDecoder &de
 void PanelKernel::emitRowAddresses(const MatrixWeights &weights) {
   mov(r13, ptr[frame(DecodeRow)]);
   mov(rdi, ptr[frame(SpanRow)]);
-  mov(rdx, ptr[frame(RowCount)]);
+  mov(rdx, ptr[frame(DecodeCount)]);
   dec(rdx);
   for (int i = 0; i < panelRowGroup; ++i) {
     const Reg64 row(8 + i);
@@ -297,11 +345,21 @@ void PanelKernel::emitRowAddresses(const MatrixWeights &weights) {
 
 void PanelKernel::emitStores(const PanelPass &pass, const Layout &place) {
   Label loop, done;
+  auto nextRows = [&](int ahead) {
+    emitNextRows(ahead, pass.resultRow, [this] {
+      mov(rdx, ptr[frame(Row)]);
+      for (int line = 0; line < 4 * panelRows; line += 64)
+        prefetchw(ptr[rax + rdx * 4 + line]);
+    });
+  };
   mov(rax, ptr[frame(ChunkBegin)]);
   mov(ptr[frame(FirstToken)], rax);
   emitScratch(rax, place.products(0));
   mov(ptr[frame(Products)], rax);
+  nextRows(0);
   L(loop);
+  emitTakeNextRows();
+  nextRows(panelTokens);
   emitStoreTile(pass, place, 0);
   Label oneTile;
   cmp(qword[frame(RowCount)], panelTileRows);
@@ -343,6 +401,9 @@ void PanelKernel::emitStoreTile(const PanelPass &pass, const Layout &place, int 
   emitLimit(ChunkEnd);
   mov(r11, rax);
   L(tokenLoop);
+  mov(rax, tokenCursor);
+  sub(rax, ptr[frame(FirstToken)]);
+  mov(rax, ptr[frame(TokenRows) + rax * 8]);
   pass.store();
   add(r10, 64);
   inc(tokenCursor);

@@ -31,8 +31,10 @@ protected:
   static constexpr int panelRows = 32, panelTokens = 16;
 
   enum PanelSlot : size_t {
-    TokenRows = MatrixKernel::ownSlots, // address of each token's row of activations, for sixteen tokens
-    Scratch = TokenRows + 8 * panelTokens,
+    // Address of each token's row of activations, or of results, for sixteen tokens and for the sixteen after them.
+    TokenRows = MatrixKernel::ownSlots,
+    NextRows = TokenRows + 8 * panelTokens,
+    Scratch = NextRows + 8 * panelTokens,
     RowBegin = Scratch + 8, // weight rows of this call
     RowEnd = RowBegin + 8,
     Row = RowEnd + 8, // first row of the panel (when storing: of the tile), and how many rows it has
@@ -44,9 +46,11 @@ protected:
     FirstToken = ChunkBlocks + 8, // first token of the current sixteen
     Packed = FirstToken + 8,      // their packed form, their products
     Products = Packed + 8,
-    SpanRow = Products + 8, // address of the first row at the span to decode, first row to decode
-    DecodeRow = SpanRow + 8,
-    SpansLeft = DecodeRow + 8,
+    SpanRow = Products + 8, // address of the first row at the span to decode, rows it has, first one to decode
+    DecodeCount = SpanRow + 8,
+    DecodeRow = DecodeCount + 8,
+    AheadBytes = DecodeRow + 8, // from a row of the block to decode to the rows to prefetch
+    SpansLeft = AheadBytes + 8,
     Panel = SpansLeft + 8, // panel and scales in use, those in the making
     Scales = Panel + 8,
     NextPanel = Scales + 8,
@@ -66,15 +70,20 @@ protected:
     const MatrixWeights *weights;
     // Emits weightRow = address of the row in frame slot Row. May clobber rax, rdx, r8.
     std::function<void()> address;
+    // Emits rax = bytes from the rows of the current block to those that this call decodes next behind the last
+    // block of rows. May clobber rcx, rdx. Null: there are none.
+    std::function<void()> ahead;
   };
   // What a family adds to the loops.
   struct PanelPass {
     std::vector<PanelMatrix> matrices; // all with the same k and kind of activations
     // Emits rax = address of the activation row of the token number in rax. May clobber rcx and rdx.
     std::function<void()> tokenRow;
-    // Emits the use of one token's results: token number in tokenCursor, sixteen floats of matrix i at
-    // r10 + i * resultBytes for the rows from Row on, absent rows hold anything; k1 masks the rows that exist.
-    // May clobber rax, rcx, rdx, r8, r9, k7 and vector registers.
+    // Emits rax = address of the results of the token number in rax. May clobber rcx and rdx.
+    std::function<void()> resultRow;
+    // Emits the use of one token's results: token number in tokenCursor, its resultRow in rax, sixteen floats of
+    // matrix i at r10 + i * resultBytes for the rows from Row on, absent rows hold anything; k1 masks the rows
+    // that exist. May clobber rax, rcx, rdx, r8, r9, k7 and vector registers.
     std::function<void()> store;
   };
   static constexpr int resultBytes = 16 * panelTokens * 4;
@@ -116,7 +125,8 @@ private:
 
   // panel_pack.cpp
   void emitPackChunk(const PanelPass &pass, const Layout &place);
-  void emitTokenRows(const PanelPass &pass);
+  void emitNextRows(int ahead, const std::function<void()> &address, const std::function<void()> &use);
+  void emitTakeNextRows();
   void emitPack(const MatrixWeights &weights, const Layout &place);
   void emitGatherScales();
   void emitRescaled(PanelDecoder &decoder, int blocks);
@@ -125,17 +135,19 @@ private:
 
   // panel_kernel.cpp
   void emitRowBlock(const PanelPass &pass, const Layout &place, Label &products);
-  void emitMatrix(const PanelMatrix &matrix, const Layout &place, size_t index, Label &products);
+  void emitMatrix(const PanelPass &pass, const Layout &place, size_t index, Label &products);
+  void emitDecodeFrom(const PanelMatrix &matrix);
+  void emitDecodeNext(const PanelPass &pass, size_t index);
   void emitDecode(const MatrixWeights &weights, PanelDecoder &decoder, int blocks);
   void emitGather(const MatrixWeights &weights, PanelDecoder &decoder, int blocks);
   void emitDecodeGroup(const MatrixWeights &weights, PanelDecoder &decoder, int blocks,
                        const std::function<void()> &between);
   void emitRowAddresses(const MatrixWeights &weights);
-  void emitNextSpan(const MatrixWeights &weights);
+  void emitSwapPanels();
 
   // panel_stream.cpp
   void emitStreamStart();
-  void emitStream(const MatrixWeights &weights, PanelDecoder &decoder, bool hasTail);
+  void emitStream(const PanelPass &pass, size_t index, PanelDecoder &decoder);
   void emitStreamEnd();
   void emitStep(const std::function<void(const std::function<void()> &)> &work);
   void emitStepAddresses();

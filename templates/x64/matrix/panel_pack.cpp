@@ -6,44 +6,63 @@
 namespace ktc::x64 {
 
 void PanelKernel::emitPackChunk(const PanelPass &pass, const Layout &place) {
+  const MatrixWeights &weights = *pass.matrices[0].weights;
+  const size_t scales = weights.takesQ8k ? ktQ8kScaleOffset(weights.k) : ktQ8ScaleOffset(weights.k);
+  auto nextRows = [&](int ahead) {
+    emitNextRows(ahead, pass.tokenRow, [&] {
+      prefetcht1(ptr[rax + immediate(static_cast<int64_t>(scales), "a row")]);
+    });
+  };
   Label loop, done;
   mov(rax, ptr[frame(ChunkBegin)]);
   mov(ptr[frame(FirstToken)], rax);
   emitScratch(rax, place.packed);
   mov(ptr[frame(Packed)], rax);
+  nextRows(0);
   L(loop);
   mov(rax, ptr[frame(FirstToken)]);
   cmp(rax, ptr[frame(ChunkEnd)]);
   jae(done);
-  emitTokenRows(pass);
-  emitPack(*pass.matrices[0].weights, place);
+  emitTakeNextRows();
+  nextRows(panelTokens);
+  emitPack(weights, place);
   add(qword[frame(Packed)], packedBytes);
   add(qword[frame(FirstToken)], panelTokens);
   jmp(loop);
   L(done);
 }
 
-// Addresses of sixteen rows; behind the last token that of the last one again, so that lanes without a token
-// read something valid.
-void PanelKernel::emitTokenRows(const PanelPass &pass) {
+// NextRows = what `address` makes of the numbers of the sixteen tokens that are `ahead` tokens behind FirstToken;
+// behind the last token that of the last one again, so that lanes without a token read something valid. `use` may
+// look at each of them in rax and may clobber rdx.
+void PanelKernel::emitNextRows(int ahead, const std::function<void()> &address, const std::function<void()> &use) {
   Label loop;
   xor_(r8d, r8d);
   L(loop);
   mov(rax, ptr[frame(FirstToken)]);
-  add(rax, r8);
+  lea(rax, ptr[rax + r8 + ahead]);
   mov(rdx, ptr[frame(ChunkEnd)]);
   dec(rdx);
   cmp(rax, rdx);
   cmova(rax, rdx);
-  pass.tokenRow();
-  mov(ptr[frame(TokenRows) + r8 * 8], rax);
+  address();
+  mov(ptr[frame(NextRows) + r8 * 8], rax);
+  use();
   inc(r8d);
   cmp(r8d, panelTokens);
   jb(loop);
 }
 
+void PanelKernel::emitTakeNextRows() {
+  for (int i = 0; i < 8 * panelTokens; i += 64) {
+    vmovups(vec(0), ptr[frame(NextRows + size_t(i))]);
+    vmovups(ptr[frame(TokenRows + size_t(i))], vec(0));
+  }
+}
+
 // Packs the rows of TokenRows to Packed, span after span; r15 is the offset of q of the span. q8 rows first get
-// one scale per span, in place of the panel.
+// one scale per span, in place of the panel. Meanwhile the rows of NextRows are prefetched: they lie wherever the
+// tokens of an expert happen to be.
 void PanelKernel::emitPack(const MatrixWeights &weights, const Layout &place) {
   const int64_t k = weights.k, spans = k / panelSpan;
   const int tail = static_cast<int>(k % panelSpan / 32);
@@ -56,6 +75,8 @@ void PanelKernel::emitPack(const MatrixWeights &weights, const Layout &place) {
     L(loop);
     emitGatherScales();
     emitTransposedSpan(panelSpanBlocks, [this](int t) {
+      mov(rax, ptr[frame(NextRows + size_t(t) * 8)]);
+      prefetcht1(ptr[rax + r15]);
       mov(rax, ptr[frame(TokenRows + size_t(t) * 8)]);
       return rax + r15;
     });
@@ -102,6 +123,9 @@ void PanelKernel::emitRescaled(PanelDecoder &decoder, int blocks) {
   xor_(ebp, ebp);
   L(rows);
   for (int i = 0; i < panelRowGroup; ++i) {
+    mov(rax, ptr[frame(NextRows + size_t(i) * 8) + rbp * 8]);
+    for (int line = 0; line < panelSpan; line += 64)
+      prefetcht1(ptr[rax + r15 + line]);
     mov(Reg64(8 + i), ptr[frame(TokenRows + size_t(i) * 8) + rbp * 8]);
     add(Reg64(8 + i), r15);
   }

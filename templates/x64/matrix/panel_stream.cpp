@@ -32,9 +32,11 @@ void PanelKernel::emitStreamStart() {
     tilezero(Xbyak::Tmm(tile));
 }
 
-// The blocks of a span, and what fits beside them of decoding the next one (not a tail: its code would be
-// needed again).
-void PanelKernel::emitStream(const MatrixWeights &weights, PanelDecoder &decoder, bool hasTail) {
+// The blocks of a span, and what fits beside them of decoding the next one: of this matrix, or behind its last
+// span of the next block that is decoded. Not a tail, and not another format: their code would be needed again.
+void PanelKernel::emitStream(const PanelPass &pass, size_t index, PanelDecoder &decoder) {
+  const MatrixWeights &weights = *pass.matrices[index].weights;
+  const MatrixWeights &behind = *pass.matrices[(index + 1) % pass.matrices.size()].weights;
   Label decodeLoop, stepLoop, done;
   mov(rax, ptr[frame(ChunkBlocks)]);
   inc(rax);
@@ -45,8 +47,12 @@ void PanelKernel::emitStream(const MatrixWeights &weights, PanelDecoder &decoder
   mov(ptr[frame(BlockPacked)], rax);
   mov(rax, ptr[frame(Products)]);
   mov(ptr[frame(BlockProducts)], rax);
-  cmp(qword[frame(SpansLeft)], hasTail ? 2 : 1);
-  jbe(stepLoop);
+  if (weights.k % panelSpan != 0 || weights.format != behind.format) {
+    cmp(qword[frame(SpansLeft)], weights.k % panelSpan != 0 ? 2 : 1);
+    jbe(stepLoop);
+  }
+  cmp(qword[frame(DecodeCount)], 0);
+  je(stepLoop);
   if (decoder.gathers())
     emitGather(weights, decoder, panelSpanBlocks);
   decoder.emitConstants();
@@ -57,7 +63,7 @@ void PanelKernel::emitStream(const MatrixWeights &weights, PanelDecoder &decoder
   cmp(qword[frame(StepsLeft)], 0);
   je(done);
   mov(rax, ptr[frame(DecodeRow)]);
-  cmp(rax, ptr[frame(RowCount)]);
+  cmp(rax, ptr[frame(DecodeCount)]);
   jb(decodeLoop);
   L(stepLoop);
   emitStep(nullptr);
