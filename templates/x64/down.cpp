@@ -158,28 +158,34 @@ DownKernel::PanelPass DownKernel::panelPass() {
     imul(rax, rax, immediate(yStep, "y_stride"));
     add(rax, ptr[frame(Y)]);
   };
-  pass.store = [this] {
+  pass.store = [this](int tiles) {
     Label unweighted;
     mov(rcx, rax);
-    vmovups(vec(2), ptr[r10]);
+    emitSlotNumber(tokenCursor);
+    vmovups(vec(0), splat(1.0f));
+    mov(r8, ptr[frame(SlotWeights)]);
+    test(r8, r8);
+    jz(unweighted);
+    vbroadcastss(vec(0), dword[r8 + rax * 4]);
+    L(unweighted);
     if (bias) {
       imul(rax, ptr[frame(Expert)], immediate(n, "rows of an expert"));
       add(rax, ptr[frame(Row)]);
       mov(rdx, ptr[frame(Bias)]);
-      vmovups(vec(3) | k1 | T_z, ptr[rdx + rax * 4]);
-      vaddps(vec(2), vec(2), vec(3));
+      lea(rdx, ptr[rdx + rax * 4]);
     }
-    emitSlotNumber(tokenCursor);
-    vmovups(vec(1), splat(1.0f));
-    mov(r8, ptr[frame(SlotWeights)]);
-    test(r8, r8);
-    jz(unweighted);
-    vbroadcastss(vec(1), dword[r8 + rax * 4]);
-    L(unweighted);
-    mov(rdx, ptr[frame(Row)]);
-    vmovups(vec(0) | k1 | T_z, ptr[rcx + rdx * 4]);
-    vfmadd231ps(vec(0), vec(1), vec(2));
-    vmovups(ptr[rcx + rdx * 4] | k1, vec(0));
+    for (int tile = 0; tile < tiles; ++tile) {
+      const Xbyak::Opmask mask(1 + tile);
+      const Vec result = vec(1 + 3 * tile), sum = vec(2 + 3 * tile), biases = vec(3 + 3 * tile);
+      vmovups(result, ptr[r10 + tile * resultTileBytes]);
+      if (bias) {
+        vmovups(biases | mask | T_z, ptr[rdx + tile * 64]);
+        vaddps(result, result, biases);
+      }
+      vmovups(sum | mask | T_z, ptr[rcx + tile * 64]);
+      vfmadd231ps(sum, vec(0), result);
+      vmovups(ptr[rcx + tile * 64] | mask, sum);
+    }
   };
   return pass;
 }

@@ -32,7 +32,7 @@ private:
   void emitMatrix(const MatrixWeights &weights, size_t base, int64_t expertRows, int tokens, int rows,
                   size_t results);
   void emitTileBias(const Vec &dst, size_t base, int rows);
-  void emitPanelBias(const Vec &dst, size_t base);
+  void emitPanelBias(const Vec &dst, size_t base, int tile);
   void emitGated(const std::function<Vec(int)> &v);
   void emitActivation(int tokens, int rows);
   void emitStores(int tokens, int rows);
@@ -88,12 +88,12 @@ void GateUpKernel::emitTileBias(const Vec &dst, size_t base, int rows) {
     vinsertf128(dst, dst, Xmm(dst.getIdx()), 1);
 }
 
-// dst = the biases of the panel's rows.
-void GateUpKernel::emitPanelBias(const Vec &dst, size_t base) {
+// dst = the biases of the rows of a panel's tile.
+void GateUpKernel::emitPanelBias(const Vec &dst, size_t base, int tile) {
   imul(rax, ptr[frame(Expert)], immediate(n, "rows of an expert"));
   add(rax, ptr[frame(Row)]);
   mov(rdx, ptr[frame(base)]);
-  vmovups(dst | k1 | T_z, ptr[rdx + rax * 4]);
+  vmovups(dst | Xbyak::Opmask(1 + tile) | T_z, ptr[rdx + rax * 4 + tile * 64]);
 }
 
 // v(0) = act(v(0) + v(5)) * (v(4) + v(6)), the biases v(5) and v(6) only if there are any. Clobbers v(1)..v(4).
@@ -156,17 +156,20 @@ GateUpKernel::PanelPass GateUpKernel::panelPass() {
     imul(rax, rax, immediate(4 * n, "a row of h"));
     add(rax, ptr[frame(H)]);
   };
-  pass.store = [this] {
+  pass.store = [this](int tiles) {
     mov(rcx, rax);
-    if (bias) {
-      emitPanelBias(vec(5), GateBias);
-      emitPanelBias(vec(6), UpBias);
+    for (int tile = 0; tile < tiles; ++tile) {
+      // Registers of their own, so that the chains of both tiles overlap.
+      auto v = [&](int index) { return vec(tile * 8 + index); };
+      if (bias) {
+        emitPanelBias(v(5), GateBias, tile);
+        emitPanelBias(v(6), UpBias, tile);
+      }
+      vmovups(v(0), ptr[r10 + tile * resultTileBytes]);
+      vmovups(v(4), ptr[r10 + (tile * resultTileBytes + resultBytes)]);
+      emitGated(v);
+      vmovups(ptr[rcx + tile * 64] | Xbyak::Opmask(1 + tile), v(0));
     }
-    mov(rdx, ptr[frame(Row)]);
-    vmovups(vec(0), ptr[r10]);
-    vmovups(vec(4), ptr[r10 + resultBytes]);
-    emitGated([this](int index) { return vec(index); });
-    vmovups(ptr[rcx + rdx * 4] | k1, vec(0));
   };
   return pass;
 }

@@ -202,16 +202,21 @@ void LinearKernel::emitAllPanels() {
     imul(rax, rax, immediate(yStep, "y_stride"));
     add(rax, ptr[frame(Y)]);
   };
-  pass.store = [this] {
-    mov(rdx, ptr[frame(Row)]);
-    vmovups(vec(0), ptr[r10]);
+  pass.store = [this](int tiles) {
     if (bias) {
       mov(rcx, ptr[frame(Bias)]);
-      vaddps(vec(0) | k1, vec(0), ptr[rcx + rdx * 4]);
+      mov(rdx, ptr[frame(Row)]);
+      lea(rcx, ptr[rcx + rdx * 4]);
     }
-    if (accumulate)
-      vaddps(vec(0) | k1, vec(0), ptr[rax + rdx * 4]);
-    vmovups(ptr[rax + rdx * 4] | k1, vec(0));
+    for (int tile = 0; tile < tiles; ++tile) {
+      const Xbyak::Opmask mask(1 + tile);
+      vmovups(vec(tile), ptr[r10 + tile * resultTileBytes]);
+      if (bias)
+        vaddps(vec(tile) | mask, vec(tile), ptr[rcx + tile * 64]);
+      if (accumulate)
+        vaddps(vec(tile) | mask, vec(tile), ptr[rax + tile * 64]);
+      vmovups(ptr[rax + tile * 64] | mask, vec(tile));
+    }
   };
   mov(eax, dword[frame(Tokens)]);
   mov(ptr[frame(TokenTotal)], rax);

@@ -57,7 +57,15 @@ void emitSilu(Emitter &e, const Vec &v, const Vec &t0, const Vec &t1, const Vec 
   e.bitXor(v, v, e.splat(0x80000000u));
   emitExp(e, v, t0, t1);
   e.vaddps(v, v, e.splat(1.0f));
-  e.vdivps(v, t2, v);
+  if (!e.wide()) {
+    e.vdivps(v, t2, v);
+    return;
+  }
+  // A division of sixteen lanes takes sixteen cycles; one Newton step from an estimate is exact but for a bit.
+  e.vrcp14ps(t0, v);
+  e.vfnmadd213ps(v, t0, e.splat(2.0f));
+  e.vmulps(t0, t0, t2);
+  e.vmulps(v, v, t0);
 }
 
 void emitSwigluOai(Emitter &e, const Vec &gate, const Vec &up, const Vec &t0, const Vec &t1, const Vec &t2) {

@@ -344,12 +344,31 @@ void PanelKernel::emitRowAddresses(const MatrixWeights &weights) {
 // ---- Use of the results
 
 void PanelKernel::emitStores(const PanelPass &pass, const Layout &place) {
-  Label loop, done;
+  Label one, done;
+  mov(rcx, ptr[frame(RowCount)]);
+  mov(eax, -1);
+  bzhi(eax, eax, ecx);
+  kmovw(k1, eax);
+  shr(eax, panelTileRows);
+  kmovw(k2, eax);
+  cmp(ecx, panelTileRows);
+  jbe(one);
+  emitStoreBlocks(pass, place, 2);
+  jmp(done);
+  L(one);
+  emitStoreBlocks(pass, place, 1);
+  L(done);
+}
+
+// Results of `tiles` row tiles from Row on: sixteen tokens at a time. Meanwhile the places of the next sixteen are
+// prefetched, which lie a whole row of results apart.
+void PanelKernel::emitStoreBlocks(const PanelPass &pass, const Layout &place, int tiles) {
+  Label loop, tokenLoop;
   auto nextRows = [&](int ahead) {
-    emitNextRows(ahead, pass.resultRow, [this] {
+    emitNextRows(ahead, pass.resultRow, [&] {
       mov(rdx, ptr[frame(Row)]);
-      for (int line = 0; line < 4 * panelRows; line += 64)
-        prefetchw(ptr[rax + rdx * 4 + line]);
+      for (int tile = 0; tile < tiles; ++tile)
+        prefetchw(ptr[rax + rdx * 4 + 64 * tile]);
     });
   };
   mov(rax, ptr[frame(ChunkBegin)]);
@@ -360,55 +379,35 @@ void PanelKernel::emitStores(const PanelPass &pass, const Layout &place) {
   L(loop);
   emitTakeNextRows();
   nextRows(panelTokens);
-  emitStoreTile(pass, place, 0);
-  Label oneTile;
-  cmp(qword[frame(RowCount)], panelTileRows);
-  jbe(oneTile);
-  add(qword[frame(Row)], panelTileRows);
-  sub(qword[frame(RowCount)], panelTileRows);
-  emitStoreTile(pass, place, 1);
-  sub(qword[frame(Row)], panelTileRows);
-  add(qword[frame(RowCount)], panelTileRows);
-  L(oneTile);
+  mov(r9, ptr[frame(Scratch)]);
+  mov(rdi, ptr[frame(Products)]);
+  for (int tile = 0; tile < tiles; ++tile)
+    for (size_t i = 0; i < pass.matrices.size(); ++i) {
+      lea(rsi, ptr[rdi + immediate(place.products(i) - place.products(0) + tile * productTileBytes, "products")]);
+      emitResults(rsi, panelResults + tile * resultTileBytes + static_cast<int64_t>(i) * resultBytes);
+    }
+  lea(r10, ptr[r9 + panelResults]);
+  mov(tokenCursor, ptr[frame(FirstToken)]);
+  lea(rax, ptr[tokenCursor + panelTokens]);
+  emitLimit(ChunkEnd);
+  mov(r11, rax);
+  lea(r12, ptr[frame(TokenRows)]);
+  mov(r13, ptr[frame(Row)]);
+  L(tokenLoop);
+  mov(rax, ptr[r12]);
+  lea(rax, ptr[rax + r13 * 4]);
+  pass.store(tiles);
+  add(r12, 8);
+  add(r10, 64);
+  inc(tokenCursor);
+  cmp(tokenCursor, r11);
+  jb(tokenLoop);
   add(qword[frame(Products)], productBytes);
   mov(rax, ptr[frame(FirstToken)]);
   add(rax, panelTokens);
   mov(ptr[frame(FirstToken)], rax);
   cmp(rax, ptr[frame(ChunkEnd)]);
   jb(loop);
-}
-
-// Results of RowCount (at least) rows from Row on and of the sixteen tokens from FirstToken on.
-void PanelKernel::emitStoreTile(const PanelPass &pass, const Layout &place, int tile) {
-  Label tokenLoop;
-  mov(r9, ptr[frame(Scratch)]);
-  mov(rdi, ptr[frame(Products)]);
-  for (size_t i = 0; i < pass.matrices.size(); ++i) {
-    lea(rsi, ptr[rdi + immediate(place.products(i) - place.products(0) + tile * productTileBytes, "products")]);
-    emitResults(rsi, panelResults + static_cast<int64_t>(i) * resultBytes);
-  }
-  mov(rax, ptr[frame(RowCount)]);
-  mov(ecx, panelTileRows);
-  cmp(rax, rcx);
-  cmovb(ecx, eax);
-  mov(eax, 1);
-  shl(eax, cl);
-  dec(eax);
-  kmovw(k1, eax);
-  mov(tokenCursor, ptr[frame(FirstToken)]);
-  lea(r10, ptr[r9 + panelResults]);
-  lea(rax, ptr[tokenCursor + panelTokens]);
-  emitLimit(ChunkEnd);
-  mov(r11, rax);
-  L(tokenLoop);
-  mov(rax, tokenCursor);
-  sub(rax, ptr[frame(FirstToken)]);
-  mov(rax, ptr[frame(TokenRows) + rax * 8]);
-  pass.store();
-  add(r10, 64);
-  inc(tokenCursor);
-  cmp(tokenCursor, r11);
-  jb(tokenLoop);
 }
 
 } // namespace ktc::x64

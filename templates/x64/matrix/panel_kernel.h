@@ -81,12 +81,13 @@ protected:
     std::function<void()> tokenRow;
     // Emits rax = address of the results of the token number in rax. May clobber rcx and rdx.
     std::function<void()> resultRow;
-    // Emits the use of one token's results: token number in tokenCursor, its resultRow in rax, sixteen floats of
-    // matrix i at r10 + i * resultBytes for the rows from Row on, absent rows hold anything; k1 masks the rows
-    // that exist. May clobber rax, rcx, rdx, r8, r9, k7 and vector registers.
-    std::function<void()> store;
+    // Emits the use of one token's results for rows of one or both row tiles: token number in tokenCursor, the
+    // place of row Row in its resultRow in rax, sixteen floats of tile i of matrix j at r10 + i * resultTileBytes
+    // + j * resultBytes, of which absent rows hold anything; k1 and k2 mask the rows that the tiles have. May
+    // clobber rax, rcx, rdx, r8, r9, k7 and vector registers.
+    std::function<void(int tiles)> store;
   };
-  static constexpr int resultBytes = 16 * panelTokens * 4;
+  static constexpr int resultBytes = 16 * panelTokens * 4, resultTileBytes = 2 * resultBytes;
 
   // Reads `exact`: no panels, whose weights are rounded again.
   void readExact(const Params &params) {
@@ -149,13 +150,13 @@ private:
   void emitStreamStart();
   void emitStream(const PanelPass &pass, size_t index, PanelDecoder &decoder);
   void emitStreamEnd();
-  void emitStep(const std::function<void(const std::function<void()> &)> &work);
+  void emitSteps(int count, const std::function<void(const std::function<void()> &)> &work);
   void emitStepAddresses();
   void emitStepScaling(int row);
   void emitBlockEnd();
 
   void emitStores(const PanelPass &pass, const Layout &place);
-  void emitStoreTile(const PanelPass &pass, const Layout &place, int tile);
+  void emitStoreBlocks(const PanelPass &pass, const Layout &place, int tiles);
 
   // panel_products.cpp
   void emitSpanProducts();

@@ -15,13 +15,13 @@ constexpr int packedScales = 4096, packedSums = 4160, packedBytes = 4224;
 // Products so far of sixteen tokens: float [2 row tiles][16 rows][16 tokens]
 constexpr int productTileBytes = 1024, productBytes = panelTiles * productTileBytes;
 
-// Scratch offsets: the integer sums of four tiles; results of a tile, a row per token, for two matrices; what
-// decoders keep; scales of the rows and bytes of two panels, one in use and one in the making; products that
+// Scratch offsets: the integer sums of four tiles, later the results of two tiles and two matrices, a row per
+// token; what decoders keep; scales of the rows and bytes of two panels, one in use and one in the making; products that
 // nobody wants. Then products and packed tokens follow.
-constexpr int panelSums = 0, panelResults = 4096, panelHeader = 6144, panelGather = 6400, panelScales = 7424;
+constexpr int panelSums = 0, panelResults = 0, panelHeader = 4096, panelGather = 4352, panelScales = 5376;
 constexpr int panelScaleBytes = panelTiles * panelTileRows * 4, panelBytes = panelTiles * panelTileBytes;
 constexpr int panelPastScales = panelScales + 2 * panelScaleBytes; // of the block whose sums are stored
-constexpr int panelWeights = 8192, panelUnused = panelWeights + 2 * panelBytes;
+constexpr int panelWeights = 6144, panelUnused = panelWeights + 2 * panelBytes;
 constexpr int panelProducts = panelUnused + 2 * productBytes;
 static_assert(panelPastScales + panelScaleBytes <= panelWeights);
 static_assert(panelHeader + panelHeaderBytes <= panelGather);

@@ -4,6 +4,7 @@
 // the scratch, rdi the packed tokens of the span, rcx how many sixteens of tokens there are, rbx their
 // products, r14 the number of rows, r12 the groups of 64 weights. Only rsp survives; the frame lies a return
 // address further up.
+#include "templates/x64/blocks/transpose.h"
 #include "templates/x64/matrix/panel_kernel.h"
 #include "templates/x64/matrix/panel_layout.h"
 
@@ -160,22 +161,11 @@ void PanelKernel::emitVectorBlock(int tokenTiles) {
 // Turns the sixteen rows of sixteen tokens at `products` into a row of sixteen floats per token, at scratch
 // offset `results` (r9 is the scratch).
 void PanelKernel::emitResults(const Reg64 &products, int64_t results) {
-  for (int rows = 0; rows < panelTileRows; rows += 4) {
-    auto source = [&](int i) { return ptr[products + (rows + i) * 64]; };
-    vmovups(Zmm(8), source(0));
-    vmovups(Zmm(9), source(2));
-    vunpcklps(Zmm(0), Zmm(8), source(1));
-    vunpckhps(Zmm(1), Zmm(8), source(1));
-    vunpcklps(Zmm(2), Zmm(9), source(3));
-    vunpckhps(Zmm(3), Zmm(9), source(3));
-    vunpcklpd(Zmm(4), Zmm(0), Zmm(2));
-    vunpckhpd(Zmm(5), Zmm(0), Zmm(2));
-    vunpcklpd(Zmm(6), Zmm(1), Zmm(3));
-    vunpckhpd(Zmm(7), Zmm(1), Zmm(3));
-    for (int token = 0; token < panelTokens; ++token) // lane token / 4 of register 4 + token % 4
-      vextractf32x4(ptr[r9 + (immediate(results, "results") + token * 64 + rows * 4)], Zmm(4 + token % 4),
-                    static_cast<uint8_t>(token / 4));
-  }
+  for (int row = 0; row < panelTileRows; ++row)
+    vmovups(vec(row), ptr[products + row * 64]);
+  emitTranspose(*this);
+  for (int token = 0; token < panelTokens; ++token)
+    vmovups(ptr[r9 + (immediate(results, "results") + token * 64)], vec(token));
 }
 
 } // namespace ktc::x64

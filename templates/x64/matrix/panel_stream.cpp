@@ -4,7 +4,7 @@
 // tile loads and four products. Tile instructions take many cycles each but no vector ports, and follow each
 // other badly when a core's other thread is busy, so a step spreads them over other work:
 //   - the scaling of a quarter (one tile) of the block before, whose sums were stored at its end;
-//   - while there are rows left to decode, four rows of the next span's panel.
+//   - while there are rows left to decode, four rows of the next span's panel, or half of that.
 // Steps without rows to decode come after those with them, rows without a step before the next span.
 //
 // Registers of a step: rsi weights and rbp packed tokens of the quarter, rcx = 64; r14 sums, r15 products, rbx
@@ -37,7 +37,7 @@ void PanelKernel::emitStreamStart() {
 void PanelKernel::emitStream(const PanelPass &pass, size_t index, PanelDecoder &decoder) {
   const MatrixWeights &weights = *pass.matrices[index].weights;
   const MatrixWeights &behind = *pass.matrices[(index + 1) % pass.matrices.size()].weights;
-  Label decodeLoop, stepLoop, done;
+  Label many, stepLoop, done;
   mov(rax, ptr[frame(ChunkBlocks)]);
   inc(rax);
   shr(rax, 1);
@@ -56,17 +56,27 @@ void PanelKernel::emitStream(const PanelPass &pass, size_t index, PanelDecoder &
   if (decoder.gathers())
     emitGather(weights, decoder, panelSpanBlocks);
   decoder.emitConstants();
-  L(decodeLoop);
-  emitStep([&](const std::function<void()> &between) {
-    emitDecodeGroup(weights, decoder, panelSpanBlocks, between);
-  });
-  cmp(qword[frame(StepsLeft)], 0);
-  je(done);
-  mov(rax, ptr[frame(DecodeRow)]);
-  cmp(rax, ptr[frame(DecodeCount)]);
-  jb(decodeLoop);
+  // Four rows to a step, or with enough tokens to two, so that tile instructions never wait for vector code.
+  auto decodeLoop = [&](int count) {
+    Label loop;
+    L(loop);
+    emitSteps(count, [&](const std::function<void()> &between) {
+      emitDecodeGroup(weights, decoder, panelSpanBlocks, between);
+    });
+    cmp(qword[frame(StepsLeft)], 0);
+    je(done);
+    mov(rax, ptr[frame(DecodeRow)]);
+    cmp(rax, ptr[frame(DecodeCount)]);
+    jb(loop);
+  };
+  cmp(qword[frame(StepsLeft)], 2 * panelRows / panelRowGroup);
+  jae(many);
+  decodeLoop(1);
+  jmp(stepLoop);
+  L(many);
+  decodeLoop(2);
   L(stepLoop);
-  emitStep(nullptr);
+  emitSteps(1, nullptr);
   cmp(qword[frame(StepsLeft)], 0);
   jne(stepLoop);
   L(done);
@@ -87,10 +97,9 @@ void PanelKernel::emitStreamEnd() {
   L(none);
 }
 
-// One step around `work`, which emits code and calls its argument between pieces of it.
-void PanelKernel::emitStep(const std::function<void(const std::function<void()> &)> &work) {
+// `count` steps around `work`, which emits code and calls its argument between pieces of it.
+void PanelKernel::emitSteps(int count, const std::function<void(const std::function<void()> &)> &work) {
   using Xbyak::Tmm;
-  emitStepAddresses();
   auto weights = [&](int row) { tileloadd(Tmm(weightTile + row), ptr[rsi + rcx + row * panelTileBytes]); };
   auto tokens = [&](int token) { tileloadd(Tmm(tokenTile + token), ptr[rbp + rcx + token * packedBytes]); };
   auto product = [&](int row, int token) {
@@ -99,17 +108,26 @@ void PanelKernel::emitStep(const std::function<void(const std::function<void()> 
   const std::function<void()> tileWork[] = {
       [&] { weights(0); },    [&] { tokens(0); }, [&] { product(0, 0); }, [&] { weights(1); },
       [&] { product(1, 0); }, [&] { tokens(1); }, [&] { product(0, 1); }, [&] { product(1, 1); }};
+  constexpr int turns = 3 * 8; // of a step
   int turn = 0;
-  const int turns = 3 * 8;
   auto next = [&] {
-    if (turn >= turns)
+    if (turn >= turns * count)
       return;
-    turn % 3 == 0 ? tileWork[turn / 3]() : emitStepScaling(turn / 3 * 2 + turn % 3 - 1);
-    ++turn;
+    if (turn > 0 && turn % turns == 0) {
+      emitBlockEnd();
+      emitStepAddresses();
+      emitScratch(rdx, panelHeader); // belongs to the decoder
+    }
+    const int now = turn++ % turns;
+    now % 3 == 0 ? tileWork[now / 3]() : emitStepScaling(now / 3 * 2 + now % 3 - 1);
   };
+  emitStepAddresses();
   if (work)
-    work(next);
-  while (turn < turns)
+    work([&] {
+      for (int i = 0; i < count; ++i)
+        next();
+    });
+  while (turn < turns * count)
     next();
   emitBlockEnd();
 }
