@@ -41,22 +41,23 @@ kt::Result<std::unique_ptr<CpuLane>> CpuLane::create(const plan::Plan &plan, uin
   const bool oneNode = !plan.weight_layout() || plan.weight_layout()->nodes() <= 1;
   for (uint32_t i = 0; oneNode && i < plan.entries()->size(); ++i)
     for (const plan::LaneProgram *program : *plan.entries()->Get(i)->programs())
-      if (program->lane() == laneIndex && !plan.entries()->Get(i)->dynamic())
-        lane->openShares(i, *program);
+      if (program->lane() == laneIndex)
+        lane->openShares(i, *program, plan.entries()->Get(i)->dynamic());
   return lane;
 }
 
 // Opens the shares of dispatches that read much (open_units.h). On machines of several memory nodes shares stay
 // closed: weights lie on the node of the thread that they belong to. A grain is what a thread reads in some ten
-// microseconds.
-void CpuLane::openShares(uint32_t index, const plan::LaneProgram &program) {
+// microseconds. In dynamic entries only shares by cost are open: a call packs all of its tokens before it multiplies
+// (the panels of templates/x64), and a few rows of a matrix are no work beside that, unlike some blocks of an expert.
+void CpuLane::openShares(uint32_t index, const plan::LaneProgram &program, bool dynamic) {
   constexpr uint64_t leastBytes = 1 << 20, grainBytes = 64 << 10;
   const uint32_t threads = team->threads();
   ResolvedProgram &resolved = programs[index];
   for (uint32_t i = 0; threads > 1 && i < resolved.commands.size(); ++i) {
     const plan::Dispatch *dispatch = program.commands()->Get(i)->body_as_Dispatch();
     if (!dispatch || dispatch->units_per_token() != 0 || dispatch->bytes_read() < leastBytes ||
-        dispatch->units() < 4 * threads)
+        dispatch->units() < 4 * threads || (dynamic && dispatch->units() != KT_SHARES))
       continue;
     const uint64_t unitBytes = std::max<uint64_t>(1, dispatch->bytes_read() / dispatch->units());
     resolved.commands[i].grain = uint8_t(std::clamp<uint64_t>(grainBytes / unitBytes, 1, 255));
@@ -168,11 +169,6 @@ void CpuLane::execute(const ResolvedCommand &command, const ResolvedProgram &pro
   }
 }
 
-// From so many tokens on a call packs all of its tokens before it multiplies (the panels of templates/x64), which
-// a grain of a few rows would do again for those rows alone. Then only shares by cost are open, whose calls pack
-// the tokens of a few experts, in grains of a few blocks of rows: a third of what is open.
-constexpr uint32_t promptTokens = 48, promptGrains = 3;
-
 void CpuLane::dispatch(const ResolvedCommand &command, const ResolvedProgram &program, uint32_t thread) {
   uint64_t total = command.units + uint64_t(command.unitsPerToken) * step->nTokens;
   KtKernelArgs arguments;
@@ -185,7 +181,7 @@ void CpuLane::dispatch(const ResolvedCommand &command, const ResolvedProgram &pr
   arguments.step = step;
   arguments.scratch = scratch.data() + scratchStride * thread;
   arguments.thread = thread;
-  if (command.grain == 0 || (step->nTokens >= promptTokens && command.units != KT_SHARES)) {
+  if (command.grain == 0) {
     command.function(&arguments);
     return;
   }
@@ -195,6 +191,9 @@ void CpuLane::dispatch(const ResolvedCommand &command, const ResolvedProgram &pr
   takeOpenUnits(command, arguments, total);
 }
 
+// Grains that the open part of a share by cost has.
+constexpr uint32_t costGrains = 3;
+
 void CpuLane::takeOpenUnits(const ResolvedCommand &command, KtKernelArgs &arguments, uint64_t total) {
   const uint32_t threads = arguments.threadCount;
   const size_t index = size_t(&command - programs[entry].commands.data());
@@ -202,7 +201,7 @@ void CpuLane::takeOpenUnits(const ResolvedCommand &command, KtKernelArgs &argume
     const uint32_t owner = (arguments.thread + i) % threads;
     const uint32_t begin = uint32_t(total * owner / threads), end = uint32_t(total * (owner + 1) / threads);
     const uint32_t units = openUnits(end - begin), first = end - units;
-    const uint32_t grain = step->nTokens < promptTokens ? command.grain : std::max(1u, units / promptGrains);
+    const uint32_t grain = total == KT_SHARES ? std::max(1u, units / costGrains) : command.grain;
     while (open[entry].take(index, owner, replay, first, end, grain, arguments.unitBegin, arguments.unitEnd))
       command.function(&arguments);
   }

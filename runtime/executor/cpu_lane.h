@@ -64,7 +64,7 @@ private:
   template <bool Profiling> void replayProgram(uint32_t thread);
   void execute(const ResolvedCommand &command, const ResolvedProgram &program, uint32_t thread);
   void dispatch(const ResolvedCommand &command, const ResolvedProgram &program, uint32_t thread);
-  void openShares(uint32_t entry, const plan::LaneProgram &program);
+  void openShares(uint32_t entry, const plan::LaneProgram &program, bool dynamic);
   void takeOpenUnits(const ResolvedCommand &command, KtKernelArgs &arguments, uint64_t total);
   void waitForSignal(uint32_t signal);
 
