@@ -48,8 +48,9 @@ kt::Result<std::unique_ptr<CpuLane>> CpuLane::create(const plan::Plan &plan, uin
 
 // Opens the shares of dispatches that read much (open_units.h). On machines of several memory nodes shares stay
 // closed: weights lie on the node of the thread that they belong to. A grain is what a thread reads in some ten
-// microseconds. In dynamic entries only shares by cost are open: a call packs all of its tokens before it multiplies
-// (the panels of templates/x64), and a few rows of a matrix are no work beside that, unlike some blocks of an expert.
+// microseconds. In dynamic entries only shares by cost are open: a call packs all of its tokens before it
+// multiplies (the panels of templates/x64), and a few rows of a matrix are no work beside that, unlike some
+// blocks of an expert.
 void CpuLane::openShares(uint32_t index, const plan::LaneProgram &program, bool dynamic) {
   constexpr uint64_t leastBytes = 1 << 20, grainBytes = 64 << 10;
   const uint32_t threads = team->threads();

@@ -150,7 +150,7 @@ DownKernel::PanelPass DownKernel::panelPass() {
   pass.tokenRow = [this] {
     emitSlotNumber(rax);
     imul(rax, rax, immediate(denseActivationBytes(weights), "an activation row"));
-    add(rax, ptr[frame(HQ8)]);
+    add(rax, ptr[frame(weights.takesF32 ? HFloat : HQ8)]);
   };
   pass.resultRow = [this] {
     emitSlotNumber(rax);
@@ -222,7 +222,7 @@ Kernel DownKernel::build() {
   epilogue();
   if (quantizes) // never together with panels, which are for dynamic kernels
     return finish((immediate(quantizedBytes(), "quantised rows") + size_t(63)) / 64 * 64);
-  return finish(scratchFor(panels, weights.k, 1));
+  return finish(scratchFor(panels, weights, 1));
 }
 
 Kernel generateDown(const Params &params, const Target &target) { return DownKernel(params, target).build(); }

@@ -148,8 +148,9 @@ GateUpKernel::PanelPass GateUpKernel::panelPass() {
   pass.tokenRow = [this] {
     emitSlotNumber(rax);
     emitQuotient(topK);
-    imul(rax, rax, immediate(denseActivationBytes(gate), "an activation row"));
-    add(rax, ptr[frame(gate.takesQ8k ? XQ8k : XQ8)]);
+    const size_t base = gate.takesF32 ? XFloat : gate.takesQ8k ? XQ8k : XQ8;
+    imul(rax, rax, immediate(gate.takesF32 ? xStep : denseActivationBytes(gate), "an activation row"));
+    add(rax, ptr[frame(base)]);
   };
   pass.resultRow = [this] {
     emitSlotNumber(rax);
@@ -191,7 +192,7 @@ Kernel GateUpKernel::build() {
   if (panels)
     emitPanelEpilogue();
   epilogue();
-  return finish(scratchFor(panels, gate.k, 2));
+  return finish(scratchFor(panels, gate, 2));
 }
 
 Kernel generateGateUp(const Params &params, const Target &target) {

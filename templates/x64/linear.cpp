@@ -189,7 +189,8 @@ void LinearKernel::emitUnits() {
 // The same by panels; only without batches.
 void LinearKernel::emitAllPanels() {
   PanelPass pass;
-  pass.matrices = {{&weights, [this] {
+  pass.matrices = {{&weights,
+                    [this] {
                       imul(weightRow, ptr[frame(Row)], immediate(weights.rowBytes, "a weight row"));
                       add(weightRow, ptr[frame(W)]);
                     },
@@ -244,7 +245,7 @@ Kernel LinearKernel::build() {
     emitPanelEpilogue();
   }
   epilogue();
-  return finish(panels ? panelScratch(m, weights.k, 1) : 0);
+  return finish(panels ? panelScratch(m, weights, 1) : 0);
 }
 
 Kernel generateLinear(const Params &params, const Target &target) {

@@ -101,7 +101,7 @@ KernelCase downCase(const std::string &name, const Shape &shape, bool weighted, 
 }
 
 int64_t lengthFor(const KtTypeInfo &format) {
-  return format.blockElements == 1 ? 45 : format.blockElements == 32 ? 352 : 512;
+  return format.blockElements == 1 ? 288 : format.blockElements == 32 ? 352 : 512;
 }
 
 class ExpertFormats : public testing::TestWithParam<std::string> {};
@@ -158,7 +158,7 @@ std::vector<bool> panelExperts(Isa isa, const KtTypeInfo &format, const Shape &s
       ++counts[id];
   std::vector<bool> panels;
   for (int64_t count : counts)
-    panels.push_back(dynamic && usesPanels(isa, format, count));
+    panels.push_back(dynamic && usesPanels(isa, format, shape.k, count));
   return panels;
 }
 

@@ -84,10 +84,13 @@ TEST_P(LinearFormats, linearSweep) {
           const std::vector<Bytes> want = dynamic ? runPanelReference(whole, isa) : runReference(whole);
           all[dynamic] = fromBytes<float>(runGenerated(whole, isa)[2]);
           EXPECT_LE(nmse(all[dynamic], fromBytes<float>(want[2])), 1e-6) << "dynamic " << dynamic;
-          EXPECT_LE(nmse(all[dynamic], exact), 5e-4) << "dynamic " << dynamic;
+          // Float weights are not rounded: their panels are sums of bfloat16 parts.
+          EXPECT_LE(nmse(all[dynamic], exact),
+                    ktTypeTakesF32Activations(formatInfo(GetParam()).id) ? 1e-10 : 5e-4)
+              << "dynamic " << dynamic;
         }
         for (const Form &form : allForms()) {
-          const bool panels = form.dynamic && usesPanels(isa, formatInfo(GetParam()), form.tokens);
+          const bool panels = form.dynamic && usesPanels(isa, formatInfo(GetParam()), k, form.tokens);
           std::vector<float> y = fromBytes<float>(runGenerated(withForm(whole, n, form), isa)[2]);
           EXPECT_TRUE(std::equal(y.begin(), y.end(), all[panels].begin()))
               << "m " << form.m << " dynamic " << form.dynamic << " tokens " << form.tokens
@@ -126,7 +129,7 @@ TEST_P(LinearFormats, linearPrefetch) {
 // rest of k.
 TEST_P(LinearFormats, linearPanelEdges) {
   const KtTypeInfo &format = formatInfo(GetParam());
-  const int64_t k = format.blockElements == 1    ? 33
+  const int64_t k = format.blockElements == 1    ? 352
                     : format.blockElements == 32 ? 1120
                                                  : 1024,
                 most = 97, n = 83;
@@ -135,7 +138,7 @@ TEST_P(LinearFormats, linearPanelEdges) {
     const std::vector<float> all = fromBytes<float>(runGenerated(whole, isa)[2]);
     EXPECT_LE(nmse(all, fromBytes<float>(runPanelReference(whole, isa)[2])), 1e-6) << isaName(isa);
     for (int64_t tokens : {15, 16, 17, 31, 32, 33, 47, 48, 49, 64, 65, 96}) {
-      if (usesPanels(isa, format, tokens) != usesPanels(isa, format, most))
+      if (usesPanels(isa, format, k, tokens) != usesPanels(isa, format, k, most))
         continue;
       KernelCase part = withTokens(whole, most, true, static_cast<uint32_t>(tokens));
       part.operands[0].resize(whole.operands[0].size() / most * tokens);

@@ -169,8 +169,8 @@ ExpertKernel::PanelMatrix ExpertKernel::expertMatrix(size_t base, const MatrixWe
   return matrix;
 }
 
-// rax = bytes from row Row of this expert to the first row of this call in the next active one; 0 behind the last.
-// A share by cost that reaches the next expert begins there at row 0.
+// rax = bytes from row Row of this expert to the first row of this call in the next active one; 0 behind the
+// last. A share by cost that reaches the next expert begins there at row 0.
 void ExpertKernel::emitNextExpert(const MatrixWeights &weights, int64_t expertRows) {
   Label done;
   xor_(eax, eax);
@@ -189,8 +189,8 @@ void ExpertKernel::emitNextExpert(const MatrixWeights &weights, int64_t expertRo
   L(done);
 }
 
-size_t ExpertKernel::scratchFor(bool panels, int64_t k, size_t matrices) const {
-  return panels ? panelScratch(m, k, matrices) : 0;
+size_t ExpertKernel::scratchFor(bool panels, const MatrixWeights &weights, size_t matrices) const {
+  return panels ? panelScratch(m, weights, matrices) : 0;
 }
 
 void ExpertKernel::emitUnits(const std::function<void(int, int)> &tile) {

@@ -42,7 +42,7 @@ protected:
   // rax = rax / divisor. Clobbers rdx, rcx.
   void emitQuotient(int64_t divisor);
   // The scratch that panels need: 0 without them.
-  size_t scratchFor(bool panels, int64_t k, size_t matrices) const;
+  size_t scratchFor(bool panels, const MatrixWeights &weights, size_t matrices) const;
   // dst = base operand (frame slot) + (expert id * expertRows + first row of the unit) * bytes of a row. Also
   // fills aheadBytes.
   void emitWeightAddress(const Reg64 &dst, size_t base, const MatrixWeights &weights, int64_t expertRows);

@@ -20,29 +20,35 @@ int64_t spanBytes(const MatrixWeights &weights) {
 } // namespace
 
 int64_t PanelKernel::Layout::products(size_t matrix) const {
-  return panelProducts + static_cast<int64_t>(matrix) * blocks * productBytes;
+  return firstProducts + static_cast<int64_t>(matrix) * blocks * productBytes;
 }
 
-PanelKernel::Layout PanelKernel::layout(int64_t m, int64_t k, size_t matrices) const {
-  Layout place;
-  place.spans = (k + panelSpan - 1) / panelSpan;
+PanelKernel::Layout PanelKernel::makeLayout(int64_t m, Layout place, size_t matrices) {
   const int64_t needed = (m + panelTokens - 1) / panelTokens;
-  const int64_t fitting = packedBudget / (place.spans * packedBytes);
+  const int64_t fitting = place.budget / (place.spans * place.packedBytes);
   place.blocks = std::clamp<int64_t>((std::min(fitting, needed) + 1) / 2 * 2, 2, INT32_MAX); // taken in pairs
   place.packed = place.products(matrices);
-  place.bytes = place.packed + place.spans * place.blocks * packedBytes;
+  place.bytes = place.packed + place.spans * place.blocks * place.packedBytes;
   return place;
 }
 
-bool PanelKernel::usesPanels(int64_t m, const std::vector<const MatrixWeights *> &matrices) const {
-  return wide() && !isExact && m >= panelCrossover(isa) &&
-         std::all_of(matrices.begin(), matrices.end(), [&](const MatrixWeights *w) {
-           return !w->takesF32 && w->takesQ8k == matrices[0]->takesQ8k;
-         });
+PanelKernel::Layout PanelKernel::layout(int64_t m, const MatrixWeights &weights, size_t matrices) const {
+  if (weights.takesF32)
+    return floatLayout(m, weights.k, matrices);
+  const int64_t spans = (weights.k + panelSpan - 1) / panelSpan;
+  return makeLayout(m, {spans, packedBytes, packedBudget, panelProducts}, matrices);
 }
 
-size_t PanelKernel::panelScratch(int64_t m, int64_t k, size_t matrices) const {
-  return static_cast<size_t>(layout(m, k, matrices).bytes);
+bool PanelKernel::usesPanels(int64_t m, const std::vector<const MatrixWeights *> &matrices) const {
+  return wide() && m >= panelCrossover(isa) &&
+         (usesFloatPanels(matrices) ||
+          (!isExact && std::all_of(matrices.begin(), matrices.end(), [&](const MatrixWeights *w) {
+            return !w->takesF32 && w->takesQ8k == matrices[0]->takesQ8k;
+          })));
+}
+
+size_t PanelKernel::panelScratch(int64_t m, const MatrixWeights &weights, size_t matrices) const {
+  return static_cast<size_t>(layout(m, weights, matrices).bytes);
 }
 
 void PanelKernel::emitPanelPrologue() {
@@ -88,7 +94,8 @@ void PanelKernel::emitScratch(const Reg64 &dst, int64_t offset) {
 }
 
 void PanelKernel::emitPanels(const PanelPass &pass, int64_t m) {
-  const Layout place = layout(m, pass.matrices[0].weights->k, pass.matrices.size());
+  const bool isFloat = pass.matrices[0].weights->takesF32;
+  const Layout place = layout(m, *pass.matrices[0].weights, pass.matrices.size());
   Label chunkLoop, rowLoop, rowsDone, done, products;
   mov(qword[frame(ChunkBegin)], 0);
   L(chunkLoop);
@@ -113,7 +120,8 @@ void PanelKernel::emitPanels(const PanelPass &pass, int64_t m) {
     lea(rdx, ptr[rax + offset]);
     mov(ptr[frame(slot)], rdx);
   }
-  emitDecodeFrom(pass.matrices[0]);
+  if (!isFloat)
+    emitDecodeFrom(pass.matrices[0]);
   L(rowLoop);
   mov(rax, ptr[frame(RowEnd)]);
   sub(rax, ptr[frame(Row)]);
@@ -129,15 +137,18 @@ void PanelKernel::emitPanels(const PanelPass &pass, int64_t m) {
   mov(rax, ptr[frame(ChunkEnd)]);
   mov(ptr[frame(ChunkBegin)], rax);
   jmp(chunkLoop);
-  L(products);
-  emitSpanProducts();
+  if (!isFloat) {
+    L(products);
+    emitSpanProducts();
+  }
   L(done);
 }
 
 // The products of RowCount rows from Row on, all matrices, and their use.
 void PanelKernel::emitRowBlock(const PanelPass &pass, const Layout &place, Label &products) {
   for (size_t i = 0; i < pass.matrices.size(); ++i)
-    emitMatrix(pass, place, i, products);
+    pass.matrices[i].weights->takesF32 ? emitFloatMatrix(pass.matrices[i], place, i)
+                                       : emitMatrix(pass, place, i, products);
   emitStores(pass, place);
 }
 
@@ -360,8 +371,8 @@ void PanelKernel::emitStores(const PanelPass &pass, const Layout &place) {
   L(done);
 }
 
-// Results of `tiles` row tiles from Row on: sixteen tokens at a time. Meanwhile the places of the next sixteen are
-// prefetched, which lie a whole row of results apart.
+// Results of `tiles` row tiles from Row on: sixteen tokens at a time. Meanwhile the places of the next sixteen
+// are prefetched, which lie a whole row of results apart.
 void PanelKernel::emitStoreBlocks(const PanelPass &pass, const Layout &place, int tiles) {
   Label loop, tokenLoop;
   auto nextRows = [&](int ahead) {
@@ -383,7 +394,8 @@ void PanelKernel::emitStoreBlocks(const PanelPass &pass, const Layout &place, in
   mov(rdi, ptr[frame(Products)]);
   for (int tile = 0; tile < tiles; ++tile)
     for (size_t i = 0; i < pass.matrices.size(); ++i) {
-      lea(rsi, ptr[rdi + immediate(place.products(i) - place.products(0) + tile * productTileBytes, "products")]);
+      lea(rsi,
+          ptr[rdi + immediate(place.products(i) - place.products(0) + tile * productTileBytes, "products")]);
       emitResults(rsi, panelResults + tile * resultTileBytes + static_cast<int64_t>(i) * resultBytes);
     }
   lea(r10, ptr[r9 + panelResults]);

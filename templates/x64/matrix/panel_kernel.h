@@ -12,6 +12,8 @@
 // The sum of one output is built span by span along k, the same way in every lane: it depends neither on the
 // other tokens, nor on the other rows, nor on how many of either there are.
 //
+// Float weights are multiplied as sums of bfloat16 parts with bfloat16 tiles, on Amx only (panel_floats.cpp).
+//
 // Spans are the outer loop of a row block: its panel and its products stay in the first-level cache, and packed
 // tokens are read once per span.
 #pragma once
@@ -31,7 +33,8 @@ protected:
   static constexpr int panelRows = 32, panelTokens = 16;
 
   enum PanelSlot : size_t {
-    // Address of each token's row of activations, or of results, for sixteen tokens and for the sixteen after them.
+    // Address of each token's row of activations, or of results, for sixteen tokens and for the sixteen after
+    // them.
     TokenRows = MatrixKernel::ownSlots,
     NextRows = TokenRows + 8 * panelTokens,
     Scratch = NextRows + 8 * panelTokens,
@@ -82,7 +85,8 @@ protected:
     // Emits rax = address of the results of the token number in rax. May clobber rcx and rdx.
     std::function<void()> resultRow;
     // Emits the use of one token's results for rows of one or both row tiles: token number in tokenCursor, the
-    // place of row Row in its resultRow in rax, sixteen floats of tile i of matrix j at r10 + i * resultTileBytes
+    // place of row Row in its resultRow in rax, sixteen floats of tile i of matrix j at r10 + i *
+    // resultTileBytes
     // + j * resultBytes, of which absent rows hold anything; k1 and k2 mask the rows that the tiles have. May
     // clobber rax, rcx, rdx, r8, r9, k7 and vector registers.
     std::function<void(int tiles)> store;
@@ -98,7 +102,7 @@ protected:
   // True if a kernel for at most `m` tokens gets a panel path for these matrices.
   bool usesPanels(int64_t m, const std::vector<const MatrixWeights *> &matrices) const;
   // Bytes of scratch of a pass over `m` tokens, at most.
-  size_t panelScratch(int64_t m, int64_t k, size_t matrices) const;
+  size_t panelScratch(int64_t m, const MatrixWeights &weights, size_t matrices) const;
   // Loads the scratch address (`args` must be intact) and, for Amx, the tile shapes.
   void emitPanelPrologue();
   // Gives the tiles back. Only after emitPanelPrologue().
@@ -113,12 +117,19 @@ protected:
 private:
   bool isExact = false;
   struct Layout {
-    int64_t spans;         // of a row
-    int64_t blocks;        // sixteens of tokens that are packed at a time
-    int64_t packed, bytes; // offset of the packed tokens in the scratch, and its size
+    int64_t spans;                 // of a row
+    int64_t packedBytes;           // of sixteen tokens and a span
+    int64_t budget;                // of all packed tokens
+    int64_t firstProducts;         // offset of the products of matrix 0 in the scratch
+    int64_t blocks = 0;            // sixteens of tokens that are packed at a time
+    int64_t packed = 0, bytes = 0; // offset of the packed tokens in the scratch, and its size
     int64_t products(size_t matrix) const;
   };
-  Layout layout(int64_t m, int64_t k, size_t matrices) const;
+  Layout layout(int64_t m, const MatrixWeights &weights, size_t matrices) const;
+  Layout floatLayout(int64_t m, int64_t k, size_t matrices) const;
+  // Fills in the rest of `place`, whose first four members are given.
+  static Layout makeLayout(int64_t m, Layout place, size_t matrices);
+  bool usesFloatPanels(const std::vector<const MatrixWeights *> &matrices) const;
   bool usesTiles() const { return isa == Isa::Amx; }
   // rax = min(rax, slot).
   void emitLimit(size_t slot);
@@ -128,7 +139,7 @@ private:
   void emitPackChunk(const PanelPass &pass, const Layout &place);
   void emitNextRows(int ahead, const std::function<void()> &address, const std::function<void()> &use);
   void emitTakeNextRows();
-  void emitPack(const MatrixWeights &weights, const Layout &place);
+  void emitPackBytes(const MatrixWeights &weights, const Layout &place);
   void emitGatherScales();
   void emitRescaled(PanelDecoder &decoder, int blocks);
   void emitTransposedSpan(int blocks, const std::function<Xbyak::RegExp(int)> &row);
@@ -157,6 +168,14 @@ private:
 
   void emitStores(const PanelPass &pass, const Layout &place);
   void emitStoreBlocks(const PanelPass &pass, const Layout &place, int tiles);
+
+  // panel_floats.cpp
+  void emitFloatMatrix(const PanelMatrix &matrix, const Layout &place, size_t index);
+  void emitSplit();
+  void emitFloatPanel(const MatrixWeights &weights, int groups);
+  void emitFloatProducts(const MatrixWeights &weights, const Layout &place, size_t index);
+  void emitPackFloats(int64_t k, const Layout &place);
+  void emitPackFloatSpan(int groups);
 
   // panel_products.cpp
   void emitSpanProducts();

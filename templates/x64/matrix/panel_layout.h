@@ -16,8 +16,8 @@ constexpr int packedScales = 4096, packedSums = 4160, packedBytes = 4224;
 constexpr int productTileBytes = 1024, productBytes = panelTiles * productTileBytes;
 
 // Scratch offsets: the integer sums of four tiles, later the results of two tiles and two matrices, a row per
-// token; what decoders keep; scales of the rows and bytes of two panels, one in use and one in the making; products that
-// nobody wants. Then products and packed tokens follow.
+// token; what decoders keep; scales of the rows and bytes of two panels, one in use and one in the making;
+// products that nobody wants. Then products and packed tokens follow.
 constexpr int panelSums = 0, panelResults = 0, panelHeader = 4096, panelGather = 4352, panelScales = 5376;
 constexpr int panelScaleBytes = panelTiles * panelTileRows * 4, panelBytes = panelTiles * panelTileBytes;
 constexpr int panelPastScales = panelScales + 2 * panelScaleBytes; // of the block whose sums are stored

@@ -7,10 +7,11 @@ namespace ktc::x64 {
 
 void PanelKernel::emitPackChunk(const PanelPass &pass, const Layout &place) {
   const MatrixWeights &weights = *pass.matrices[0].weights;
-  const size_t scales = weights.takesQ8k ? ktQ8kScaleOffset(weights.k) : ktQ8ScaleOffset(weights.k);
   auto nextRows = [&](int ahead) {
     emitNextRows(ahead, pass.tokenRow, [&] {
-      prefetcht1(ptr[rax + immediate(static_cast<int64_t>(scales), "a row")]);
+      const size_t scales = weights.takesQ8k ? ktQ8kScaleOffset(weights.k) : ktQ8ScaleOffset(weights.k);
+      if (!weights.takesF32)
+        prefetcht1(ptr[rax + immediate(static_cast<int64_t>(scales), "a row")]);
     });
   };
   Label loop, done;
@@ -25,17 +26,18 @@ void PanelKernel::emitPackChunk(const PanelPass &pass, const Layout &place) {
   jae(done);
   emitTakeNextRows();
   nextRows(panelTokens);
-  emitPack(weights, place);
-  add(qword[frame(Packed)], packedBytes);
+  weights.takesF32 ? emitPackFloats(weights.k, place) : emitPackBytes(weights, place);
+  add(qword[frame(Packed)], immediate(place.packedBytes, "packed tokens"));
   add(qword[frame(FirstToken)], panelTokens);
   jmp(loop);
   L(done);
 }
 
-// NextRows = what `address` makes of the numbers of the sixteen tokens that are `ahead` tokens behind FirstToken;
-// behind the last token that of the last one again, so that lanes without a token read something valid. `use` may
-// look at each of them in rax and may clobber rdx.
-void PanelKernel::emitNextRows(int ahead, const std::function<void()> &address, const std::function<void()> &use) {
+// NextRows = what `address` makes of the numbers of the sixteen tokens that are `ahead` tokens behind
+// FirstToken; behind the last token that of the last one again, so that lanes without a token read something
+// valid. `use` may look at each of them in rax and may clobber rdx.
+void PanelKernel::emitNextRows(int ahead, const std::function<void()> &address,
+                               const std::function<void()> &use) {
   Label loop;
   xor_(r8d, r8d);
   L(loop);
@@ -61,9 +63,9 @@ void PanelKernel::emitTakeNextRows() {
 }
 
 // Packs the rows of TokenRows to Packed, span after span; r15 is the offset of q of the span. q8 rows first get
-// one scale per span, in place of the panel. Meanwhile the rows of NextRows are prefetched: they lie wherever the
-// tokens of an expert happen to be.
-void PanelKernel::emitPack(const MatrixWeights &weights, const Layout &place) {
+// one scale per span, in place of the panel. Meanwhile the rows of NextRows are prefetched: they lie wherever
+// the tokens of an expert happen to be.
+void PanelKernel::emitPackBytes(const MatrixWeights &weights, const Layout &place) {
   const int64_t k = weights.k, spans = k / panelSpan;
   const int tail = static_cast<int>(k % panelSpan / 32);
   mov(rsi, ptr[frame(Packed)]);

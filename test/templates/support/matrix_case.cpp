@@ -62,8 +62,10 @@ Bytes expertLists(const std::vector<int32_t> &ids, int64_t experts) {
   return toBytes(lists);
 }
 
-bool usesPanels(Isa isa, const KtTypeInfo &format, int64_t tokens) {
-  return isa >= Isa::Avx512 && !ktTypeTakesF32Activations(format.id) && tokens >= x64::panelCrossover(isa);
+bool usesPanels(Isa isa, const KtTypeInfo &format, int64_t k, int64_t tokens) {
+  const bool isBuilt =
+      ktTypeTakesF32Activations(format.id) ? isa == Isa::Amx && k % 32 == 0 : isa >= Isa::Avx512;
+  return isBuilt && tokens >= x64::panelCrossover(isa);
 }
 
 std::vector<Bytes> runPanelReference(KernelCase kernelCase, Isa isa) {

@@ -27,8 +27,9 @@ std::vector<float> activationValues(int64_t rows, int64_t k, uint32_t seed);
 // Expert lists of kt_abi.h for token-major ids [tokens][topK].
 Bytes expertLists(const std::vector<int32_t> &ids, int64_t experts);
 
-// True if a kernel with dynamic = 1 multiplies a matrix of this format with `tokens` tokens by panels.
-bool usesPanels(Isa isa, const KtTypeInfo &format, int64_t tokens);
+// True if a kernel with dynamic = 1 multiplies a matrix of this format and row length with `tokens` tokens by
+// panels.
+bool usesPanels(Isa isa, const KtTypeInfo &format, int64_t k, int64_t tokens);
 
 // The result of the reference for the arithmetic that a kernel with dynamic = 1 uses on `isa`: panels from the
 // crossover on, as templates/reference/panel.h models them.
