@@ -32,6 +32,11 @@ private:
   void emitEpilogue(int tokens, int rows);
   void emitUnits();
   void emitAllPanels();
+  void emitTokenShare();
+
+  // emitTokenShare(): most rows, fewest tokens.
+  static constexpr int64_t fewRows = 1024;
+  static constexpr uint32_t sharedTokens = 256;
 
   MatrixWeights weights;
   int64_t n, m, batch, batchRows, units;
@@ -222,7 +227,37 @@ void LinearKernel::emitAllPanels() {
   mov(eax, dword[frame(Tokens)]);
   mov(ptr[frame(TokenTotal)], rax);
   emitPanelRows(Unit, UnitEnd, n);
+  if (weights.takesF32 && n <= fewRows)
+    emitTokenShare();
   emitPanels(pass, m);
+}
+
+// With few rows (a router) and many tokens threads share the tokens instead, which each of them would otherwise
+// pack as a whole for a handful of rows: units [u, v) of N stand for all rows and tokens [m u / N, m v / N).
+void LinearKernel::emitTokenShare() {
+  const Reg64 count = rcx, begin = r8, end = r9;
+  Label done;
+  mov(eax, dword[frame(Tokens)]);
+  cmp(eax, sharedTokens);
+  jb(done);
+  mov(count.cvt32(), static_cast<uint32_t>(units));
+  for (auto [slot, token] : {std::pair{Unit, begin}, {UnitEnd, end}}) {
+    mov(eax, dword[frame(slot)]);
+    mov(edx, dword[frame(Tokens)]);
+    imul(rax, rdx);
+    xor_(edx, edx);
+    div(count);
+    mov(token, rax);
+  }
+  sub(end, begin);
+  mov(ptr[frame(TokenTotal)], end);
+  mov(qword[frame(RowBegin)], 0);
+  mov(qword[frame(RowEnd)], immediate(n, "n"));
+  imul(rax, begin, immediate(xStep, "x_stride"));
+  add(ptr[frame(X)], rax);
+  imul(rax, begin, immediate(yStep, "y_stride"));
+  add(ptr[frame(Y)], rax);
+  L(done);
 }
 
 Kernel LinearKernel::build() {

@@ -133,17 +133,22 @@ void PanelKernel::emitFloatProducts(const MatrixWeights &weights, const Layout &
   auto product = [&](int row, int token) {
     return ptr[rbx + r8 + (row * productTileBytes + token * productBytes)];
   };
+  // Neighbouring tile instructions hardly overlap when the core's other thread is busy (panel_stream.cpp).
+  auto apart = [&] {
+    for (int i = 0; i < 8; ++i)
+      nop();
+  };
   auto weightTiles = [&](int part) {
-    for (int row = 0; row < 2; ++row)
+    for (int row = 0; row < 2; ++row, apart())
       tileloadd(Tmm(4 + row), ptr[r10 + r8 + (part * weightPartBytes + row * rowTileBytes)]);
   };
   auto tokenTiles = [&](int part) {
-    for (int token = 0; token < 2; ++token)
+    for (int token = 0; token < 2; ++token, apart())
       tileloadd(Tmm(6 + token), ptr[r11 + r8 + (part * tokenPartBytes + token * packedFloats)]);
   };
   auto multiply = [&] {
     for (int token = 0; token < 2; ++token)
-      for (int row = 0; row < 2; ++row)
+      for (int row = 0; row < 2; ++row, apart())
         tdpbf16ps(Tmm(row + 2 * token), Tmm(4 + row), Tmm(6 + token));
   };
   mov(r8d, 64); // stride of all tiles
