@@ -38,8 +38,10 @@ PerCycle quantisedPerCycle(x64::Isa isa) {
   return {};
 }
 
-// Of formats that are multiplied as float32.
+// Of formats that are multiplied as float32, with Amx many tokens as sums of bfloat16 parts.
 PerCycle floatPerCycle(x64::Isa isa) {
+  if (isa == x64::Isa::Amx)
+    return {12, 12, 2, 60};
   return isa >= x64::Isa::Avx512 ? PerCycle{12, 12, 12, 12} : PerCycle{8, 7, 8, 7};
 }
 

@@ -34,8 +34,8 @@ private:
   void emitAllPanels();
   void emitTokenShare();
 
-  // emitTokenShare(): most rows, fewest tokens.
-  static constexpr int64_t fewRows = 1024;
+  // emitTokenShare(): most rows (twice as many of floats, of which packing takes longer), fewest tokens.
+  static constexpr int64_t fewRows = 512;
   static constexpr uint32_t sharedTokens = 256;
 
   MatrixWeights weights;
@@ -227,13 +227,14 @@ void LinearKernel::emitAllPanels() {
   mov(eax, dword[frame(Tokens)]);
   mov(ptr[frame(TokenTotal)], rax);
   emitPanelRows(Unit, UnitEnd, n);
-  if (weights.takesF32 && n <= fewRows)
+  if (n <= (weights.takesF32 ? 2 * fewRows : fewRows))
     emitTokenShare();
   emitPanels(pass, m);
 }
 
-// With few rows (a router) and many tokens threads share the tokens instead, which each of them would otherwise
-// pack as a whole for a handful of rows: units [u, v) of N stand for all rows and tokens [m u / N, m v / N).
+// With few rows (a router, keys and values) and many tokens threads share the tokens instead, which each of
+// them would otherwise pack as a whole for a handful of rows: units [u, v) of N stand for all rows and tokens
+// [m u / N, m v / N).
 void LinearKernel::emitTokenShare() {
   const Reg64 count = rcx, begin = r8, end = r9;
   Label done;

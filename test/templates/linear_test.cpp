@@ -125,6 +125,20 @@ TEST_P(LinearFormats, linearPrefetch) {
   }
 }
 
+// Few rows and many tokens: units stand for tokens, and any split of them gives the same bits.
+TEST(LinearTokenShare, partsGiveTheSameBits) {
+  const int64_t n = 83, k = 256, tokens = 300;
+  for (const char *format : {"f32", "bf16", "q4_k", "q8_0"})
+    for (Isa isa : runnableIsas()) {
+      SCOPED_TRACE(std::string(isaName(isa)) + " " + format);
+      const KernelCase test = linearCase(format, n, k, tokens);
+      const std::vector<Bytes> whole = runGenerated(test, isa, 1);
+      EXPECT_LE(nmse(fromBytes<float>(whole[2]), floatProducts(test, n, k, tokens)), 5e-4);
+      for (uint32_t parts : {2, 5, 16})
+        EXPECT_EQ(whole, runGenerated(test, isa, parts)) << parts << " parts";
+    }
+}
+
 // Every way through blocks of 32 rows and 32 tokens: whole and partial ones of either, with several spans and a
 // rest of k.
 TEST_P(LinearFormats, linearPanelEdges) {

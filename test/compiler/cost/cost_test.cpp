@@ -231,8 +231,9 @@ TEST(Cost, AssumedRates) {
   EXPECT_GT(amx.panelProducts, 1.5 * avx512.panelProducts);
   EXPECT_EQ(amx.panelProducts, 2 * assumedFormatRates(x64::Isa::Amx, "q4_k", 8, 100e9).panelProducts);
   // Formats without panels go by tiles at any number of tokens.
-  const policy::FormatRates f32 = assumedFormatRates(x64::Isa::Amx, "f32", 16, 100e9);
+  const policy::FormatRates f32 = assumedFormatRates(x64::Isa::Avx512, "f32", 16, 100e9);
   EXPECT_EQ(f32.panelProducts, f32.tileProducts);
+  EXPECT_GT(assumedFormatRates(x64::Isa::Amx, "f32", 16, 100e9).panelProducts, 2 * f32.panelProducts);
   DispatchShape gqa = shape("attention_gqa", {{"kv_type", "bf16"}, {"dynamic", int64_t{1}}}, 0, 4);
   const double tiles = assumedItemRate(x64::Isa::Amx, gqa);
   EXPECT_GT(tiles, 2 * assumedItemRate(x64::Isa::Avx512, gqa));
