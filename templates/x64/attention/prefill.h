@@ -99,6 +99,7 @@ private:
 
   // prefill_products.cpp: S = K Q and Y += V p
   void emitScores();
+  void emitTileStep(const Xbyak::RegExp &first, const Xbyak::RegExp &second, const Xbyak::RegExp &right);
   void emitTileScores();
   void emitFloatScores();
   void emitValues();

@@ -1,6 +1,7 @@
 // Attention of many tokens: scores of and weighted sums over a block of keys, by AMX tiles or by FMA. See
 // prefill.h.
 #include "templates/x64/attention/prefill.h"
+#include "templates/x64/blocks/tile_gap.h"
 
 namespace ktc::x64 {
 
@@ -10,6 +11,21 @@ void PrefillAttention::emitScores() { usesTiles() ? emitTileScores() : emitFloat
 void PrefillAttention::emitValues() { usesTiles() ? emitTileValues() : emitFloatValues(); }
 
 // ---- AMX. Tiles 0..3 sum 2 x 2 products, 4 and 5 are the left operands (keys, elements), 6 and 7 the right.
+
+// Adds two left tiles times the two neighbouring right ones to the sums.
+void PrefillAttention::emitTileStep(const Xbyak::RegExp &first, const Xbyak::RegExp &second,
+                                    const Xbyak::RegExp &right) {
+  const std::pair<Xbyak::Tmm, Xbyak::RegExp> loads[] = {
+      {tmm4, first}, {tmm6, right}, {tmm7, right + tileBytes}, {tmm5, second}};
+  for (const auto &[tile, from] : loads) {
+    tileloadd(tile, ptr[from]);
+    emitTileGap(*this);
+  }
+  for (int i = 0; i < 4; ++i) {
+    tdpbf16ps(Xbyak::Tmm(i), Xbyak::Tmm(4 + i / 2), Xbyak::Tmm(6 + i % 2));
+    emitTileGap(*this);
+  }
+}
 
 // Two tiles of keys at a time with both halves of the rows.
 void PrefillAttention::emitTileScores() {
@@ -26,14 +42,7 @@ void PrefillAttention::emitTileScores() {
     tilezero(Xbyak::Tmm(i));
   mov(ecx, static_cast<uint32_t>(place.keySteps));
   L(steps);
-  tileloadd(tmm4, ptr[rsi + r8]);
-  tileloadd(tmm6, ptr[rdi + r8]);
-  tileloadd(tmm7, ptr[rdi + r8 + tileBytes]);
-  tileloadd(tmm5, ptr[rsi + r8 + nextKeys]);
-  tdpbf16ps(tmm0, tmm4, tmm6);
-  tdpbf16ps(tmm1, tmm4, tmm7);
-  tdpbf16ps(tmm2, tmm5, tmm6);
-  tdpbf16ps(tmm3, tmm5, tmm7);
+  emitTileStep(rsi + r8, rsi + r8 + nextKeys, rdi + r8);
   add(rsi, tileBytes);
   add(rdi, 2 * tileBytes);
   dec(ecx);
@@ -61,14 +70,8 @@ void PrefillAttention::emitTileValues() {
   for (int i = 0; i < 4; ++i)
     tileloadd(Xbyak::Tmm(i), result(i));
   for (int group = 0; group < groups; ++group) {
-    tileloadd(tmm4, ptr[rsi + r8 + group * tileBytes]);
-    tileloadd(tmm6, ptr[rdi + r8 + group * 2 * tileBytes]);
-    tileloadd(tmm7, ptr[rdi + r8 + (group * 2 + 1) * tileBytes]);
-    tileloadd(tmm5, ptr[rsi + r8 + (groups + group) * tileBytes]);
-    tdpbf16ps(tmm0, tmm4, tmm6);
-    tdpbf16ps(tmm1, tmm4, tmm7);
-    tdpbf16ps(tmm2, tmm5, tmm6);
-    tdpbf16ps(tmm3, tmm5, tmm7);
+    emitTileStep(rsi + r8 + group * tileBytes, rsi + r8 + (groups + group) * tileBytes,
+                 rdi + r8 + group * 2 * tileBytes);
   }
   for (int i = 0; i < 4; ++i)
     tilestored(result(i), Xbyak::Tmm(i));

@@ -8,6 +8,7 @@
 // A *span* is 128 weights of k. The panel of 32 rows is bf16 [part][row tile][4 groups][16 rows][32 weights];
 // sixteen packed tokens are bf16 [part][4 groups][16 pairs of k][16 tokens][2]. Unlike integer sums nothing has
 // to be scaled: the products (panel_layout.h) are the tiles themselves, stored and loaded once per span.
+#include "templates/x64/blocks/tile_gap.h"
 #include "templates/x64/matrix/panel_kernel.h"
 #include "templates/x64/matrix/panel_layout.h"
 
@@ -133,22 +134,17 @@ void PanelKernel::emitFloatProducts(const MatrixWeights &weights, const Layout &
   auto product = [&](int row, int token) {
     return ptr[rbx + r8 + (row * productTileBytes + token * productBytes)];
   };
-  // Neighbouring tile instructions hardly overlap when the core's other thread is busy (panel_stream.cpp).
-  auto apart = [&] {
-    for (int i = 0; i < 8; ++i)
-      nop();
-  };
   auto weightTiles = [&](int part) {
-    for (int row = 0; row < 2; ++row, apart())
+    for (int row = 0; row < 2; ++row, emitTileGap(*this))
       tileloadd(Tmm(4 + row), ptr[r10 + r8 + (part * weightPartBytes + row * rowTileBytes)]);
   };
   auto tokenTiles = [&](int part) {
-    for (int token = 0; token < 2; ++token, apart())
+    for (int token = 0; token < 2; ++token, emitTileGap(*this))
       tileloadd(Tmm(6 + token), ptr[r11 + r8 + (part * tokenPartBytes + token * packedFloats)]);
   };
   auto multiply = [&] {
     for (int token = 0; token < 2; ++token)
-      for (int row = 0; row < 2; ++row, apart())
+      for (int row = 0; row < 2; ++row, emitTileGap(*this))
         tdpbf16ps(Tmm(row + 2 * token), Tmm(4 + row), Tmm(6 + token));
   };
   mov(r8d, 64); // stride of all tiles
