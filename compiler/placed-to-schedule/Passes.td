@@ -8,12 +8,13 @@ def SchedLowerEntries : Pass<"sched-lower-entries", "::mlir::ModuleOp"> {
   let summary = "Lower the placed model to one schedule entry per shape";
   let description = [{
     Makes `decode_<m>` for every m of `decode`, `prefill` for chunks of up to `chunk` tokens, and `head` for up to `head-rows` rows of
-    hidden states. Every model operation becomes dispatches of kernels; activations become buffers; the KV cache of every layer and
+    hidden states. `prefill` is written for one of its `parts`, which need to divide the chunk. Every model operation becomes dispatches of kernels; activations become buffers; the KV cache of every layer and
     the inputs and outputs become fixed ranges of persistent arenas. The functions of the model stage are erased.
   }];
   let options = [
     ListOption<"decodeSizes", "decode", "int64_t", "Token counts of the decode entries (default 1,2,4,8,16)">,
     Option<"chunk", "chunk", "int64_t", "2048", "Largest prefill chunk in tokens">,
+    Option<"parts", "parts", "int64_t", "0", "Parts of a chunk; 0: two if a CPU and a GPU take turns in it, else one">,
     Option<"headRows", "head-rows", "int64_t", "16", "Largest number of rows of the head entry">,
     Option<"context", "context", "int64_t", "4096", "Positions of the KV cache">,
     Option<"kvType", "kv-type", "std::string", "\"bf16\"", "Element type of the KV cache: bf16, f16, f32 or q8_0">,
@@ -79,6 +80,15 @@ def SchedStageTransfers : Pass<"sched-stage-transfers", "::mlir::ModuleOp"> {
   }];
   let options = [Option<"leastBytes", "least-bytes", "int64_t", "1048576", "Smallest buffer that gets a copy">];
   let dependentDialects = ["::ktc::sched::SchedDialect"];
+}
+
+def SchedPipelineParts : Pass<"sched-pipeline-parts", "::mlir::ModuleOp"> {
+  let summary = "Write out the parts of a prefill chunk, so that lanes work on different ones at the same time";
+  let description = [{
+    An entry with `parts` has the commands of one part of its tokens. Each further part gets a copy with buffers of its own. Commands
+    fall into stages, runs of commands on one lane, and the stages of all parts follow each other: while the CPU computes the experts
+    of one part, the GPU has the attention of the other.
+  }];
 }
 
 def SchedPlaceBuffers : Pass<"sched-place-buffers", "::mlir::ModuleOp"> {

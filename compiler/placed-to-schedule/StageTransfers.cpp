@@ -37,7 +37,7 @@ struct StageTransfers : impl::SchedStageTransfersBase<StageTransfers> {
       SmallVector<sched::AllocOp> allocs(entry.getBody().getOps<sched::AllocOp>());
       for (sched::AllocOp alloc : allocs)
         if (static_cast<int64_t>(alloc.getBytes()) >= leastBytes)
-          stage(alloc, entry.getCapacity());
+          stage(alloc, entry.partCapacity());
     }
   }
 
@@ -124,7 +124,7 @@ struct StageTransfers : impl::SchedStageTransfersBase<StageTransfers> {
         neighbour->getLoc(), cast<FlatSymbolRefAttr>(neighbour->getAttr("lane")).getValue(),
         kernels.make("copy_rows", builder.getDictionaryAttr(params)), ValueRange{from, to},
         ArrayRef<int32_t>{1}, 0, 1, dispatch ? dispatch.getPath() : StringRef(), 0, DenseI64ArrayAttr(), false,
-        DenseI32ArrayAttr());
+        DenseI32ArrayAttr(), IntegerAttr());
   }
 
   const LaneTable *lanes = nullptr;

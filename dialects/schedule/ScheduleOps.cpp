@@ -78,11 +78,19 @@ LogicalResult KernelOp::verify() {
 LogicalResult EntryOp::verify() {
   if (static_cast<int64_t>(getCapacity()) <= 0)
     return emitOpError() << "capacity must be positive, found " << static_cast<int64_t>(getCapacity());
+  if (getParts() && (partCount() <= 0 || static_cast<int64_t>(getCapacity()) % partCount() != 0))
+    return emitOpError() << "capacity " << static_cast<int64_t>(getCapacity()) << " does not fall into "
+                         << partCount() << " parts";
+  if (getParts() && !getDynamic())
+    return emitOpError() << "has parts, which only dynamic entries have";
   if (getBody().getNumArguments())
     return emitOpError() << "takes no arguments, found " << getBody().getNumArguments();
   for (Operation &op : getBody().front())
     if (!isCommand(&op) && !isa<AllocOp, FixedOp, WeightOp, ViewOp, NoneOp>(op))
       return op.emitOpError() << "is not allowed in an entry";
+    else if (auto part = op.getAttrOfType<IntegerAttr>("part");
+             part && (part.getInt() < 0 || part.getInt() >= partCount()))
+      return op.emitOpError() << "works on part " << part.getInt() << " of " << partCount();
   return success();
 }
 

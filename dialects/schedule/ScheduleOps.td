@@ -86,11 +86,19 @@ def Sched_EntryOp : Sched_Op<"entry", [Symbol, IsolatedFromAbove, NoTerminator, 
     Entries: `decode_<m>` (body and head for m tokens), `prefill` (body of a chunk), `head` (final norm and logits for rows of the
     hidden states).
 
+    `parts` of a dynamic entry: its tokens are worked on in that many parts of `capacity / parts`, the first ones full. Lowering
+    writes the commands of one part, and sched-pipeline-parts those of all, each with the number of its `part`.
+
     Example: `sched.entry @decode_1 capacity 1 { … }`
   }];
-  let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$capacity, UnitAttr:$dynamic);
+  let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$capacity, UnitAttr:$dynamic, OptionalAttr<I64Attr>:$parts);
   let regions = (region SizedRegion<1>:$body);
-  let assemblyFormat = "$sym_name `capacity` $capacity (`dynamic` $dynamic^)? $body attr-dict";
+  let assemblyFormat = "$sym_name `capacity` $capacity (`dynamic` $dynamic^)? (`parts` $parts^)? $body attr-dict";
+  let extraClassDeclaration = [{
+    // Parts of the tokens, and how many tokens one of them takes.
+    int64_t partCount() { return static_cast<int64_t>(getParts().value_or(1)); }
+    int64_t partCapacity() { return static_cast<int64_t>(getCapacity()) / partCount(); }
+  }];
   let hasVerifier = 1;
 }
 
@@ -160,10 +168,11 @@ def Sched_NoneOp : Sched_Op<"none", [Pure]> {
 //===------------------------------------------------------------------------------------------------------===//
 
 // Common to commands: the lane; whether the threads of a CPU lane must meet before it (set by sched-insert-barriers); for
-// GPU lanes, the numbers of the lane's earlier commands that must be done (set by sched-order-graph).
+// GPU lanes, the numbers of the lane's earlier commands that must be done (set by sched-order-graph); the part of the tokens that
+// it works on, 0 if absent (set by sched-pipeline-parts).
 class Sched_Command<string mnemonic, dag extraArguments> : Sched_Op<mnemonic> {
   let arguments = !con((ins FlatSymbolRefAttr:$lane), extraArguments,
-                       (ins UnitAttr:$barrier, OptionalAttr<DenseI32ArrayAttr>:$after));
+                       (ins UnitAttr:$barrier, OptionalAttr<DenseI32ArrayAttr>:$after, OptionalAttr<I64Attr>:$part));
   let hasVerifier = 1;
 }
 

@@ -64,9 +64,9 @@ void CpuLane::openShares(uint32_t index, const plan::LaneProgram &program) {
   open[index] = OpenUnits(resolved.commands.size(), threads);
 }
 
-void CpuLane::begin(uint32_t newEntry, const KtStep &newStep, uint32_t newReplay) {
+void CpuLane::begin(uint32_t newEntry, std::span<const KtStep> newSteps, uint32_t newReplay) {
   entry = newEntry;
-  step = &newStep;
+  steps = newSteps;
   replay = newReplay;
   missedSignal.store(-1, std::memory_order_relaxed);
   team->begin(profiling ? threadMain<true> : threadMain<false>, this);
@@ -144,6 +144,11 @@ static void threadRange(uint64_t bytes, uint32_t thread, uint32_t threads, uint6
 }
 
 void CpuLane::execute(const ResolvedCommand &command, const ResolvedProgram &program, uint32_t thread) {
+  const KtStep &step = steps[command.part];
+  const bool isHandOver =
+      command.kind == ResolvedCommand::Kind::Signal || command.kind == ResolvedCommand::Kind::Wait;
+  if (step.nTokens == 0 && !isHandOver)
+    return;
   switch (command.kind) {
   case ResolvedCommand::Kind::Dispatch:
     dispatch(command, program, thread);
@@ -151,7 +156,7 @@ void CpuLane::execute(const ResolvedCommand &command, const ResolvedProgram &pro
   case ResolvedCommand::Kind::Copy:
   case ResolvedCommand::Kind::Fill: {
     uint64_t begin, end;
-    threadRange(command.bytes + command.bytesPerToken * step->nTokens, thread, team->threads(), begin, end);
+    threadRange(command.bytes + command.bytesPerToken * step.nTokens, thread, team->threads(), begin, end);
     if (command.kind == ResolvedCommand::Kind::Copy)
       memmove(command.destination + begin, command.source + begin, end - begin);
     else
@@ -169,7 +174,8 @@ void CpuLane::execute(const ResolvedCommand &command, const ResolvedProgram &pro
 }
 
 void CpuLane::dispatch(const ResolvedCommand &command, const ResolvedProgram &program, uint32_t thread) {
-  uint64_t total = command.units + uint64_t(command.unitsPerToken) * step->nTokens;
+  const KtStep &step = steps[command.part];
+  uint64_t total = command.units + uint64_t(command.unitsPerToken) * step.nTokens;
   KtKernelArgs arguments;
   arguments.threadCount = team->threads();
   arguments.unitBegin = uint32_t(total * thread / arguments.threadCount);
@@ -177,7 +183,7 @@ void CpuLane::dispatch(const ResolvedCommand &command, const ResolvedProgram &pr
   if (arguments.unitBegin == arguments.unitEnd)
     return;
   arguments.operands = program.operands.data() + command.index;
-  arguments.step = step;
+  arguments.step = &step;
   arguments.scratch = scratch.data() + scratchStride * thread;
   arguments.thread = thread;
   if (command.grain == 0) {

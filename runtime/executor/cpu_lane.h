@@ -18,6 +18,7 @@ struct alignas(64) ResolvedCommand {
   Kind kind;
   bool barrierBefore;
   uint8_t value;          // Fill
+  uint8_t part;           // of the tokens
   uint8_t grain;          // Dispatch: units that a free thread takes from the end of another's share; 0 = none
   uint32_t index;         // Dispatch: first operand in the table; Signal, Wait: signal
   uint32_t units;         // Dispatch
@@ -51,7 +52,7 @@ public:
                                                      const KernelSet &kernels, const AddressSpace &addresses,
                                                      SignalTable &signals);
 
-  void begin(uint32_t entry, const KtStep &step, uint32_t replay) override;
+  void begin(uint32_t entry, std::span<const KtStep> steps, uint32_t replay) override;
   kt::Status finish() override;
   uint32_t threads() const override { return team->threads(); }
   void setProfiling(bool on) override;
@@ -80,7 +81,7 @@ private:
   bool profiling = false;
 
   // Of the current replay.
-  const KtStep *step = nullptr;
+  std::span<const KtStep> steps; // by part
   uint32_t entry = 0;
   uint32_t replay = 0;
   std::atomic<int64_t> missedSignal{-1}; // the first signal that did not come in time

@@ -7,6 +7,7 @@
 #include "runtime/executor/signals.h"
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace ktrt {
@@ -27,9 +28,9 @@ struct CommandSpan {
 class LaneRunner {
 public:
   virtual ~LaneRunner() = default;
-  // Starts the lane's program of `entry`. `step` lives until finish returns; `replay` is never 0 and differs
-  // from that of the previous replays.
-  virtual void begin(uint32_t entry, const KtStep &step, uint32_t replay) = 0;
+  // Starts the lane's program of `entry`. `steps`, one for each part of the entry's tokens, live until finish
+  // returns; `replay` is never 0 and differs from that of the previous replays.
+  virtual void begin(uint32_t entry, std::span<const KtStep> steps, uint32_t replay) = 0;
   // Returns when the program is done. Fails if another lane did not raise a signal in time.
   virtual kt::Status finish() = 0;
   virtual uint32_t threads() const = 0;

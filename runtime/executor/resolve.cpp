@@ -27,6 +27,7 @@ static ResolvedCommand resolveCommand(const plan::Command &source, const KernelS
                                       const AddressSpace &addresses, ResolvedProgram &program) {
   ResolvedCommand command{};
   command.barrierBefore = source.barrier_before();
+  command.part = uint8_t(source.part());
   if (const plan::Dispatch *dispatch = source.body_as_Dispatch()) {
     resolveDispatch(*dispatch, kernels, addresses, program, command);
   } else if (const plan::Copy *copy = source.body_as_Copy()) {

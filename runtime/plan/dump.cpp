@@ -146,8 +146,9 @@ private:
 
   void dumpEntry(uint32_t index) {
     const Entry &entry = *plan.entries()->Get(index);
-    line("entry[%u] '%s' capacity %u%s signals %u tokens %s positions %s logits %s", index, text(entry.name()),
-         entry.capacity(), entry.dynamic() ? " dynamic" : "", entry.signals(),
+    line("entry[%u] '%s' capacity %u%s%s signals %u tokens %s positions %s logits %s", index,
+         text(entry.name()), entry.capacity(), entry.dynamic() ? " dynamic" : "",
+         entry.parts() > 1 ? formatText(" parts %u", entry.parts()).c_str() : "", entry.signals(),
          operandText(entry.tokens()).c_str(), operandText(entry.positions()).c_str(),
          operandText(entry.logits()).c_str());
     for (const LaneProgram *program : *entry.programs()) {
@@ -184,6 +185,8 @@ private:
       body = formatText("wait %u", wait->signal());
     }
     std::string order = command.barrier_before() ? "barrier; " : "";
+    if (command.part() != 0)
+      order += formatText("part %u ", command.part());
     for (uint32_t i = 0; i < sizeOf(command.after()); ++i)
       order += (i ? "," : "after ") + std::to_string(command.after()->Get(i));
     if (sizeOf(command.after()))

@@ -223,6 +223,20 @@ const Case
              [](Edit &edit) { edit.decode.capacity = 0; }},
             {"EntrySignals", "entries[0].signals is 4294967295, expected at most 1048576",
              [](Edit &edit) { edit.decode.signals = ~0u; }},
+            {"EntryNoParts",
+             "entries[2].parts is 0, expected 1, or up to 4 that divide the capacity 8 of a dynamic entry",
+             [](Edit &edit) { edit.plan.entries[Prefill]->parts = 0; }},
+            {"EntryManyParts", "entries[2].parts is 8, expected 1, or up to 4",
+             [](Edit &edit) { edit.plan.entries[Prefill]->parts = 8; }},
+            {"EntryOddParts", "entries[2].parts is 3, expected 1, or up to 4",
+             [](Edit &edit) { edit.plan.entries[Prefill]->parts = 3; }},
+            {"EntryDecodeParts", "entries[1].parts is 2, expected 1, or up to 4",
+             [](Edit &edit) { edit.plan.entries[Decode2]->parts = 2; }},
+            {"CommandPart", "entries[2].programs[0].commands[1].part is 2, expected less than 2",
+             [](Edit &edit) {
+               edit.plan.entries[Prefill]->parts = 2;
+               edit.plan.entries[Prefill]->programs[0]->commands[1]->part = 2;
+             }},
             {"EntryDynamicDecode", "entries[0] ('decode_1') must not be dynamic",
              [](Edit &edit) { edit.decode.dynamic = true; }},
             {"EntryExactPrefill", "entries[2] ('prefill') must be dynamic",
