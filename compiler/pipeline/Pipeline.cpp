@@ -46,6 +46,9 @@ void addSchedulePasses(OpPassManager &passes, const ScheduleOptions &options) {
   passes.addPass(createSchedFuseQuantizeDown());
   // After the residual, which takes sums that need no norm.
   passes.addPass(createSchedFuseAddNorm());
+  // After what goes into the norms, and before routers become part of other products.
+  if (options.hintExperts)
+    passes.addPass(createSchedHintExperts());
   // After the residual, whose sums become part of single products.
   passes.addPass(createSchedFuseLinears());
   // Which commands access a buffer is known now.

@@ -128,6 +128,17 @@ def SchedPlanPrefetch : Pass<"sched-plan-prefetch", "::mlir::ModuleOp"> {
   }];
 }
 
+def SchedHintExperts : Pass<"sched-hint-experts", "::mlir::ModuleOp"> {
+  let summary = "Let a GPU guess the experts of the next layer while the CPU computes those of this one"
+                ", for prefetching";
+  let description = [{
+    In entries for one token, where a GPU chooses experts that the CPU computes in one layer and the next: behind the router of the one,
+    the norm and router of the other are applied to the residual stream as it is then, in the shadow of the CPU's work. The ids that they choose go to the
+    persistent arena `hints`, and `gate_up` gets `hint`, `streams` and `expert_bytes`, so that threads that wait for the GPU can
+    prefetch. Nobody waits for a hint, and it has no effect on results.
+  }];
+}
+
 def SchedSplitNodes : Pass<"sched-split-nodes", "::mlir::ModuleOp"> {
   let summary = "Say which weights can be split over memory nodes, and how";
   let description = [{
@@ -164,7 +175,8 @@ def SchedOrderGraph : Pass<"sched-order-graph", "::mlir::ModuleOp"> {
   let summary = "Say which earlier commands of its lane each command of a GPU lane must follow";
   let description = [{
     Sets `after` from the byte ranges that commands read and write, without edges that follow from others. A signal and a wait follow
-    everything before them; what touches mapped memory follows the last wait. Comes after the memory plan.
+    everything before them; what touches mapped memory follows the last wait, and work in the shadow of other lanes the last
+    signal. Comes after the memory plan.
   }];
 }
 

@@ -123,8 +123,8 @@ struct StageTransfers : impl::SchedStageTransfersBase<StageTransfers> {
     builder.create<sched::DispatchOp>(
         neighbour->getLoc(), cast<FlatSymbolRefAttr>(neighbour->getAttr("lane")).getValue(),
         kernels.make("copy_rows", builder.getDictionaryAttr(params)), ValueRange{from, to},
-        ArrayRef<int32_t>{1}, 0, 1, dispatch ? dispatch.getPath() : StringRef(), 0, DenseI64ArrayAttr(), false,
-        DenseI32ArrayAttr(), IntegerAttr());
+        ArrayRef<int32_t>{1}, 0, 1, dispatch ? dispatch.getPath() : StringRef(), 0, DenseI64ArrayAttr(),
+        DenseI64ArrayAttr(), DenseI64ArrayAttr(), false, false, DenseI32ArrayAttr(), IntegerAttr());
   }
 
   const LaneTable *lanes = nullptr;

@@ -160,6 +160,8 @@ PlanOptions describePlan(const Target &target, const CompileOptions &options, in
     plan.options += " --prefill-parts " + std::to_string(options.schedule.parts);
   if (options.schedule.deferExperts > 0)
     plan.options += " --defer-experts " + std::to_string(options.schedule.deferExperts);
+  if (!options.schedule.hintExperts)
+    plan.options += " --no-expert-hints";
   if (!options.target.gpuMem.empty())
     plan.options += " --gpu-mem " + options.target.gpuMem;
   plan.policyName = target.policy.name;
@@ -344,6 +346,8 @@ void addCompileCommand(CLI::App &app, int &exitCode) {
                    "Add this many of a token's experts on the CPU one layer later; changes results")
       ->check(CLI::Range(0, 255))
       ->capture_default_str();
+  command->add_flag("--no-expert-hints{false}", options->schedule.hintExperts,
+                    "Do not let GPUs guess the experts of the next layer for the CPU to prefetch");
   command
       ->add_option("--weights", options->weights, "Leave weights in the GGUF file or copy them into the plan")
       ->check(CLI::IsMember({"auto", "link", "pack"}))

@@ -179,7 +179,8 @@ class Sched_Command<string mnemonic, dag extraArguments> : Sched_Op<mnemonic> {
 def Sched_DispatchOp : Sched_Command<"dispatch",
     (ins FlatSymbolRefAttr:$kernel, Variadic<Sched_BufferType>:$operands_, DenseI32ArrayAttr:$writes, I64Attr:$units,
          I64Attr:$units_per_token, StrAttr:$path, I64Attr:$bytes_read,
-         OptionalAttr<DenseI64ArrayAttr>:$streams)> {
+         OptionalAttr<DenseI64ArrayAttr>:$streams, OptionalAttr<DenseI64ArrayAttr>:$expert_bytes,
+         OptionalAttr<DenseI64ArrayAttr>:$hint, UnitAttr:$shadow)> {
   let summary = "Run a kernel on a lane";
   let description = [{
     `writes` lists the operands that the kernel writes (it may also read them); all others are read. The work is units +
@@ -188,6 +189,13 @@ def Sched_DispatchOp : Sched_Command<"dispatch",
 
     `streams` says which weights a thread will read first, so that it can prefetch them while it waits: two numbers per weight
     operand, the operand and its bytes per unit (unit u begins at u times that).
+
+    `hint` says where it finds out which experts will probably be needed: four numbers, the operand with the hint, how many expert ids
+    (int32) it holds, the number of experts, and the operand with the lists of the experts that were chosen in the end. `expert_bytes` then gives, for
+    every stream, the bytes from one expert to the next. The operand with the hint counts as neither read nor written: another lane
+    writes it at any time, and nothing depends on what it holds.
+
+    `shadow` is said of work of a GPU that nobody waits for: it begins when what was signalled before it is done.
 
     Example: `sched.dispatch @k3 on @cpu.team (%x, %w, %y) writes [2] units 0 per_token 1 {path = "model.norm", bytes_read = 1024 : i64}`
   }];

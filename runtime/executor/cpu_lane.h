@@ -28,6 +28,7 @@ struct alignas(64) ResolvedCommand {
   uint8_t *destination;   // Copy, Fill
   uint64_t bytes;         // Copy, Fill
   uint64_t bytesPerToken; // Copy, Fill
+  uint32_t openIndex;     // Dispatch with a grain: its number among those
 };
 static_assert(sizeof(ResolvedCommand) == 64);
 
@@ -63,11 +64,12 @@ private:
   explicit CpuLane(SignalTable &signals) : signals(signals) {}
   template <bool Profiling> static void threadMain(void *lane, uint32_t thread);
   template <bool Profiling> void replayProgram(uint32_t thread);
-  void execute(const ResolvedCommand &command, const ResolvedProgram &program, uint32_t thread);
+  void execute(const ResolvedCommand &command, const ResolvedProgram &program, uint32_t thread,
+               ReadAhead &readAhead);
   void dispatch(const ResolvedCommand &command, const ResolvedProgram &program, uint32_t thread);
   void openShares(uint32_t entry, const plan::LaneProgram &program);
   void takeOpenUnits(const ResolvedCommand &command, KtKernelArgs &arguments, uint64_t total);
-  void waitForSignal(uint32_t signal);
+  void waitForSignal(uint32_t signal, ReadAhead &readAhead);
 
   SignalTable &signals;
   std::vector<ResolvedProgram> programs;           // by entry; empty if the lane is idle in it
@@ -77,6 +79,7 @@ private:
   ArenaMemory scratch;
   uint64_t scratchStride = 0;
   uint64_t spinNanos = 0;
+  uint64_t mostHinted = 0; // bytes that a thread reads ahead by a hint
   uint64_t signalTimeoutNanos = 0;
   bool profiling = false;
 

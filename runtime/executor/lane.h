@@ -12,10 +12,13 @@
 
 namespace ktrt {
 
-// Nanoseconds spent in one command, summed over replays.
+// Nanoseconds spent in one command, summed over replays, and what became of its hints (plan.fbs).
 struct CommandTime {
   uint64_t replays = 0;
   uint64_t nanos = 0;
+  uint64_t chosen = 0;  // experts
+  uint64_t guessed = 0; // of those, in the hint
+  uint64_t ahead = 0;   // bytes that the first thread has prefetched by the hint
 };
 
 // When one command ran in the last replay, in nanoseconds of some clock; both 0 if that was not measured.

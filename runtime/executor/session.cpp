@@ -351,7 +351,10 @@ std::vector<CommandProfile> Session::profile() const {
       for (uint32_t c = 0; c < times.size(); ++c) {
         if (times[c].replays == 0)
           continue;
-        CommandProfile profile{e, program->lane(), c, {}, {}, {}, {}, times[c].replays, times[c].nanos, 0};
+        const CommandTime &time = times[c];
+        CommandProfile profile{e,         program->lane(), c,          {}, {},          {},
+                               {},        time.replays,    time.nanos, 0,  time.chosen, time.guessed,
+                               time.ahead};
         describeCommand(plan(), *program->commands()->Get(c), profile);
         profiles.push_back(profile);
       }

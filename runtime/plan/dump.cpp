@@ -169,8 +169,13 @@ private:
       body += formatText(") units %u + %u/token reads %" PRIu64 " path '%s'", dispatch->units(),
                          dispatch->units_per_token(), dispatch->bytes_read(), text(dispatch->path()));
       for (uint32_t i = 0; i < sizeOf(dispatch->streams()); ++i)
-        body += formatText(" streams %u by %" PRIu64, dispatch->streams()->Get(i)->operand(),
-                           dispatch->streams()->Get(i)->unit_bytes());
+        body +=
+            formatText(" streams %u by %" PRIu64, dispatch->streams()->Get(i)->operand(),
+                       dispatch->streams()->Get(i)->unit_bytes()) +
+            (dispatch->hint() ? formatText(" of %" PRIu64, dispatch->streams()->Get(i)->expert_bytes()) : "");
+      if (const Hint *hint = dispatch->hint())
+        body += formatText(" hint %s: %u of %u experts", operandText(hint->ids()).c_str(), hint->choices(),
+                           hint->experts());
     } else if (const Copy *copy = command.body_as_Copy()) {
       body =
           formatText("copy %s -> %s bytes %" PRIu64 " + %" PRIu64 "/token", operandText(copy->source()).c_str(),

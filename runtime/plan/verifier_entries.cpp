@@ -210,17 +210,69 @@ bool VerifierState::checkDispatch(const std::string &where, const Entry &entry, 
     if (!checkReach(place, lane, operand))
       return false;
   }
+  if (!checkStreams(where, dispatch) || !checkHint(where, entry, lane, dispatch))
+    return false;
+  uint64_t units = dispatch.units() + uint64_t(dispatch.units_per_token()) * partCapacity(entry);
+  if (units > UINT32_MAX)
+    return fail("%s: %" PRIu64 " units, expected at most %u", where.c_str(), units, UINT32_MAX);
+  return true;
+}
+
+bool VerifierState::checkStreams(const std::string &where, const Dispatch &dispatch) {
   for (uint32_t i = 0; i < sizeOf(dispatch.streams()); ++i) {
     uint32_t operand = dispatch.streams()->Get(i)->operand();
     std::string place = where + formatText(".streams[%u].operand", i);
-    if (!inRange(place, operand, operands))
+    if (!inRange(place, operand, sizeOf(dispatch.operands())))
       return false;
     if (dispatch.operands()->Get(operand)->kind() != OperandKind::Weight)
       return fail("%s: operand %u is no weight", place.c_str(), operand);
   }
-  uint64_t units = dispatch.units() + uint64_t(dispatch.units_per_token()) * partCapacity(entry);
-  if (units > UINT32_MAX)
-    return fail("%s: %" PRIu64 " units, expected at most %u", where.c_str(), units, UINT32_MAX);
+  return true;
+}
+
+// A hint is memory that the lane reads: ids, and the lists of what was chosen. The rows of all experts lie in
+// the weights.
+bool VerifierState::checkHint(const std::string &where, const Entry &entry, const Lane &lane,
+                              const Dispatch &dispatch) {
+  const Hint *hint = dispatch.hint();
+  if (!hint)
+    return true;
+  const std::string place = where + ".hint";
+  if (lane.kind() != LaneKind::CpuTeam)
+    return fail("%s: lane '%s' is no CPU team", place.c_str(), textOf(lane.name()));
+  if (hint->choices() == 0 || hint->choices() > hint->experts())
+    return fail("%s: %u of %u experts", place.c_str(), hint->choices(), hint->experts());
+  if (!inRange(place + ".lists", hint->lists(), sizeOf(dispatch.operands())))
+    return false;
+  const Operand &lists = *dispatch.operands()->Get(hint->lists());
+  const struct {
+    const char *name;
+    const Operand *operand;
+    uint64_t bytes;
+  } ranges[] = {{".ids", hint->ids(), 4 * uint64_t(hint->choices())},
+                {".lists", &lists, 4 * (uint64_t(ktExpertListIds()) + hint->experts())}};
+  for (const auto &[name, operand, bytes] : ranges) {
+    if (!checkTransfer(place + name, partCapacity(entry), operand, bytes, 0, true) ||
+        !checkReach(place + name, lane, *operand))
+      return false;
+    if (operand->offset() % 4 != 0)
+      return fail("%s%s: offset %" PRIu64 " is no multiple of 4", place.c_str(), name, operand->offset());
+  }
+  for (uint32_t i = 0; i < sizeOf(dispatch.streams()); ++i) {
+    const Stream &stream = *dispatch.streams()->Get(i);
+    const Operand &operand = *dispatch.operands()->Get(stream.operand());
+    uint64_t before, own, limit;
+    uint32_t device;
+    const std::string rows = where + formatText(".streams[%u]", i);
+    if (!operandLimit(rows, operand, limit, device))
+      return false;
+    if (__builtin_mul_overflow(stream.expert_bytes(), uint64_t(hint->experts() - 1), &before) ||
+        __builtin_mul_overflow(stream.unit_bytes(), uint64_t(dispatch.units()), &own) ||
+        __builtin_add_overflow(before, own, &before))
+      return fail("%s: the number of bytes overflows", rows.c_str());
+    if (!rangeFits(rows, operand.offset(), before, limit))
+      return false;
+  }
   return true;
 }
 

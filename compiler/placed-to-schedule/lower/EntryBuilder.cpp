@@ -98,7 +98,8 @@ sched::DispatchOp EntryBuilder::dispatch(StringRef family, ArrayRef<Param> param
   sched::KernelOp op = kernel(family, builder.getDictionaryAttr(named));
   return builder.create<sched::DispatchOp>(module.getLoc(), lane->name, op.getSymName(), operands, writes,
                                            units.fixed, units.perToken, path, bytesRead, DenseI64ArrayAttr(),
-                                           false, DenseI32ArrayAttr(), IntegerAttr());
+                                           DenseI64ArrayAttr(), DenseI64ArrayAttr(), false, false,
+                                           DenseI32ArrayAttr(), IntegerAttr());
 }
 
 Value EntryBuilder::quantize(Value rows, RowKind kind, int64_t rowsPerToken, int64_t k, int64_t tokenStride,
