@@ -52,7 +52,7 @@ kt::Status Session::Impl::load() {
   if (kt::Status status = startLanes(); !status)
     return status;
   indexEntries();
-  return {};
+  return allocateLogits();
 }
 
 uint32_t Session::Impl::memoryNodes() const {
@@ -190,18 +190,46 @@ kt::Status Session::Impl::startGpuLane(uint32_t laneIndex) {
   return {};
 }
 
+Session::Impl::EntryInfo Session::Impl::describe(const plan::Entry &entry) const {
+  EntryInfo info{};
+  info.capacity = entry.capacity();
+  info.dynamic = entry.dynamic();
+  info.tokens = static_cast<int32_t *>(memory.resolve(entry.tokens()));
+  info.positions = static_cast<int32_t *>(memory.resolve(entry.positions()));
+  info.logits = static_cast<float *>(memory.resolve(entry.logits()));
+  if (info.logits) {
+    const uint32_t device = file.plan().arenas()->Get(entry.logits()->index())->device();
+    if (file.plan().devices()->Get(device)->kind() == plan::DeviceKind::Cuda)
+      info.logitGpu = &gpus->gpu(device);
+  }
+  info.bestIds = static_cast<const int32_t *>(memory.resolve(entry.best_ids()));
+  info.bestLogits = static_cast<const float *>(memory.resolve(entry.best_logits()));
+  info.bestSums = static_cast<const float *>(memory.resolve(entry.best_sums()));
+  info.bestCount = entry.best_count();
+  return info;
+}
+
+// Room on the host for the logits of an entry that leaves them on a GPU.
+kt::Status Session::Impl::allocateLogits() {
+  uint64_t bytes = 0;
+  for (const EntryInfo &entry : entries)
+    if (entry.logitGpu)
+      bytes = std::max(bytes, uint64_t(entry.capacity) * vocab() * sizeof(float));
+  if (bytes == 0)
+    return {};
+  kt::Result<cuda::GpuMemory> rows = cuda::GpuMemory::onHost(gpus->anyGpu(), bytes, file.path() + ": logits");
+  if (!rows)
+    return rows.error();
+  hostRows = std::move(*rows);
+  return {};
+}
+
 void Session::Impl::indexEntries() {
   const plan::Plan &plan = file.plan();
   std::vector<std::pair<uint32_t, uint32_t>> decode; // (size, entry)
   for (uint32_t i = 0; i < plan.entries()->size(); ++i) {
     const plan::Entry &entry = *plan.entries()->Get(i);
-    EntryInfo info{entry.capacity(),
-                   entry.dynamic(),
-                   false,
-                   static_cast<int32_t *>(memory.resolve(entry.tokens())),
-                   static_cast<int32_t *>(memory.resolve(entry.positions())),
-                   static_cast<float *>(memory.resolve(entry.logits())),
-                   {}};
+    EntryInfo info = describe(entry);
     std::string_view name = entry.name()->string_view();
     if (name == "prefill") {
       prefill = i;
@@ -236,6 +264,7 @@ kt::Status Session::Impl::replay(uint32_t index, const KtStep &step) {
     number = uint32_t(++replays);
   const EntryInfo &entry = entries[index];
   lastEntry = index;
+  hasLogits = false;
   KtStep numbered = step;
   numbered.replay = number;
   signals->beginReplay();
@@ -282,7 +311,9 @@ const std::vector<uint32_t> &Session::decodeSizes() const { return impl->decodeS
 uint32_t Session::prefillCapacity() const { return impl->entries[impl->prefill].capacity; }
 int32_t *Session::tokensOf(uint32_t entry) { return impl->entries[entry].tokens; }
 int32_t *Session::positionsOf(uint32_t entry) { return impl->entries[entry].positions; }
-float *Session::logitsOf(uint32_t entry) { return impl->entries[entry].logits; }
+float *Session::logitsOf(uint32_t entry) {
+  return impl->entries[entry].logitGpu ? nullptr : impl->entries[entry].logits;
+}
 
 const std::vector<uint32_t> &Session::cpus() const { return impl->cpus; }
 

@@ -58,6 +58,15 @@ struct MatrixRows {
 // A kernel parameter.
 using Param = std::pair<llvm::StringRef, mlir::Attribute>;
 
+// What the caller of an entry finds after a replay: logits, and where a GPU makes them (null elsewhere) the
+// kBestLogits largest of each token in mapped memory, so that the others need not leave the GPU.
+struct HeadOutputs {
+  mlir::Value logits;
+  mlir::Value ids = {}, best = {}, sums = {};
+  int64_t count = 0; // of ids and best logits of a token
+};
+inline constexpr int64_t kBestLogits = 128;
+
 // Work of a dispatch.
 struct Units {
   int64_t fixed = 0;
@@ -76,7 +85,7 @@ public:
   const Lane &getLane() const { return *lane; }
   void setLane(const Lane &next) { lane = &next; }
   // The lane that `op` is placed on: that of the host for an operation without placement.
-  const Lane &laneOf(mlir::Operation *op) const;
+  const Lane &laneOf(mlir::Operation *op) const { return lower::laneOf(op, lanes); }
 
   EntryShape getShape() const { return shape; }
   const Settings &getSettings() const { return settings; }
@@ -168,7 +177,7 @@ private:
 mlir::LogicalResult lowerEmbed(model::EmbedOp op, EntryBuilder &entry, mlir::Value tokens);
 mlir::LogicalResult lowerRmsNorm(model::RmsNormOp op, EntryBuilder &entry, bool fromRowOffset);
 mlir::LogicalResult lowerLinear(model::LinearOp op, EntryBuilder &entry);
-mlir::LogicalResult lowerLmHead(model::LmHeadOp op, EntryBuilder &entry, mlir::Value logits);
+mlir::LogicalResult lowerLmHead(model::LmHeadOp op, EntryBuilder &entry, const HeadOutputs &outputs);
 mlir::LogicalResult lowerGqaAttention(model::GqaAttentionOp op, EntryBuilder &entry, mlir::Value positions);
 mlir::LogicalResult lowerMlaAttention(model::MlaAttentionOp op, EntryBuilder &entry, mlir::Value positions);
 mlir::LogicalResult lowerRouter(model::RouterOp op, EntryBuilder &entry);
