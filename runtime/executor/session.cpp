@@ -6,6 +6,7 @@
 #include "runtime/executor/cpu_lane.h"
 #include "runtime/executor/cuda_lane.h"
 #include "runtime/executor/session_impl.h"
+#include "runtime/plan/describe.h"
 #include "runtime/plan/message.h"
 
 #include <algorithm>
@@ -346,20 +347,6 @@ void Session::setProfiling(bool on) {
 
 Timeline Session::timeline() const { return readTimeline(plan(), impl->lastEntry, impl->lanes); }
 
-static void describeCommand(const plan::Plan &plan, const plan::Command &command, CommandProfile &profile) {
-  static constexpr const char *kinds[] = {"", "dispatch", "copy", "fill", "signal", "wait"};
-  profile.kind = kinds[unsigned(command.body_type())];
-  const plan::Dispatch *dispatch = command.body_as_Dispatch();
-  if (!dispatch)
-    return;
-  auto view = [](const flatbuffers::String *text) { return text ? text->string_view() : std::string_view(); };
-  const plan::Kernel &kernel = *plan.kernels()->Get(dispatch->kernel());
-  profile.kernel = view(kernel.name());
-  profile.family = view(kernel.family());
-  profile.path = view(dispatch->path());
-  profile.bytesRead = dispatch->bytes_read();
-}
-
 std::vector<CommandProfile> Session::profile() const {
   std::vector<CommandProfile> profiles;
   for (uint32_t e = 0; e < plan().entries()->size(); ++e)
@@ -368,9 +355,9 @@ std::vector<CommandProfile> Session::profile() const {
       for (uint32_t c = 0; c < times.size(); ++c) {
         if (times[c].replays == 0)
           continue;
-        CommandProfile profile{e, program->lane(), c, {}, {}, {}, {}, times[c].replays, times[c].nanos, 0};
-        describeCommand(plan(), *program->commands()->Get(c), profile);
-        profiles.push_back(profile);
+        const plan::CommandText text = plan::describeCommand(plan(), *program->commands()->Get(c));
+        profiles.push_back({e, program->lane(), c, text.kind, text.family, text.kernel, text.path,
+                            times[c].replays, times[c].nanos, text.bytesRead});
       }
     }
   return profiles;

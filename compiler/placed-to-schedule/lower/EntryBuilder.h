@@ -5,6 +5,7 @@
 // for another lane) is made once, on first demand, and shared by all its readers.
 #pragma once
 
+#include "compiler/placed-to-schedule/KernelEdit.h"
 #include "compiler/placed-to-schedule/lower/Lane.h"
 
 #include "mlir/IR/Builders.h"
@@ -78,8 +79,8 @@ public:
   // `lanes` are those of the model; the first is that of the host.
   EntryBuilder(mlir::ModuleOp module, mlir::OpBuilder builder, EntryShape shape, const Settings &settings,
                llvm::ArrayRef<Lane> lanes)
-      : module(module), builder(builder), shape(shape), settings(settings), lanes(lanes), lane(&lanes.front()) {
-  }
+      : module(module), builder(builder), kernels(module), shape(shape), settings(settings), lanes(lanes),
+        lane(&lanes.front()) {}
 
   // Where commands go from now on, and where the lanes' buffers lie.
   const Lane &getLane() const { return *lane; }
@@ -156,7 +157,6 @@ public:
 
 private:
   mlir::Value cacheRange(const std::string &role, int64_t bytes);
-  sched::KernelOp kernel(llvm::StringRef family, mlir::DictionaryAttr params);
   mlir::Value ownRowsOf(Activation &activation);
   mlir::Value copyFor(Activation &activation, const Lane &producer, const Lane &reader);
   mlir::Value normOutput(Activation &activation, unsigned operand, int64_t bytesPerElement,
@@ -164,6 +164,7 @@ private:
 
   mlir::ModuleOp module;
   mlir::OpBuilder builder;
+  KernelEditor kernels;
   EntryShape shape;
   const Settings &settings;
   llvm::ArrayRef<Lane> lanes;

@@ -239,6 +239,7 @@ FAKE int cuGetErrorString(int error, const char **text) {
 FAKE int cuDeviceGetCount(int *count) { return *count = state.devices, 0; }
 FAKE int cuDeviceGet(int *device, int ordinal) { return *device = ordinal, 0; }
 FAKE int cuDeviceGetName(char *name, int length, int) { return strncpy(name, "Fake GPU", size_t(length)), 0; }
+FAKE int cuDeviceTotalMem_v2(size_t *bytes, int) { return *bytes = state.totalBytes, 0; }
 FAKE int cuDeviceGetAttribute(int *value, int attribute, int) {
   return *value = attribute == kMajorVersion ? state.major : state.minor, 0;
 }
