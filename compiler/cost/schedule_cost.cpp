@@ -137,6 +137,8 @@ public:
       if (lanes.back().isGpu)
         gpus.emplace(lanes.size() - 1, GpuRates(machine.gpu(lanes.back().device), lanes.back().device));
     }
+    for (const auto &[lane, gpu] : gpus)
+      handOver = std::max(handOver, gpu.handOverSeconds());
     for (auto entry : module.getOps<sched::EntryOp>())
       entries.push_back(readEntry(entry, tables));
   }
@@ -166,7 +168,7 @@ public:
       const bool isGpu = lanes[command.lane].isGpu;
       double end = clock.startOf(command, isGpu);
       if (command.kind == Priced::Kind::Signal) {
-        raised[command.signal] = end + kHandOverSeconds;
+        raised[command.signal] = end + handOver;
       } else if (command.kind == Priced::Kind::Wait) {
         end = std::max(end, raised[command.signal]);
       } else if (tokens > 0) {
@@ -187,7 +189,7 @@ public:
   std::vector<std::string> assumptions() const {
     std::vector<std::string> all = rates.assumptions();
     if (takesTurns)
-      all.push_back("a CPU that takes turns with a GPU was not measured; 80 % of its rate of reading assumed");
+      all.push_back("a CPU that takes turns with a GPU was not measured; 95 % of its rate of reading assumed");
     for (const auto &[lane, gpu] : gpus)
       all.insert(all.end(), gpu.assumptions().begin(), gpu.assumptions().end());
     return all;
@@ -214,6 +216,7 @@ private:
 
   CpuRates rates;
   std::map<size_t, GpuRates> gpus; // by lane
+  double handOver = 0;             // seconds, the slowest of the GPUs'
   bool takesTurns = false;         // a CPU reads weights beside them
 };
 

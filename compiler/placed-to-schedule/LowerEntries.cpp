@@ -20,9 +20,11 @@ using namespace mlir;
 
 namespace {
 
-// Byte ranges of the io arena.
+// Byte ranges of the io arena; logits of a GPU are at the start of an arena of their own, and the best of them
+// here.
 struct IoLayout {
   int64_t tokens = 0, positions = 0, hidden = 0, logits = 0, bytes = 0;
+  int64_t bestIds = 0, bestLogits = 0, bestSums = 0;
   int64_t tokenBytes = 0, hiddenBytes = 0, logitRows = 0;
 };
 
@@ -43,7 +45,9 @@ private:
   LogicalResult prepare();
   LogicalResult choosePartCount();
   void declareMemory(OpBuilder &builder);
+  void layOutLogits();
   void declareLane(const lower::Lane &lane, OpBuilder &builder);
+  lower::HeadOutputs headOutputs(int64_t rows, lower::EntryBuilder &entry) const;
   LogicalResult lowerEntry(const EntryPlan &plan, OpBuilder &builder);
   LogicalResult lowerOp(Operation *op, lower::EntryBuilder &entry, bool headOnly);
 
@@ -51,8 +55,11 @@ private:
   int64_t width = 0, vocab = 0;
   IoLayout io;
   lower::Settings settings;
-  std::vector<lower::Lane> lanes; // the first is that of the host
-  Value tokens, positions, logits;
+  std::vector<lower::Lane> lanes;         // the first is that of the host
+  const lower::Lane *logitLane = nullptr; // that computes the logits
+  int64_t bestCount = 0;                  // of logits that a GPU picks out; 0 on the host
+  Value tokens, positions;
+  lower::HeadOutputs outputs;
 };
 
 // Checks that `function` has a body of one block and takes and gives the kinds of values that its contract
@@ -115,6 +122,10 @@ LogicalResult LowerEntries::prepare() {
     return failure();
   width = cast<RankedTensorType>(body.getResultTypes()[0]).getDimSize(1);
   vocab = cast<RankedTensorType>(head.getResultTypes()[0]).getDimSize(1);
+  logitLane = &lanes.front();
+  for (auto op : head.getOps<model::LmHeadOp>())
+    logitLane = &lower::laneOf(op, lanes);
+  bestCount = logitLane->isGpu ? std::min(vocab, lower::kBestLogits) : 0;
   return success();
 }
 
@@ -142,21 +153,49 @@ LogicalResult LowerEntries::choosePartCount() {
                                     << int64_t(parts) << " parts";
 }
 
+static int64_t aligned(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+
+void LowerEntries::layOutLogits() {
+  io.bytes = io.logits = io.hidden + io.hiddenBytes;
+  if (!logitLane->isGpu) {
+    io.bytes += aligned(io.logitRows * vocab * 4);
+    return;
+  }
+  io.logits = 0;
+  io.bestIds = io.bytes;
+  io.bestLogits = io.bestIds + aligned(io.logitRows * bestCount * 4);
+  io.bestSums = io.bestLogits + aligned(io.logitRows * bestCount * 4);
+  io.bytes = io.bestSums + aligned(io.logitRows * 4);
+}
+
+lower::HeadOutputs LowerEntries::headOutputs(int64_t rows, lower::EntryBuilder &entry) const {
+  lower::HeadOutputs result;
+  result.logits = entry.fixed(logitLane->ioArena, io.logits, rows * vocab * 4, sched::names::kLogits);
+  result.count = bestCount;
+  if (bestCount == 0)
+    return result;
+  result.ids = entry.fixed(lower::kIoArena, io.bestIds, rows * bestCount * 4, sched::names::kBestIds);
+  result.best = entry.fixed(lower::kIoArena, io.bestLogits, rows * bestCount * 4, sched::names::kBestLogits);
+  result.sums = entry.fixed(lower::kIoArena, io.bestSums, rows * 4, sched::names::kBestSums);
+  return result;
+}
+
 void LowerEntries::declareMemory(OpBuilder &builder) {
   ModuleOp module = getOperation();
-  auto up = [](int64_t bytes) { return (bytes + 63) / 64 * 64; };
   int64_t largestDecode = *llvm::max_element(decodeSizes);
-  io.tokenBytes = up(std::max<int64_t>(chunk, largestDecode) * 4);
-  io.hiddenBytes = up(chunk * width * 4);
+  io.tokenBytes = aligned(std::max<int64_t>(chunk, largestDecode) * 4);
+  io.hiddenBytes = aligned(chunk * width * 4);
   io.logitRows = std::max<int64_t>(headRows, largestDecode);
   io.positions = io.tokenBytes;
   io.hidden = 2 * io.tokenBytes;
-  io.logits = io.hidden + io.hiddenBytes;
-  io.bytes = io.logits + up(io.logitRows * vocab * 4);
+  layOutLogits();
   declareLane(lanes.front(), builder);
   builder.create<sched::ArenaOp>(module.getLoc(), lower::kIoArena, "io", lower::kCpuDevice, io.bytes, false);
   for (const lower::Lane &lane : ArrayRef(lanes).drop_front())
     declareLane(lane, builder);
+  if (logitLane->isGpu)
+    builder.create<sched::ArenaOp>(module.getLoc(), logitLane->ioArena, "io", logitLane->device,
+                                   aligned(io.logitRows * vocab * 4), false);
 }
 
 // The device of `lane`, the lane, and the arenas of the device.
@@ -181,7 +220,7 @@ LogicalResult LowerEntries::lowerOp(Operation *op, lower::EntryBuilder &entry, b
       .Case([&](model::ExpertsOp op) { return lower::lowerExperts(op, entry); })
       .Case([&](model::FfnOp op) { return lower::lowerFfn(op, entry); })
       .Case([&](model::AddOp op) { return lower::lowerAdd(op, entry); })
-      .Case([&](model::LmHeadOp op) { return lower::lowerLmHead(op, entry, logits); })
+      .Case([&](model::LmHeadOp op) { return lower::lowerLmHead(op, entry, outputs); })
       .Case([&](func::ReturnOp) { return success(); })
       .Default([](Operation *op) { return op->emitOpError() << "has no lowering to the schedule"; });
 }
@@ -198,7 +237,7 @@ LogicalResult LowerEntries::lowerEntry(const EntryPlan &plan, OpBuilder &builder
     positions = entry.fixed(lower::kIoArena, io.positions, rows * 4, sched::names::kPositions);
   }
   if (plan.head)
-    logits = entry.fixed(lower::kIoArena, io.logits, rows * vocab * 4, sched::names::kLogits);
+    outputs = headOutputs(rows, entry);
 
   lower::Activation hidden;
   if (plan.body) {

@@ -61,16 +61,21 @@ static kt::Status addCommand(Operation *op, std::map<uint32_t, std::unique_ptr<L
 // A range with a role that the runtime knows becomes a buffer of the entry; the first of a role counts.
 static kt::Status addBuffer(sched::FixedOp fixed, EntryT &entry, PlanTables &tables) {
   StringRef role = fixed.getRole().value_or("");
-  std::unique_ptr<Operand> *field = role == sched::names::kTokens      ? &entry.tokens
-                                    : role == sched::names::kPositions ? &entry.positions
-                                    : role == sched::names::kLogits    ? &entry.logits
-                                                                       : nullptr;
+  std::unique_ptr<Operand> *field = role == sched::names::kTokens       ? &entry.tokens
+                                    : role == sched::names::kPositions  ? &entry.positions
+                                    : role == sched::names::kLogits     ? &entry.logits
+                                    : role == sched::names::kBestIds    ? &entry.best_ids
+                                    : role == sched::names::kBestLogits ? &entry.best_logits
+                                    : role == sched::names::kBestSums   ? &entry.best_sums
+                                                                        : nullptr;
   if (!field || *field)
     return {};
   kt::Result<uint32_t> arena = PlanTables::find(tables.arenas, fixed.getArena(), "non-empty arena");
   if (!arena)
     return arena.error();
   *field = std::make_unique<Operand>(OperandKind::Arena, *arena, fixed.getOffset());
+  if (field == &entry.best_ids)
+    entry.best_count = static_cast<uint32_t>(fixed.getBytes() / sizeof(int32_t) / entry.capacity);
   return {};
 }
 

@@ -122,7 +122,8 @@ def Sched_AllocOp : Sched_Op<"alloc", []> {
 def Sched_FixedOp : Sched_Op<"fixed", [Pure]> {
   let summary = "A fixed range of a persistent arena (KV cache, input, output)";
   let description = [{
-    `role` marks what the run time reads or writes: `tokens`, `positions`, `logits`, `hidden`, or a name for people.
+    `role` marks what the run time reads or writes: `tokens`, `positions`, `logits`, `best ids`, `best logits`, `best sums`,
+    `hidden`, or a name for people.
 
     Example: `%tokens = sched.fixed @io at 0 bytes 64 {role = "tokens"}`
   }];

@@ -6,6 +6,7 @@
 #include "runtime/executor/cpu_lane.h"
 #include "runtime/executor/cuda_lane.h"
 #include "runtime/executor/session_impl.h"
+#include "runtime/plan/describe.h"
 #include "runtime/plan/message.h"
 
 #include <algorithm>
@@ -52,7 +53,7 @@ kt::Status Session::Impl::load() {
   if (kt::Status status = startLanes(); !status)
     return status;
   indexEntries();
-  return {};
+  return allocateLogits();
 }
 
 uint32_t Session::Impl::memoryNodes() const {
@@ -190,18 +191,46 @@ kt::Status Session::Impl::startGpuLane(uint32_t laneIndex) {
   return {};
 }
 
+Session::Impl::EntryInfo Session::Impl::describe(const plan::Entry &entry) const {
+  EntryInfo info{};
+  info.capacity = entry.capacity();
+  info.dynamic = entry.dynamic();
+  info.tokens = static_cast<int32_t *>(memory.resolve(entry.tokens()));
+  info.positions = static_cast<int32_t *>(memory.resolve(entry.positions()));
+  info.logits = static_cast<float *>(memory.resolve(entry.logits()));
+  if (info.logits) {
+    const uint32_t device = file.plan().arenas()->Get(entry.logits()->index())->device();
+    if (file.plan().devices()->Get(device)->kind() == plan::DeviceKind::Cuda)
+      info.logitGpu = &gpus->gpu(device);
+  }
+  info.bestIds = static_cast<const int32_t *>(memory.resolve(entry.best_ids()));
+  info.bestLogits = static_cast<const float *>(memory.resolve(entry.best_logits()));
+  info.bestSums = static_cast<const float *>(memory.resolve(entry.best_sums()));
+  info.bestCount = entry.best_count();
+  return info;
+}
+
+// Room on the host for the logits of an entry that leaves them on a GPU.
+kt::Status Session::Impl::allocateLogits() {
+  uint64_t bytes = 0;
+  for (const EntryInfo &entry : entries)
+    if (entry.logitGpu)
+      bytes = std::max(bytes, uint64_t(entry.capacity) * vocab() * sizeof(float));
+  if (bytes == 0)
+    return {};
+  kt::Result<cuda::GpuMemory> rows = cuda::GpuMemory::onHost(gpus->anyGpu(), bytes, file.path() + ": logits");
+  if (!rows)
+    return rows.error();
+  hostRows = std::move(*rows);
+  return {};
+}
+
 void Session::Impl::indexEntries() {
   const plan::Plan &plan = file.plan();
   std::vector<std::pair<uint32_t, uint32_t>> decode; // (size, entry)
   for (uint32_t i = 0; i < plan.entries()->size(); ++i) {
     const plan::Entry &entry = *plan.entries()->Get(i);
-    EntryInfo info{entry.capacity(),
-                   entry.dynamic(),
-                   false,
-                   static_cast<int32_t *>(memory.resolve(entry.tokens())),
-                   static_cast<int32_t *>(memory.resolve(entry.positions())),
-                   static_cast<float *>(memory.resolve(entry.logits())),
-                   {}};
+    EntryInfo info = describe(entry);
     std::string_view name = entry.name()->string_view();
     if (name == "prefill") {
       prefill = i;
@@ -252,6 +281,7 @@ kt::Status Session::Impl::replay(uint32_t index, const KtStep &step) {
   const plan::Entry &planned = *file.plan().entries()->Get(index);
   KtStep steps[KT_MAX_PARTS];
   splitStep(step, entry.capacity / planned.parts(), number, {steps, planned.parts()});
+  hasLogits = false;
   signals->beginReplay();
   for (uint32_t lane : entry.lanes)
     lanes[lane]->begin(index, {steps, planned.parts()}, number);
@@ -296,7 +326,9 @@ const std::vector<uint32_t> &Session::decodeSizes() const { return impl->decodeS
 uint32_t Session::prefillCapacity() const { return impl->entries[impl->prefill].capacity; }
 int32_t *Session::tokensOf(uint32_t entry) { return impl->entries[entry].tokens; }
 int32_t *Session::positionsOf(uint32_t entry) { return impl->entries[entry].positions; }
-float *Session::logitsOf(uint32_t entry) { return impl->entries[entry].logits; }
+float *Session::logitsOf(uint32_t entry) {
+  return impl->entries[entry].logitGpu ? nullptr : impl->entries[entry].logits;
+}
 
 const std::vector<uint32_t> &Session::cpus() const { return impl->cpus; }
 
@@ -329,20 +361,6 @@ void Session::setProfiling(bool on) {
 
 Timeline Session::timeline() const { return readTimeline(plan(), impl->lastEntry, impl->lanes); }
 
-static void describeCommand(const plan::Plan &plan, const plan::Command &command, CommandProfile &profile) {
-  static constexpr const char *kinds[] = {"", "dispatch", "copy", "fill", "signal", "wait"};
-  profile.kind = kinds[unsigned(command.body_type())];
-  const plan::Dispatch *dispatch = command.body_as_Dispatch();
-  if (!dispatch)
-    return;
-  auto view = [](const flatbuffers::String *text) { return text ? text->string_view() : std::string_view(); };
-  const plan::Kernel &kernel = *plan.kernels()->Get(dispatch->kernel());
-  profile.kernel = view(kernel.name());
-  profile.family = view(kernel.family());
-  profile.path = view(dispatch->path());
-  profile.bytesRead = dispatch->bytes_read();
-}
-
 std::vector<CommandProfile> Session::profile() const {
   std::vector<CommandProfile> profiles;
   for (uint32_t e = 0; e < plan().entries()->size(); ++e)
@@ -351,12 +369,10 @@ std::vector<CommandProfile> Session::profile() const {
       for (uint32_t c = 0; c < times.size(); ++c) {
         if (times[c].replays == 0)
           continue;
-        const CommandTime &time = times[c];
-        CommandProfile profile{e,         program->lane(), c,          {}, {},          {},
-                               {},        time.replays,    time.nanos, 0,  time.chosen, time.guessed,
-                               time.ahead};
-        describeCommand(plan(), *program->commands()->Get(c), profile);
-        profiles.push_back(profile);
+        const plan::CommandText text = plan::describeCommand(plan(), *program->commands()->Get(c));
+        profiles.push_back({e, program->lane(), c, text.kind, text.family, text.kernel, text.path,
+                            times[c].replays, times[c].nanos, text.bytesRead, times[c].chosen, times[c].guessed,
+                            times[c].ahead});
       }
     }
   return profiles;

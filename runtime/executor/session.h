@@ -12,6 +12,7 @@
 #include "runtime/abi/result.hpp"
 #include "runtime/executor/timeline.h"
 #include "runtime/plan/reader.h"
+#include "runtime/text/best_logits.h"
 
 #include <atomic>
 #include <cstdint>
@@ -85,6 +86,15 @@ public:
   // not in the vocabulary, the context would overflow (nothing is evaluated then), or on cancellation.
   kt::Result<const float *> evaluate(std::span<const int32_t> tokens, uint32_t nPast);
 
+  // Like evaluate, but leaves the logits where they are, which may be the memory of a GPU: lastLogits() brings
+  // them, and lastBest() has the largest without that.
+  kt::Status advance(std::span<const int32_t> tokens, uint32_t nPast);
+  // Logits of the last token of the last advance(), as evaluate() returns them. Fails if there was none since
+  // the last other replay, or if copying fails.
+  kt::Result<const float *> lastLogits();
+  // The largest of them, valid as long; empty if the plan does not pick them out.
+  BestLogits lastBest() const;
+
   // Like evaluate, but hands out the logits of every position: rows row0 .. row0 + rows - 1 (counted from the
   // first token of this call), `logits` is float[rows][vocab()], valid during the call. Return false to stop
   // early, which is not an error.
@@ -106,7 +116,7 @@ public:
   // Exact token counts that have a decode entry, ascending; and the most tokens one prefill replay takes.
   const std::vector<uint32_t> &decodeSizes() const;
   uint32_t prefillCapacity() const;
-  // Buffers of an entry that its caller fills or reads; null where the entry has none.
+  // Buffers of an entry that its caller fills or reads; null where the entry has none or a GPU has it.
   int32_t *tokensOf(uint32_t entry);
   int32_t *positionsOf(uint32_t entry);
   float *logitsOf(uint32_t entry);

@@ -151,6 +151,9 @@ private:
          entry.parts() > 1 ? formatText(" parts %u", entry.parts()).c_str() : "", entry.signals(),
          operandText(entry.tokens()).c_str(), operandText(entry.positions()).c_str(),
          operandText(entry.logits()).c_str());
+    if (entry.best_count() != 0)
+      line("  best %u ids %s logits %s sums %s", entry.best_count(), operandText(entry.best_ids()).c_str(),
+           operandText(entry.best_logits()).c_str(), operandText(entry.best_sums()).c_str());
     for (const LaneProgram *program : *entry.programs()) {
       line("  on lane[%u] '%s' commands %u", program->lane(), text(plan.lanes()->Get(program->lane())->name()),
            sizeOf(program->commands()));

@@ -78,7 +78,7 @@ private:
   bool checkEntry(uint32_t index);
   bool checkEntryKind(uint32_t index);
   bool checkEntryBuffer(uint32_t index, const char *name, const Operand *operand, bool wanted,
-                        uint64_t bytesPerToken);
+                        uint64_t bytesPerToken, bool anywhere = false);
   bool checkProgram(uint32_t entry, uint32_t program);
   bool checkCommand(const std::string &where, const Entry &entry, const Lane &lane, const Command &command);
   bool checkLaneTransfer(const std::string &where, const Entry &entry, const Lane &lane, const Operand *operand,

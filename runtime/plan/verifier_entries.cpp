@@ -64,14 +64,21 @@ bool VerifierState::checkEntryKind(uint32_t index) {
     return fail("entries[%u] ('%s') has capacity %u", index, name.data(), entry.capacity());
   if (entry.dynamic() == decode)
     return fail("entries[%u] ('%s') must %sbe dynamic", index, name.data(), decode ? "not " : "");
-  bool input = name != "head", output = name != "prefill";
+  const bool input = name != "head", output = name != "prefill", best = output && entry.best_count() != 0;
+  const uint64_t vocab = plan.model()->vocab(), count = entry.best_count();
+  if (count > vocab)
+    return fail("entries[%u].best_count is %u, expected at most the %u of the vocabulary", index,
+                entry.best_count(), plan.model()->vocab());
   return checkEntryBuffer(index, "tokens", entry.tokens(), input, 4) &&
          checkEntryBuffer(index, "positions", entry.positions(), input, 4) &&
-         checkEntryBuffer(index, "logits", entry.logits(), output, 4 * uint64_t(plan.model()->vocab()));
+         checkEntryBuffer(index, "logits", entry.logits(), output, 4 * vocab, true) &&
+         checkEntryBuffer(index, "best_ids", entry.best_ids(), best, 4 * count) &&
+         checkEntryBuffer(index, "best_logits", entry.best_logits(), best, 4 * count) &&
+         checkEntryBuffer(index, "best_sums", entry.best_sums(), best, 4);
 }
 
 bool VerifierState::checkEntryBuffer(uint32_t index, const char *name, const Operand *operand, bool wanted,
-                                     uint64_t bytesPerToken) {
+                                     uint64_t bytesPerToken, bool anywhere) {
   bool present = operand && operand->kind() != OperandKind::None;
   std::string where = formatText("entries[%u].%s", index, name);
   if (present != wanted)
@@ -85,7 +92,7 @@ bool VerifierState::checkEntryBuffer(uint32_t index, const char *name, const Ope
   uint32_t device;
   return checkTransfer(where, entry.capacity(), operand, 0, bytesPerToken, true) &&
          operandLimit(where, *operand, limit, device) &&
-         (plan.devices()->Get(device)->kind() == DeviceKind::Cpu ||
+         (anywhere || plan.devices()->Get(device)->kind() == DeviceKind::Cpu ||
           fail("%s is not in the memory of a CPU device", where.c_str()));
 }
 

@@ -12,15 +12,6 @@ namespace ktc::lower {
 
 static constexpr unsigned kNormF32 = 2, kNormBf16 = 4; // operands of rms_norm
 
-const Lane &EntryBuilder::laneOf(Operation *op) const {
-  auto placement = op->getAttrOfType<model::PlacementAttr>("placement");
-  if (placement)
-    for (const Lane &candidate : lanes)
-      if (candidate.device == placement.getDevice())
-        return candidate;
-  return lanes.front();
-}
-
 void EntryBuilder::bind(Value value, Activation activation) {
   if (!activation.lane)
     activation.lane = lane;

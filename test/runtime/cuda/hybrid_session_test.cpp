@@ -70,7 +70,7 @@ TEST_P(EveryHandOver, GivesTheRightLogitsNodeByNode) {
   expectAllReleased();
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, EveryHandOver, testing::Values("fused", "memop", "host"));
+INSTANTIATE_TEST_SUITE_P(Kinds, EveryHandOver, testing::Values("fused", "memop"));
 
 TEST_F(HybridSession, RefusesOtherGraphModes) {
   setenv("KTRT_GRAPH", "no", 1);
@@ -108,6 +108,66 @@ TEST_F(HybridSession, FoldsSignalsIntoKernels) {
     EXPECT_EQ(prefill[node].bytes, 4u);
     EXPECT_EQ(prefill[node].after, std::vector<size_t>{node - 1});
   }
+}
+
+// ---- logits that stay on the GPU
+
+class LogitsOnGpu : public HybridSession {
+protected:
+  LogitsOnGpu() { toy::leaveLogitsOnGpu(plan); }
+};
+
+TEST_F(LogitsOnGpu, AreCopiedOnDemand) {
+  auto session = open();
+  ASSERT_TRUE(session) << session.error().message;
+  EXPECT_EQ((*session)->logitsOf(toy::Head), nullptr);
+  EXPECT_FALSE((*session)->lastLogits()) << "nothing was evaluated";
+  EXPECT_TRUE((*session)->lastBest().ids.empty());
+  const std::vector<int32_t> tokens = {1, 2, 3, 4, 5, 6};
+  uint32_t done = 0;
+  for (uint32_t count : {1u, 2u, 3u}) { // decode_1, decode_2, prefill and head
+    gpu->copies = 0;
+    ASSERT_TRUE((*session)->advance(std::span(tokens).subspan(done, count), done));
+    done += count;
+    const BestLogits best = (*session)->lastBest();
+    ASSERT_EQ(best.ids.size(), toy::kBest);
+    EXPECT_EQ(best.vocabulary, toy::kVocab);
+    EXPECT_GE(best.sum, 1.0f);
+    for (uint32_t i = 0; i < toy::kBest; ++i) {
+      EXPECT_EQ(best.ids[i], 9 - int(i));
+      EXPECT_EQ(best.logits[i], toy::expectedLogit(tokens, done - 1, 9 - i));
+    }
+    EXPECT_EQ(gpu->copies, 0u);
+    auto logits = (*session)->lastLogits();
+    ASSERT_TRUE(logits) << logits.error().message;
+    for (uint32_t v = 0; v < toy::kVocab; ++v)
+      EXPECT_EQ((*logits)[v], toy::expectedLogit(tokens, done - 1, v));
+    EXPECT_EQ(gpu->copies, 1u);
+  }
+  *(*session)->tokensOf(toy::Decode1) = *(*session)->positionsOf(toy::Decode1) = 0;
+  ASSERT_TRUE((*session)->run(toy::Decode1, 1, 0));
+  EXPECT_FALSE((*session)->lastLogits()) << "another replay has written there";
+  EXPECT_TRUE((*session)->lastBest().ids.empty());
+  session->reset();
+  expectAllReleased();
+}
+
+TEST_F(LogitsOnGpu, ReachEveryCaller) {
+  auto session = open();
+  ASSERT_TRUE(session) << session.error().message;
+  expectRightLogits(**session);
+  const std::vector<int32_t> tokens = {5, 0, 7, 1, 3, 3, 9, 2, 2, 8, 6};
+  uint32_t rowsSeen = 0;
+  kt::Status status =
+      (*session)->evaluateAll(tokens, 0, [&](uint32_t row0, uint32_t rows, const float *logits) {
+        for (uint32_t r = 0; r < rows; ++r)
+          for (uint32_t v = 0; v < toy::kVocab; ++v)
+            EXPECT_EQ(logits[r * toy::kVocab + v], toy::expectedLogit(tokens, row0 + r, v));
+        rowsSeen += rows;
+        return true;
+      });
+  ASSERT_TRUE(status) << status.error().message;
+  EXPECT_EQ(rowsSeen, tokens.size());
 }
 
 // The earlier kernels that kernels of `graph` wait for themselves, by node.
@@ -157,22 +217,18 @@ TEST_F(HybridSession, StartsKernelsLateWhereEarlyIsNotPossible) {
 
 TEST_F(HybridSession, HandsOverByNodes) {
   using Kind = fake::Node::Kind;
-  for (auto [name, raise, wait] :
-       {std::tuple{"memop", Kind::Write, Kind::Wait}, {"host", Kind::Host, Kind::Host}}) {
-    setenv("KTRT_HANDOVER", name, 1);
-    gpu->graphs.clear();
-    auto session = open();
-    ASSERT_TRUE(session) << session.error().message;
-    const fake::GraphRecord &decode = gpu->graphs[toy::Decode1];
-    ASSERT_EQ(decode.size(), 7u);
-    EXPECT_FALSE(decode[2].raises);
-    EXPECT_EQ(decode[3].kind, raise);
-    EXPECT_EQ(decode[3].after, std::vector<size_t>{2});
-    EXPECT_EQ(decode[5].kind, wait);
-    EXPECT_FALSE(decode[6].waits);
-  }
+  setenv("KTRT_HANDOVER", "memop", 1);
+  auto session = open();
+  ASSERT_TRUE(session) << session.error().message;
+  const fake::GraphRecord &decode = gpu->graphs[toy::Decode1];
+  ASSERT_EQ(decode.size(), 7u);
+  EXPECT_FALSE(decode[2].raises);
+  EXPECT_EQ(decode[3].kind, Kind::Write);
+  EXPECT_EQ(decode[3].after, std::vector<size_t>{2});
+  EXPECT_EQ(decode[5].kind, Kind::Wait);
+  EXPECT_FALSE(decode[6].waits);
   setenv("KTRT_HANDOVER", "telepathy", 1);
-  EXPECT_NE(openError().find("KTRT_HANDOVER is 'telepathy', expected fused, memop or host"), std::string::npos);
+  EXPECT_NE(openError().find("KTRT_HANDOVER is 'telepathy', expected fused or memop"), std::string::npos);
 }
 
 TEST_F(HybridSession, UploadsWeightsOnly) {

@@ -26,6 +26,11 @@ void setGpuImage(Plan &plan, ktrt::plan::KernelT &kernel, const std::string &isa
 // With `fakeCode`, kernels get code for the fake driver.
 void makeHybrid(Plan &plan, bool fakeCode = true);
 
+// After makeHybrid(): logits stay in an arena of the GPU, and a kernel picks the kBest largest out into the io
+// arena.
+inline constexpr uint32_t kBest = 3;
+void leaveLogitsOnGpu(Plan &plan);
+
 // Commands that this one follows in its lane program.
 ktrt::plan::CommandT after(ktrt::plan::CommandT command, std::vector<uint32_t> earlier);
 

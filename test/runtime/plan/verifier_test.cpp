@@ -249,6 +249,18 @@ const Case
              [](Edit &edit) { edit.plan.entries[Head]->tokens = std::make_unique<Operand>(arena(Io)); }},
             {"EntryPrefillLogits", "entries[2].logits must be absent",
              [](Edit &edit) { edit.plan.entries[Prefill]->logits = std::make_unique<Operand>(arena(Io)); }},
+            {"EntryBestCount", "entries[0].best_count is 11, expected at most the 10 of the vocabulary",
+             [](Edit &edit) { edit.decode.best_count = 11; }},
+            {"EntryBestMissing", "entries[0].best_ids is missing",
+             [](Edit &edit) { edit.decode.best_count = 3; }},
+            {"EntryBestRange", "entries[0].best_logits: bytes 240 + 12 are outside its 248 bytes",
+             [](Edit &edit) {
+               edit.decode.best_count = 3;
+               edit.decode.best_ids = std::make_unique<Operand>(arena(Io));
+               edit.decode.best_logits = std::make_unique<Operand>(arena(Io, 240));
+             }},
+            {"EntryBestUnasked", "entries[0].best_sums must be absent",
+             [](Edit &edit) { edit.decode.best_sums = std::make_unique<Operand>(arena(Io)); }},
             {"EntryAlignment", "entries[0].positions: offset 66 is no multiple of 4",
              [](Edit &edit) { *edit.decode.positions = arena(Io, 66); }},
             {"EntryWeightTokens", "entries[0].tokens: weights cannot be written",
