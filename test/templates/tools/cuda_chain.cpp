@@ -6,8 +6,9 @@
 #include "test/templates/tools/cuda_operands.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
-#include <memory>
+#include <limits>
 #include <random>
 
 namespace ktc::cuda_timing {
@@ -70,10 +71,11 @@ struct Step : Link {
   size_t blocks() const { return size_t(launch.gridX) * launch.gridY * launch.gridZ; }
 };
 
-// A median of what is gathered.
+// Nanoseconds, of which the median counts.
 class Samples {
 public:
-  void add(double value) { values.push_back(value); }
+  void add(int64_t nanos) { values.push_back(static_cast<double>(nanos) / 1e3); }
+  // In microseconds; 0 without any.
   double median() {
     if (values.empty())
       return 0;
@@ -153,14 +155,14 @@ public:
     }
     rows.resize(steps.size());
     for (size_t layer = 2; layer < layerCount(); ++layer) {
-      double last = 0, begin = 0;
+      int64_t last = 0, begin = 0;
       for (size_t i = 0; i < steps.size(); ++i) {
         const double end =
             readBlocks(&times[i][layer * steps[i].blocks() * Times], steps[i].blocks(), last, rows[i]);
         begin = i == 0 ? end : begin;
         last = end;
       }
-      whole.add((last - begin) / 1e3);
+      whole.add(last - begin);
     }
     return {};
   }
@@ -170,21 +172,22 @@ public:
 private:
   size_t layerCount() const { return static_cast<size_t>(options.layers); }
 
-  static double readBlocks(const uint64_t *times, size_t blocks, double before, Row &row) {
-    double first = 1e300, last = 0, ready = 0, end = 0;
+  // Adds what the blocks of a kernel tell; returns its end. All times are nanoseconds.
+  static int64_t readBlocks(const uint64_t *times, size_t blocks, int64_t before, Row &row) {
+    int64_t first = std::numeric_limits<int64_t>::max(), last = 0, ready = 0, end = 0;
     Samples block;
     for (size_t b = 0; b < blocks; ++b) {
       const uint64_t *of = times + b * Times;
-      const double after = static_cast<double>(of[2]), done = static_cast<double>(of[3]);
+      const int64_t after = static_cast<int64_t>(of[2]), done = static_cast<int64_t>(of[3]);
       first = std::min(first, after), last = std::max(last, after), end = std::max(end, done);
-      ready = std::max(ready, static_cast<double>(of[1]));
-      block.add((done - after) / 1e3);
+      ready = std::max(ready, static_cast<int64_t>(of[1]));
+      block.add(done - after);
     }
-    row.gap.add((first - before) / 1e3);
-    row.work.add((end - first) / 1e3);
-    row.block.add(block.median());
-    row.late.add((last - first) / 1e3);
-    row.ready.add((first - ready) / 1e3);
+    row.gap.add(first - before);
+    row.work.add(end - first);
+    row.block.add(std::llround(block.median() * 1e3));
+    row.late.add(last - first);
+    row.ready.add(first - ready);
     return end;
   }
 
