@@ -151,6 +151,11 @@ struct Router {
     if constexpr (!Lists) {
       if (token < tokenCount<Dynamic, M>(args))
         route(args, token, values[warp], lane);
+    } else if constexpr (M == 1) {
+      const int id = route(args, 0, values[0], lane);
+      listChoices<experts, 0, topK - Deferred>(id, lane, static_cast<int32_t *>(args.operands[4]));
+      if constexpr (Deferred > 0)
+        listChoices<experts, topK - Deferred, Deferred>(id, lane, static_cast<int32_t *>(args.operands[5]));
     } else {
       constexpr int slots = M * topK;
       __shared__ int32_t ids[slots];
@@ -162,7 +167,7 @@ struct Router {
       if constexpr (Deferred > 0)
         if (lane < topK)
           deferred[token * topK + lane] = lane < topK - Deferred ? -1 : id;
-      const auto sync = [] { Warps == 1 ? __syncwarp() : __syncthreads(); };
+      const auto sync = [] { __syncthreads(); };
       sync();
       rankLists<experts, slots, Warps * 32>(ids, firsts, static_cast<int32_t *>(args.operands[4]), threadIdx.x,
                                             sync);

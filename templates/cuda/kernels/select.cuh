@@ -62,6 +62,26 @@ template <int TopK, int First, int Count> struct Choices {
   }
 };
 
+// The lists of one token by a warp, whose lane i has the token's choice `id` number i: slots First … First +
+// Count - 1 are listed. Choices of a token are distinct, so that every one has a list of its own.
+template <int Experts, int First, int Count>
+__device__ inline void listChoices(int id, int lane, int32_t *lists) {
+  using Places = ListPlaces<Experts>;
+  int place = 0;
+#pragma unroll
+  for (int other = First; other < First + Count; ++other)
+    place += __shfl_sync(allLanes, id, other) < id;
+  if (uint32_t(lane - First) < uint32_t(Count)) {
+    lists[Places::ids + place] = id;
+    lists[Places::start + place] = place;
+    lists[Places::slots + place] = lane;
+  }
+  if (lane < 16)
+    lists[lane] = lane == 0 ? Count : 0;
+  if (lane == 16)
+    lists[Places::start + Count] = Count;
+}
+
 // Builds the lists of few slots by a team of Threads threads, at least 32, which are all here: a slot's place
 // is the number of slots that come before it. `ids` (Slots of them, visible to the team) and `firsts` (2 *
 // Slots + 2 words) are shared memory; ids that are not experts have no place. sync() is a barrier of the team.
