@@ -42,7 +42,7 @@ template <class Rule, int Groups, int GroupsUsed> struct RouterGroups {
 #pragma unroll
     for (int i = 0; i < perLane; ++i)
       groups.keys[i] = lane + 32 * i < Groups ? score(values, lane + 32 * i) : excludedKey;
-    groups.findBest();
+    groups.sort();
     uint32_t used[perLane] = {};
     for (int i = 0; i < GroupsUsed; ++i) {
       const int group = groups.take(lane);
@@ -87,10 +87,10 @@ struct Router {
         p[i] = expf(p[i] - largest);
         sum += lane + 32 * i < experts ? p[i] : 0.0f;
       }
-      sum = warpSum(sum);
+      const float inverse = 1.0f / warpSum(sum);
 #pragma unroll
       for (int i = 0; i < perLane; ++i)
-        p[i] = p[i] / sum;
+        p[i] *= inverse;
     }
   }
 
@@ -130,7 +130,7 @@ struct Router {
       if (lane + 32 * i < experts)
         values[lane + 32 * i] = p[i];
     __syncwarp();
-    candidates.findBest();
+    candidates.sort();
     int id = 0;
     for (int i = 0; i < topK; ++i) {
       const int index = candidates.take(lane);
