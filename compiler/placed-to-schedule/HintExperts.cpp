@@ -43,30 +43,37 @@ struct Routing {
 };
 
 struct HintExperts : impl::SchedHintExpertsBase<HintExperts> {
+  using SchedHintExpertsBase::SchedHintExpertsBase;
+
   void runOnOperation() override {
     ModuleOp module = getOperation();
     KernelEditor editor(module);
     LaneTable table(module);
     kernels = &editor;
     lanes = &table;
-    SmallVector<std::pair<sched::EntryOp, SmallVector<Routing>>> entries;
-    int64_t count = 0, bytes = 0;
+    // Hints are numbered by their place in an entry.
+    SmallVector<SmallVector<std::pair<Routing, Routing>>> guesses;
+    size_t count = 0;
+    int64_t bytes = 0;
     for (auto entry : module.getOps<sched::EntryOp>()) {
       if (entry.getDynamic() || entry.getCapacity() != 1)
         continue;
-      entries.push_back({entry, routings(entry)});
-      count = std::max<int64_t>(count, static_cast<int64_t>(entries.back().second.size()) - 1);
-      for (Routing &routing : entries.back().second)
-        bytes = std::max(bytes, kernels->integer(routing.topk, "top_k") * int64_t(sizeof(int32_t)));
+      guesses.emplace_back();
+      SmallVector<Routing> layers = routings(entry);
+      for (size_t i = 1; i < layers.size(); ++i)
+        if (canGuess(layers[i - 1], layers[i])) {
+          guesses.back().push_back({layers[i - 1], layers[i]});
+          bytes = std::max(bytes, kernels->integer(layers[i].topk, "top_k") * int64_t(sizeof(int32_t)));
+        }
+      count = std::max(count, guesses.back().size());
     }
-    if (count <= 0)
+    if (count == 0)
       return;
     const int64_t stride = (bytes + kLineBytes - 1) / kLineBytes * kLineBytes;
-    declareArena(count * stride);
-    for (auto &[entry, chain] : entries)
-      for (size_t i = 1; i < chain.size(); ++i)
-        if (canGuess(chain[i - 1], chain[i]))
-          emitGuess(entry, chain[i - 1], chain[i], static_cast<int64_t>(i - 1) * stride, bytes);
+    declareArena(static_cast<int64_t>(count) * stride);
+    for (auto &ofEntry : guesses)
+      for (auto [i, guess] : llvm::enumerate(ofEntry))
+        emitGuess(guess.first, guess.second, static_cast<int64_t>(i) * stride, bytes);
   }
 
   // Persistent memory of the host: what one replay leaves there, the next may read.
@@ -119,13 +126,14 @@ struct HintExperts : impl::SchedHintExpertsBase<HintExperts> {
     return found;
   }
 
-  // True if the norm of `next` can be applied to what that of `now` reads, on the same GPU, and the rows of the
-  // experts lie in whole units.
+  // True if the work of `now` is long enough, the norm of `next` can be applied to what that of `now` reads, on
+  // the same GPU, and the rows of the experts lie in whole units.
   bool canGuess(Routing &now, Routing &next) {
     auto sameShape = [&](StringRef name) {
       return kernels->integer(now.norm, name) == kernels->integer(next.norm, name);
     };
-    return now.topk.getLane() == next.norm.getLane() && now.topk.getLane() == next.topk.getLane() &&
+    return static_cast<int64_t>(now.gateUp.getBytesRead()) >= leastBytes &&
+           now.topk.getLane() == next.norm.getLane() && now.topk.getLane() == next.topk.getLane() &&
            sameShape("k") && sameShape("x_stride") && sameShape("rows") && !streamsOf(next.gateUp).empty();
   }
 
@@ -169,12 +177,13 @@ struct HintExperts : impl::SchedHintExpertsBase<HintExperts> {
     copy.setShadow(true);
   }
 
-  void emitGuess(sched::EntryOp entry, Routing &now, Routing &next, int64_t offset, int64_t bytes) {
-    OpBuilder builder = OpBuilder::atBlockBegin(&entry.getBody().front());
-    Value ids = builder.create<sched::FixedOp>(entry.getLoc(), now.topk->getOperand(kRouterIds).getType(),
-                                               kHintArena, offset, bytes, builder.getStringAttr("expert hint"));
+  void emitGuess(Routing &now, Routing &next, int64_t offset, int64_t bytes) {
+    const Location loc = now.topk.getLoc();
+    OpBuilder builder = OpBuilder::atBlockBegin(now.topk->getBlock());
+    Value ids = builder.create<sched::FixedOp>(loc, now.topk->getOperand(kRouterIds).getType(), kHintArena,
+                                               offset, bytes, builder.getStringAttr("expert hint"));
     builder.setInsertionPointAfter(now.topk);
-    Value none = builder.create<sched::NoneOp>(entry.getLoc(), ids.getType());
+    Value none = builder.create<sched::NoneOp>(loc, ids.getType());
     const Value x = next.linear->getOperand(kLinearX);
     const bool isBf16 = next.norm.getNumOperands() > kNormBf16 && next.norm->getOperand(kNormBf16) == x;
     Value rows = bufferLike(builder, x, "guessed rows");
