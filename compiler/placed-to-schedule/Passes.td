@@ -114,7 +114,7 @@ def SchedPlanPrefetch : Pass<"sched-plan-prefetch", "::mlir::ModuleOp"> {
   let summary = "Say which weights a thread can prefetch while it waits for the others";
   let description = [{
     In entries for an exact number of tokens the share of each thread of a matrix is known beforehand: `linear` and dense `gate_up` and
-    `down` get `streams`. Which experts are needed is known too late for that. Has no effect on results.
+    `down` get `streams`. Experts are left to sched-hint-experts. Has no effect on results.
   }];
 }
 
