@@ -22,6 +22,7 @@ constexpr int64_t kFarPosition = 1024; // second point of the line over position
 struct Priced {
   enum class Kind { Work, Signal, Wait } kind = Kind::Work;
   size_t lane = 0;
+  int64_t part = 0;    // of the tokens
   DispatchShape shape; // family empty: moves bytes
   double bytes = 0, bytesPerToken = 0;
   uint64_t signal = 0;
@@ -32,7 +33,14 @@ struct PricedEntry {
   std::string name;
   int64_t capacity = 1;
   bool dynamic = false;
+  int64_t partCapacity = 1;
   std::vector<Priced> commands;
+
+  // Of `tokens` tokens those before part `part`, and its own.
+  int64_t tokensBefore(int64_t part, int64_t tokens) const { return std::min(tokens, part * partCapacity); }
+  int64_t tokensOf(int64_t part, int64_t tokens) const {
+    return tokensBefore(part + 1, tokens) - tokensBefore(part, tokens);
+  }
 };
 
 struct PricedLane {
@@ -75,11 +83,16 @@ bool readCommand(Operation &op, Tables &tables, Priced &command) {
 }
 
 PricedEntry readEntry(sched::EntryOp entry, Tables &tables) {
-  PricedEntry priced{
-      entry.getSymName().str(), static_cast<int64_t>(entry.getCapacity()), entry.getDynamic(), {}};
+  PricedEntry priced{entry.getSymName().str(),
+                     static_cast<int64_t>(entry.getCapacity()),
+                     entry.getDynamic(),
+                     entry.partCapacity(),
+                     {}};
   for (Operation &op : entry.getBody().front()) {
     Priced command;
     command.shape.barrier = op.hasAttr("barrier");
+    if (auto part = op.getAttrOfType<IntegerAttr>("part"))
+      command.part = part.getInt();
     if (!readCommand(op, tables, command))
       continue;
     command.lane = tables.lanes.lookup(cast<FlatSymbolRefAttr>(op.getAttr("lane")).getValue());
@@ -137,18 +150,20 @@ public:
     return nullptr;
   }
 
-  StepTime time(const PricedEntry &entry, int64_t tokens, int64_t past) {
+  StepTime time(const PricedEntry &entry, int64_t allTokens, int64_t allPast) {
     double bytes = 0;
     for (const Priced &command : entry.commands)
-      if (!command.shape.family.empty() && !lanes[command.lane].isGpu)
-        for (const MatrixWork &matrix : workOf(command.shape, tokens, past).matrices)
-          bytes += matrix.bytes * expectedExperts(matrix, tokens);
+      if (command.part == 0 && !command.shape.family.empty() && !lanes[command.lane].isGpu)
+        for (const MatrixWork &matrix : workOf(command.shape, allTokens, allPast).matrices)
+          bytes += matrix.bytes * expectedExperts(matrix, allTokens);
     const bool inCache = rates.staysInCache(bytes);
     StepTime step;
     step.lanes.resize(lanes.size());
     std::vector<LaneClock> clocks(lanes.size());
     std::map<uint64_t, double> raised;
     for (const Priced &command : entry.commands) {
+      const int64_t tokens = entry.tokensOf(command.part, allTokens),
+                    past = allPast + entry.tokensBefore(command.part, allTokens);
       LaneClock &clock = clocks[command.lane];
       const bool isGpu = lanes[command.lane].isGpu;
       double end = clock.startOf(command, isGpu);
@@ -156,7 +171,7 @@ public:
         raised[command.signal] = end + handOver;
       } else if (command.kind == Priced::Kind::Wait) {
         end = std::max(end, raised[command.signal]);
-      } else {
+      } else if (tokens > 0) {
         const Seconds part = price(command, tokens, past, inCache);
         end = isGpu ? std::max(end + part.starting, clock.free) + part.reading + part.computing
                     : end + part.total();

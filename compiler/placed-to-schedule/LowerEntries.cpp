@@ -33,6 +33,7 @@ struct EntryPlan {
   std::string name;
   lower::EntryShape shape;
   bool body, head;
+  int64_t parts = 1; // of the entry's tokens; the shape is that of one
 };
 
 struct LowerEntries : impl::SchedLowerEntriesBase<LowerEntries> {
@@ -42,6 +43,7 @@ struct LowerEntries : impl::SchedLowerEntriesBase<LowerEntries> {
 
 private:
   LogicalResult prepare();
+  LogicalResult choosePartCount();
   void declareMemory(OpBuilder &builder);
   void layOutLogits();
   void declareLane(const lower::Lane &lane, OpBuilder &builder);
@@ -116,6 +118,8 @@ LogicalResult LowerEntries::prepare() {
   if (failed(used))
     return failure();
   lanes = std::move(*used);
+  if (failed(choosePartCount()))
+    return failure();
   width = cast<RankedTensorType>(body.getResultTypes()[0]).getDimSize(1);
   vocab = cast<RankedTensorType>(head.getResultTypes()[0]).getDimSize(1);
   logitLane = &lanes.front();
@@ -123,6 +127,30 @@ LogicalResult LowerEntries::prepare() {
     logitLane = &lower::laneOf(op, lanes);
   bestCount = logitLane->isGpu ? std::min(vocab, lower::kBestLogits) : 0;
   return success();
+}
+
+// True if the CPU works between two pieces of work of a GPU: each waits for the other then.
+static bool takesTurns(func::FuncOp body) {
+  int64_t turns = 0; // 1: of a GPU, 2: of the CPU after it
+  for (Operation &op : body.getBody().front())
+    if (auto placement = op.getAttrOfType<model::PlacementAttr>("placement")) {
+      const bool onCpu = placement.getDevice() == lower::kCpuDevice;
+      if (turns == 2 && !onCpu)
+        return true;
+      if (onCpu == (turns == 1))
+        ++turns;
+    }
+  return false;
+}
+
+// Decides `parts` if it is left to us.
+LogicalResult LowerEntries::choosePartCount() {
+  if (parts == 0)
+    parts = chunk % 2 == 0 && takesTurns(body) ? 2 : 1;
+  if (parts > 0 && chunk % parts == 0)
+    return success();
+  return getOperation().emitError() << "a chunk of " << int64_t(chunk) << " tokens does not fall into "
+                                    << int64_t(parts) << " parts";
 }
 
 static int64_t aligned(int64_t bytes) { return (bytes + 63) / 64 * 64; }
@@ -198,8 +226,9 @@ LogicalResult LowerEntries::lowerOp(Operation *op, lower::EntryBuilder &entry, b
 }
 
 LogicalResult LowerEntries::lowerEntry(const EntryPlan &plan, OpBuilder &builder) {
-  auto op =
-      builder.create<sched::EntryOp>(getOperation().getLoc(), plan.name, plan.shape.tokens, plan.shape.dynamic);
+  auto op = builder.create<sched::EntryOp>(getOperation().getLoc(), plan.name, plan.shape.tokens * plan.parts,
+                                           plan.shape.dynamic,
+                                           plan.parts > 1 ? builder.getI64IntegerAttr(plan.parts) : nullptr);
   Block &block = op.getBody().emplaceBlock();
   lower::EntryBuilder entry(getOperation(), OpBuilder::atBlockEnd(&block), plan.shape, settings, lanes);
   int64_t rows = plan.shape.tokens;
@@ -245,9 +274,9 @@ void LowerEntries::runOnOperation() {
   declareMemory(builder);
   std::vector<EntryPlan> plans;
   for (int64_t m : decodeSizes)
-    plans.push_back({"decode_" + std::to_string(m), {m, false}, true, true});
-  plans.push_back({"prefill", {chunk, true}, true, false});
-  plans.push_back({"head", {headRows, true}, false, true});
+    plans.push_back({"decode_" + std::to_string(m), {m, false}, true, true, 1});
+  plans.push_back({"prefill", {chunk / parts, true}, true, false, parts});
+  plans.push_back({"head", {headRows, true}, false, true, 1});
   for (const EntryPlan &plan : plans)
     if (failed(lowerEntry(plan, builder)))
       return signalPassFailure();

@@ -45,6 +45,8 @@ static kt::Status addCommand(Operation *op, std::map<uint32_t, std::unique_ptr<L
   auto command = std::make_unique<CommandT>();
   command->body = std::move(*body);
   command->barrier_before = op->hasAttr("barrier");
+  if (auto part = op->getAttrOfType<IntegerAttr>("part"))
+    command->part = static_cast<uint32_t>(part.getInt());
   if (auto after = op->getAttrOfType<DenseI32ArrayAttr>("after"))
     command->after.assign(after.asArrayRef().begin(), after.asArrayRef().end());
   std::unique_ptr<LaneProgramT> &program = programs[*lane];
@@ -85,6 +87,7 @@ static kt::Result<std::unique_ptr<EntryT>> buildEntry(sched::EntryOp op, PlanTab
     return kt::Error{"entry '" + entry->name + "': " + capacity.error().message};
   entry->capacity = *capacity;
   entry->dynamic = op.getDynamic();
+  entry->parts = static_cast<uint32_t>(op.partCount());
   std::map<uint32_t, std::unique_ptr<LaneProgramT>> programs; // by lane
   size_t number = 0;
   for (Operation &inner : op.getBody().front()) {

@@ -9,6 +9,7 @@
 #include "compiler/tools/commands.h"
 #include "compiler/tools/progress.h"
 #include "dialects/model/Transforms.h"
+#include "runtime/abi/kt_abi.h"
 #include "runtime/plan/dump.h"
 
 #include "kt_version.h"
@@ -155,8 +156,12 @@ PlanOptions describePlan(const Target &target, const CompileOptions &options, in
   plan.options = "--cpu " + options.cpu + (options.gpu == "none" ? "" : " --gpu " + options.gpu) + " --ctx " +
                  std::to_string(context) + " --weights " + options.weights + " --chunk " +
                  std::to_string(options.schedule.chunk) + " --kv-type " + options.schedule.kvType;
+  if (options.schedule.parts > 0)
+    plan.options += " --prefill-parts " + std::to_string(options.schedule.parts);
   if (options.schedule.deferExperts > 0)
     plan.options += " --defer-experts " + std::to_string(options.schedule.deferExperts);
+  if (!options.schedule.hintExperts)
+    plan.options += " --no-expert-hints";
   if (!options.target.gpuMem.empty())
     plan.options += " --gpu-mem " + options.target.gpuMem;
   plan.policyName = target.policy.name;
@@ -329,6 +334,10 @@ void addCompileCommand(CLI::App &app, int &exitCode) {
   command->add_option("--chunk", options->schedule.chunk, "Largest prefill chunk in tokens")
       ->check(CLI::Range(1, 8192))
       ->capture_default_str();
+  command
+      ->add_option("--prefill-parts", options->schedule.parts,
+                   "Parts of a chunk that CPU and GPU work on at the same time (default: 2 if they take turns)")
+      ->check(CLI::Range(1, KT_MAX_PARTS));
   command->add_option("--kv-type", options->schedule.kvType, "Element type of the KV cache")
       ->check(CLI::IsMember({"bf16", "f16", "f32", "q8_0"}))
       ->capture_default_str();
@@ -337,6 +346,8 @@ void addCompileCommand(CLI::App &app, int &exitCode) {
                    "Add this many of a token's experts on the CPU one layer later; changes results")
       ->check(CLI::Range(0, 255))
       ->capture_default_str();
+  command->add_flag("--no-expert-hints{false}", options->schedule.hintExperts,
+                    "Do not let GPUs guess the experts of the next layer for the CPU to prefetch");
   command
       ->add_option("--weights", options->weights, "Leave weights in the GGUF file or copy them into the plan")
       ->check(CLI::IsMember({"auto", "link", "pack"}))

@@ -5,6 +5,7 @@
 #include "compiler/model-to-placed/ModuleRefs.h"
 #include "compiler/pipeline/Pipeline.h"
 #include "compiler/tools/commands.h"
+#include "runtime/abi/kt_abi.h"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -80,9 +81,15 @@ void addExplainCommand(CLI::App &app, int &exitCode) {
                    "Predict for a plan that adds this many of a token's experts one layer later")
       ->check(CLI::Range(0, 255))
       ->capture_default_str();
+  command->add_flag("--no-expert-hints{false}", options->schedule.hintExperts,
+                    "Do not let GPUs guess the experts of the next layer for the CPU to prefetch");
   command->add_option("--chunk", options->schedule.chunk, "Largest prefill chunk in tokens")
       ->check(CLI::Range(1, 8192))
       ->capture_default_str();
+  command
+      ->add_option("--prefill-parts", options->schedule.parts,
+                   "Parts of a chunk that CPU and GPU work on at the same time (default: 2 if they take turns)")
+      ->check(CLI::Range(1, KT_MAX_PARTS));
   command->add_flag("--json", options->json, "One JSON object on stdout");
   command->callback([options, &exitCode] { exitCode = explain(*options); });
 }

@@ -18,7 +18,8 @@ namespace ktc::sched {
 // A command is one of dispatch, copy, fill, signal, wait.
 bool isCommand(mlir::Operation *op);
 
-// The buffers that a command reads and writes (a written operand of a dispatch counts as both).
+// The buffers that a command reads and writes (a written operand of a dispatch counts as both, one with a hint
+// as neither).
 struct Accesses {
   llvm::SmallVector<mlir::Value> reads;
   llvm::SmallVector<mlir::Value> writes;

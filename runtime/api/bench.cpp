@@ -253,6 +253,9 @@ void reportProfile(const KtrtModel &model, KtrtProfileFn onRow, void *user) {
     row.commands += command.replays;
     row.seconds += static_cast<double>(command.nanos) * 1e-9;
     row.bytesRead += command.bytesRead * command.replays;
+    row.expertsChosen += command.chosen;
+    row.expertsGuessed += command.guessed;
+    row.hintedBytes += command.ahead;
   }
   std::vector<std::pair<uint32_t, KtrtProfileRow>> rows;
   for (auto &[key, row] : sums) {

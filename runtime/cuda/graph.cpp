@@ -43,7 +43,7 @@ private:
     return context.memory->find(operand, *context.weights);
   }
   uint64_t transferBytes(uint64_t bytes, uint64_t perToken) const {
-    return bytes + perToken * entry.capacity();
+    return bytes + perToken * (entry.capacity() / entry.parts());
   }
 
   const LaneContext &context;
@@ -70,7 +70,9 @@ kt::Status Builder::build() {
   const LaneGraph lane = arrangeLane(program, sources, fold, !trace);
   if (kt::Status status = driver.check(driver.graphCreate(&graph, 0), "cuGraphCreate"); !status)
     return status;
-  if (kt::Status status = copyNode(context.hostStep, true, context.step, false, sizeof(KtCudaStep)); !status)
+  if (kt::Status status =
+          copyNode(context.hostStep, true, context.step, false, entry.parts() * sizeof(KtCudaStep));
+      !status)
     return status;
   roots.push_back(made);
   if (trace) {
@@ -155,7 +157,7 @@ kt::Status Builder::addKernel(const LaneNode &node, const plan::Dispatch &dispat
   KtCudaArgs arguments{};
   for (uint32_t i = 0; i < operands; ++i)
     arguments.operands[i] = find(dispatch.operands()->Get(i)).address;
-  arguments.step = context.step;
+  arguments.step = context.step + program.commands()->Get(node.command)->part();
   arguments.arrivals = counters + node.command;
   arguments.error = context.error;
   arguments.timeout = context.timeout;

@@ -29,8 +29,8 @@ struct LaneContext {
   const GpuKernels *kernels;
   const WeightMap *weights;
   uint32_t device;      // of the plan
-  KtCudaStep *hostStep; // pinned
-  KtCudaStep *step;     // on the device
+  KtCudaStep *hostStep; // pinned, by part
+  KtCudaStep *step;     // on the device, by part
   uint32_t *completion; // pinned word: number of the replay that is done
   uint32_t *error;      // pinned word, KtCudaArgs::error
   uint64_t timeout;     // nanoseconds

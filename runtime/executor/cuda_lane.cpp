@@ -15,7 +15,9 @@ namespace ktrt {
 static_assert(sizeof(KtCudaStep) == sizeof(KtStep) &&
                   offsetof(KtCudaStep, replay) == offsetof(KtStep, replay) &&
                   offsetof(KtCudaStep, rowOffset) == offsetof(KtStep, rowOffset),
-              "a step is copied as it is");
+              "steps are copied as they are");
+
+static_assert(KT_MAX_PARTS * sizeof(KtStep) <= 64, "steps of all parts lie on one line");
 
 // Words of the host block, each on a line of its own, and what is at the start of the device block.
 static constexpr uint64_t kLine = 64, kStepAt = 0, kCompletionAt = kLine, kErrorAt = 2 * kLine,
@@ -163,13 +165,13 @@ void CudaLane::setProfiling(bool on) {
   }
 }
 
-void CudaLane::begin(uint32_t newEntry, const KtStep &step, uint32_t newReplay) {
+void CudaLane::begin(uint32_t newEntry, std::span<const KtStep> steps, uint32_t newReplay) {
   entry = newEntry;
   replay = newReplay;
   started = health;
   if (started) {
     __atomic_store_n(context.error, 0, __ATOMIC_RELAXED);
-    memcpy(context.hostStep, &step, sizeof(step));
+    memcpy(context.hostStep, steps.data(), steps.size_bytes());
     const cuda::LaneProgramGraph &graph = (profiling ? tracedGraphs : graphs)[entry];
     replayWindow.begin = nowNanos();
     gpu->makeCurrent();

@@ -25,7 +25,7 @@ public:
                                                       SignalTable &signals, const Options &options);
   ~CudaLane() override;
 
-  void begin(uint32_t entry, const KtStep &step, uint32_t replay) override;
+  void begin(uint32_t entry, std::span<const KtStep> steps, uint32_t replay) override;
   kt::Status finish() override;
   uint32_t threads() const override { return 0; }
   void setProfiling(bool on) override;

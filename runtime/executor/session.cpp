@@ -254,6 +254,19 @@ void Session::Impl::indexEntries() {
   }
 }
 
+// The steps of the parts of a replay: the first ones are full, and those that nothing is left for have no
+// tokens.
+static void splitStep(const KtStep &whole, uint32_t partCapacity, uint32_t replay, std::span<KtStep> parts) {
+  KtStep rest = whole;
+  rest.replay = replay;
+  for (KtStep &part : parts) {
+    part = rest;
+    part.nTokens = std::min(rest.nTokens, partCapacity);
+    rest.nTokens -= part.nTokens;
+    rest.nPast += part.nTokens;
+  }
+}
+
 // Replays one entry on all its lanes. The caller's lane is last: it works while the others run.
 kt::Status Session::Impl::replay(uint32_t index, const KtStep &step) {
   cancelled = options.cancel && options.cancel->load(std::memory_order_relaxed);
@@ -265,18 +278,19 @@ kt::Status Session::Impl::replay(uint32_t index, const KtStep &step) {
     number = uint32_t(++replays);
   const EntryInfo &entry = entries[index];
   lastEntry = index;
+  const plan::Entry &planned = *file.plan().entries()->Get(index);
+  KtStep steps[KT_MAX_PARTS];
+  splitStep(step, entry.capacity / planned.parts(), number, {steps, planned.parts()});
   hasLogits = false;
-  KtStep numbered = step;
-  numbered.replay = number;
   signals->beginReplay();
   for (uint32_t lane : entry.lanes)
-    lanes[lane]->begin(index, numbered, number);
+    lanes[lane]->begin(index, {steps, planned.parts()}, number);
   kt::Status result;
   for (size_t i = entry.lanes.size(); i-- > 0;) // the caller's lane first: others may wait for it
     if (kt::Status status = lanes[entry.lanes[i]]->finish();
         !status && (result || signals->givenUpBy(number) == int64_t(entry.lanes[i])))
       result =
-          failure("entry '%s', lane '%s': %s", file.plan().entries()->Get(index)->name()->c_str(),
+          failure("entry '%s', lane '%s': %s", planned.name()->c_str(),
                   file.plan().lanes()->Get(entry.lanes[i])->name()->c_str(), status.error().message.c_str());
   lastNanos = nowNanos() - start;
   return result;
@@ -357,7 +371,8 @@ std::vector<CommandProfile> Session::profile() const {
           continue;
         const plan::CommandText text = plan::describeCommand(plan(), *program->commands()->Get(c));
         profiles.push_back({e, program->lane(), c, text.kind, text.family, text.kernel, text.path,
-                            times[c].replays, times[c].nanos, text.bytesRead});
+                            times[c].replays, times[c].nanos, text.bytesRead, times[c].chosen, times[c].guessed,
+                            times[c].ahead});
       }
     }
   return profiles;

@@ -52,6 +52,9 @@ struct CommandProfile {
   uint64_t replays;
   uint64_t nanos;     // on thread 0, including its wait for the others at the next barrier
   uint64_t bytesRead; // per replay, as predicted by the compiler
+  uint64_t chosen;    // experts, if there are hints on them
+  uint64_t guessed;   // of those, in the hint
+  uint64_t ahead;     // bytes that thread 0 has prefetched by the hint
 };
 
 class Session {

@@ -20,7 +20,7 @@ void EntryBuilder::bind(Value value, Activation activation) {
 
 void EntryBuilder::copy(Value from, Value to, int64_t bytesPerToken) {
   builder.create<sched::CopyOp>(module.getLoc(), lane->name, from, to, 0, bytesPerToken, false,
-                                DenseI32ArrayAttr());
+                                DenseI32ArrayAttr(), IntegerAttr());
 }
 
 // A buffer that the GPU norm of `activation` writes as operand `operand` besides what it writes already.
