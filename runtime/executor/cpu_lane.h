@@ -23,12 +23,12 @@ struct alignas(64) ResolvedCommand {
   uint32_t index;         // Dispatch: first operand in the table; Signal, Wait: signal
   uint32_t units;         // Dispatch
   uint32_t unitsPerToken; // Dispatch
+  uint32_t openIndex;     // Dispatch with a grain: its number among those
   KtKernelFn function;    // Dispatch
   const uint8_t *source;  // Copy
   uint8_t *destination;   // Copy, Fill
   uint64_t bytes;         // Copy, Fill
   uint64_t bytesPerToken; // Copy, Fill
-  uint32_t openIndex;     // Dispatch with a grain: its number among those
 };
 static_assert(sizeof(ResolvedCommand) == 64);
 
