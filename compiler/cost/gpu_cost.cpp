@@ -12,6 +12,8 @@ namespace {
 constexpr double kGapSeconds = 1.1e-6;    // from the end of one kernel of a CUDA graph to the start of the next
 constexpr double kMatrixSeconds = 5.0e-6; // of a matrix kernel from there, however small, beside its weights
 constexpr double kKernelSeconds = 2.6e-6; // of any other kernel
+// What attention takes longer than a small kernel: it goes over positions in steps, then merges.
+constexpr double kAttentionSeconds = 4.4e-6;
 constexpr double kHandOverSeconds = 2e-6; // a word over PCIe, and a cache line more
 constexpr double kStreamShare = 0.75;     // of the memory bandwidth, for matrices of few tokens
 constexpr double kTensorShare = 0.16;     // of the matrix rate, for many tokens
@@ -69,7 +71,9 @@ Seconds GpuRates::seconds(const DispatchShape &dispatch, int64_t tokens, int64_t
   else if (work.matrices.empty())
     bytes += work.items * kBytesPerElement;
   const double reading = bytes / weightStream, computing = operations / (ops * kTensorShare),
-               starting = work.matrices.empty() ? kernelLatency : matrixLatency;
+               starting = attends                 ? kernelLatency + kAttentionSeconds
+                          : work.matrices.empty() ? kernelLatency
+                                                  : matrixLatency;
   return reading > computing ? Seconds{reading, 0, starting} : Seconds{0, computing, starting};
 }
 

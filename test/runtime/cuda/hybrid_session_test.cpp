@@ -1,28 +1,12 @@
 // Sessions with a CPU and a GPU lane on the fake driver: results, hand-over of every kind, and everything that
 // can go wrong with a GPU.
-#include "runtime/executor/session.h"
-#include "test/runtime/cuda/toy_gpu.h"
+#include "test/runtime/cuda/hybrid_session.h"
 
 #include <chrono>
 
 using namespace ktrt;
 
 namespace {
-
-class HybridSession : public FakeGpuTest {
-protected:
-  HybridSession() { toy::makeHybrid(plan); }
-
-  kt::Result<std::unique_ptr<Session>> open(uint32_t timeoutMillis = 10000) {
-    return toy::open(plan, directory, timeoutMillis, false);
-  }
-  std::string openError() {
-    auto session = open();
-    EXPECT_FALSE(session);
-    return session ? "" : session.error().message;
-  }
-  void expectRightLogits(Session &session) { toy::expectRightLogits(session, 30); }
-};
 
 class EveryHandOver : public HybridSession, public testing::WithParamInterface<const char *> {};
 
@@ -90,66 +74,6 @@ TEST_F(HybridSession, FoldsSignalsIntoKernels) {
     EXPECT_EQ(prefill[node].bytes, 4u);
     EXPECT_EQ(prefill[node].after, std::vector<size_t>{node - 1});
   }
-}
-
-// ---- logits that stay on the GPU
-
-class LogitsOnGpu : public HybridSession {
-protected:
-  LogitsOnGpu() { toy::leaveLogitsOnGpu(plan); }
-};
-
-TEST_F(LogitsOnGpu, AreCopiedOnDemand) {
-  auto session = open();
-  ASSERT_TRUE(session) << session.error().message;
-  EXPECT_EQ((*session)->logitsOf(toy::Head), nullptr);
-  EXPECT_FALSE((*session)->lastLogits()) << "nothing was evaluated";
-  EXPECT_TRUE((*session)->lastBest().ids.empty());
-  const std::vector<int32_t> tokens = {1, 2, 3, 4, 5, 6};
-  uint32_t done = 0;
-  for (uint32_t count : {1u, 2u, 3u}) { // decode_1, decode_2, prefill and head
-    gpu->copies = 0;
-    ASSERT_TRUE((*session)->advance(std::span(tokens).subspan(done, count), done));
-    done += count;
-    const BestLogits best = (*session)->lastBest();
-    ASSERT_EQ(best.ids.size(), toy::kBest);
-    EXPECT_EQ(best.vocabulary, toy::kVocab);
-    EXPECT_GE(best.sum, 1.0f);
-    for (uint32_t i = 0; i < toy::kBest; ++i) {
-      EXPECT_EQ(best.ids[i], 9 - int(i));
-      EXPECT_EQ(best.logits[i], toy::expectedLogit(tokens, done - 1, 9 - i));
-    }
-    EXPECT_EQ(gpu->copies, 0u);
-    auto logits = (*session)->lastLogits();
-    ASSERT_TRUE(logits) << logits.error().message;
-    for (uint32_t v = 0; v < toy::kVocab; ++v)
-      EXPECT_EQ((*logits)[v], toy::expectedLogit(tokens, done - 1, v));
-    EXPECT_EQ(gpu->copies, 1u);
-  }
-  *(*session)->tokensOf(toy::Decode1) = *(*session)->positionsOf(toy::Decode1) = 0;
-  ASSERT_TRUE((*session)->run(toy::Decode1, 1, 0));
-  EXPECT_FALSE((*session)->lastLogits()) << "another replay has written there";
-  EXPECT_TRUE((*session)->lastBest().ids.empty());
-  session->reset();
-  expectAllReleased();
-}
-
-TEST_F(LogitsOnGpu, ReachEveryCaller) {
-  auto session = open();
-  ASSERT_TRUE(session) << session.error().message;
-  expectRightLogits(**session);
-  const std::vector<int32_t> tokens = {5, 0, 7, 1, 3, 3, 9, 2, 2, 8, 6};
-  uint32_t rowsSeen = 0;
-  kt::Status status =
-      (*session)->evaluateAll(tokens, 0, [&](uint32_t row0, uint32_t rows, const float *logits) {
-        for (uint32_t r = 0; r < rows; ++r)
-          for (uint32_t v = 0; v < toy::kVocab; ++v)
-            EXPECT_EQ(logits[r * toy::kVocab + v], toy::expectedLogit(tokens, row0 + r, v));
-        rowsSeen += rows;
-        return true;
-      });
-  ASSERT_TRUE(status) << status.error().message;
-  EXPECT_EQ(rowsSeen, tokens.size());
 }
 
 // The earlier kernels that kernels of `graph` wait for themselves, by node.
