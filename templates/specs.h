@@ -49,6 +49,9 @@ struct KvStoreSpec {
   int64_t cacheStride = 0; // elements of `type`
 };
 
+// Positions per split where nothing else is said; a GPU has more blocks to share them.
+inline constexpr int64_t defaultSplitPositions = 256;
+
 struct AttentionGqaSpec {
   int64_t heads = 0, kvHeads = 0, headDim = 0, vDim = 0;
   float scale = 0;
@@ -57,7 +60,8 @@ struct AttentionGqaSpec {
   int64_t window = 0;
   bool sinks = false; // a logit per head that takes part in the denominator only
   bool dynamic = false;
-  int64_t splits = 1;   // of the positions; more than 1: partial results
+  int64_t splits = 1; // of the positions; more than 1: partial results
+  int64_t splitPositions = defaultSplitPositions;
   bool merge = false;   // of the partial results, in the same kernel (GPU kernels)
   bool bfloatY = false; // y rows are bfloat16 (GPU kernels)
 };
@@ -69,12 +73,13 @@ struct AttentionMlaSpec {
   int64_t qStride = 0, qRowStride = 0; // of the rotary part
   bool dynamic = false;
   int64_t splits = 1;
+  int64_t splitPositions = defaultSplitPositions;
   bool merge = false;
   bool bfloatY = false;
 };
 
 struct AttentionMergeSpec {
-  int64_t heads = 0, vDim = 0, splits = 2, yStride = 0, window = 0;
+  int64_t heads = 0, vDim = 0, splits = 2, splitPositions = defaultSplitPositions, yStride = 0, window = 0;
   bool sinks = false;
   bool bfloatY = false;
 };
@@ -124,13 +129,11 @@ struct AddSpec {
   bool sigmoidGate = false;
 };
 
-struct ArgmaxSpec {
-  int64_t n = 0;
-};
-
 struct TopLogitsSpec {
   int64_t n = 0, count = 0;
 };
+// Parts of a row of n logits that `top_logits` summarises on its own, in 8 bytes each.
+inline int64_t topLogitsChunks(int64_t n) { return n < 1024 * 32 ? (n + 31) / 32 : 1024; }
 
 // Bytes of a quantised row of k elements in groups of 32 (q8) or 256 (q8k).
 size_t quantizedRowBytes(int64_t k, int64_t group);
@@ -145,7 +148,6 @@ AttentionMlaSpec readAttentionMla(const Params &params);
 AttentionMergeSpec readAttentionMerge(const Params &params);
 GqaPrepareSpec readGqaPrepare(const Params &params);
 MlaPrepareSpec readMlaPrepare(const Params &params);
-ArgmaxSpec readArgmax(const Params &params);
 TopLogitsSpec readTopLogits(const Params &params);
 RouterSpec readRouter(const Params &params);
 ExpertGroupSpec readExpertGroup(const Params &params);

@@ -4,8 +4,8 @@
 
 // CHECK-DAG: sched.kernel @[[BF16:linear.[0-9]+]] "linear" {{{.*}}m = 2 : i64, n = 32 : i64, {{.*}}x_type = "bf16", {{.*}}y_type = "f32"}
 // CHECK-DAG: sched.kernel @[[F32:linear.[0-9]+]] "linear" {{{.*}}format = "f32", {{.*}}m = 2 : i64, {{.*}}x_type = "f32", {{.*}}y_type = "f32"}
-// 2 groups of heads and 8 splits of the 2048 positions; a head of the CPU lane would have as many.
-// CHECK-DAG: sched.kernel @[[ATTENTION:attention_gqa.[0-9]+]] "attention_gqa" {{{.*}}m = 2 : i64, merge = 1 : i64, {{.*}}splits = 8 : i64, {{.*}}y_type = "bf16"
+// 2 groups of heads and 16 splits of the 2048 positions; a head of the CPU lane would have 8.
+// CHECK-DAG: sched.kernel @[[ATTENTION:attention_gqa.[0-9]+]] "attention_gqa" {{{.*}}m = 2 : i64, merge = 1 : i64, {{.*}}split_positions = 128 : i64, splits = 16 : i64, {{.*}}y_type = "bf16"
 // The kernels of the two lanes differ in what is said about rows and prefetching.
 // CHECK-DAG: sched.kernel @[[ROUTED:gate_up.[0-9]+]] "gate_up" {{{.*}}experts = 8 : i64, {{.*}}m = 2 : i64, {{.*}}prefetch = 1 : i64
 // CHECK-DAG: sched.kernel @[[SHARED:gate_up.[0-9]+]] "gate_up" {{{.*}}dense = 1 : i64, {{.*}}m = 2 : i64, {{.*}}x_type = "bf16", y_type = "bf16"}
@@ -18,12 +18,17 @@
 // CHECK: sched.arena @act.cuda0 "activation" on @"cuda:0" bytes 0
 // 2048 positions of 2 heads of 8 elements of 2 bytes, keys and values.
 // CHECK: sched.arena @kv.cuda0 "kv_cache" on @"cuda:0" bytes 147456
+// CHECK: sched.arena @io.cuda0 "io" on @"cuda:0" bytes 512
 
 // CHECK-LABEL: sched.entry @decode_2 capacity 2 {
 // CHECK: %[[POSITIONS_HOST:.*]] = sched.fixed @io {{.*}} {role = "positions"}
 // CHECK: %[[POSITIONS:.*]] = sched.alloc @act.cuda0 bytes 64 {name = "input"}
 // CHECK: sched.copy %[[POSITIONS_HOST]] to %[[POSITIONS]] on @gpu.stream bytes 0 per_token 4
-// CHECK: %[[LOGITS:.*]] = sched.fixed @io {{.*}} {role = "logits"}
+// Logits stay on the GPU; the largest of them, here all 64, are for the host.
+// CHECK: %[[LOGITS:.*]] = sched.fixed @io.cuda0 at 0 bytes 512 {role = "logits"}
+// CHECK: %[[IDS:.*]] = sched.fixed @io at [[#%d,IDS_AT:]] bytes 512 {role = "best ids"}
+// CHECK: %[[BEST:.*]] = sched.fixed @io at [[#IDS_AT+512]] bytes 512 {role = "best logits"}
+// CHECK: %[[SUMS:.*]] = sched.fixed @io at [[#IDS_AT+1024]] bytes 8 {role = "best sums"}
 // CHECK: %[[EMBEDDED:.*]] = sched.alloc @act bytes 256 {name = "residual"}
 // CHECK: sched.dispatch @embed.0 on @cpu.team
 // The GPU reads the residual stream often, so it has its own.
@@ -67,8 +72,10 @@
 // What is read once is read where it is.
 // CHECK: sched.dispatch @add.0 on @gpu.stream(%[[ROUTED_SUM]], %[[X]], %{{.*}}) writes [1]
 // CHECK: sched.dispatch @add.0 on @gpu.stream(%{{.*}}, %[[X]], %{{.*}}) writes [1]
-// The logits go straight to the host.
 // CHECK: sched.dispatch @linear.{{[0-9]+}} on @gpu.stream(%{{.*}}, %{{.*}}, %[[LOGITS]], %{{.*}}) writes [2] {{.*}}path = "lm_head"
+// CHECK: %[[SUMMARIES:.*]] = sched.alloc @act.cuda0 bytes 64 {name = "summaries of logits"}
+// CHECK: %[[COUNTS:.*]] = sched.fixed @kv.cuda0 at 131072 bytes 16384 {role = "counters"}
+// CHECK: sched.dispatch @top_logits.0 on @gpu.stream(%[[LOGITS]], %[[IDS]], %[[BEST]], %[[SUMS]], %[[SUMMARIES]], %[[COUNTS]]) writes [1, 2, 3, 4, 5] {{.*}}path = "lm_head"
 
 // For many tokens the lists are made by a kernel of their own.
 // CHECK-LABEL: sched.entry @prefill

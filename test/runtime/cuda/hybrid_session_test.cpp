@@ -1,46 +1,12 @@
 // Sessions with a CPU and a GPU lane on the fake driver: results, hand-over of every kind, and everything that
 // can go wrong with a GPU.
-#include "runtime/executor/session.h"
-#include "test/runtime/cuda/toy_gpu.h"
+#include "test/runtime/cuda/hybrid_session.h"
 
 #include <chrono>
 
 using namespace ktrt;
 
 namespace {
-
-class HybridSession : public FakeGpuTest {
-protected:
-  HybridSession() { toy::makeHybrid(plan); }
-
-  kt::Result<std::unique_ptr<Session>> open(uint32_t timeoutMillis = 10000) {
-    SessionOptions options;
-    options.threads = 2;
-    options.pinThreads = false;
-    options.signalTimeoutMillis = timeoutMillis;
-    return Session::open(plan.write(directory.path), options);
-  }
-  std::string openError() {
-    auto session = open();
-    EXPECT_FALSE(session);
-    return session ? "" : session.error().message;
-  }
-  void expectRightLogits(Session &session) {
-    std::vector<int32_t> tokens;
-    for (int i = 0; i < 30; ++i)
-      tokens.push_back(i * 7 % 10);
-    for (size_t step : {1, 2, 3, 8, 17}) {
-      session.kvTruncate(0);
-      for (size_t done = 0; done < tokens.size(); done += step) {
-        const size_t count = std::min(step, tokens.size() - done);
-        auto logits = session.evaluate(std::span(tokens).subspan(done, count), uint32_t(done));
-        ASSERT_TRUE(logits) << logits.error().message;
-        for (uint32_t v = 0; v < toy::kVocab; ++v)
-          ASSERT_EQ((*logits)[v], toy::expectedLogit(tokens, done + count - 1, v)) << "step " << step;
-      }
-    }
-  }
-};
 
 class EveryHandOver : public HybridSession, public testing::WithParamInterface<const char *> {};
 
@@ -70,7 +36,7 @@ TEST_P(EveryHandOver, GivesTheRightLogitsNodeByNode) {
   expectAllReleased();
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, EveryHandOver, testing::Values("fused", "memop", "host"));
+INSTANTIATE_TEST_SUITE_P(Kinds, EveryHandOver, testing::Values("fused", "memop"));
 
 TEST_F(HybridSession, RefusesOtherGraphModes) {
   setenv("KTRT_GRAPH", "no", 1);
@@ -157,22 +123,18 @@ TEST_F(HybridSession, StartsKernelsLateWhereEarlyIsNotPossible) {
 
 TEST_F(HybridSession, HandsOverByNodes) {
   using Kind = fake::Node::Kind;
-  for (auto [name, raise, wait] :
-       {std::tuple{"memop", Kind::Write, Kind::Wait}, {"host", Kind::Host, Kind::Host}}) {
-    setenv("KTRT_HANDOVER", name, 1);
-    gpu->graphs.clear();
-    auto session = open();
-    ASSERT_TRUE(session) << session.error().message;
-    const fake::GraphRecord &decode = gpu->graphs[toy::Decode1];
-    ASSERT_EQ(decode.size(), 7u);
-    EXPECT_FALSE(decode[2].raises);
-    EXPECT_EQ(decode[3].kind, raise);
-    EXPECT_EQ(decode[3].after, std::vector<size_t>{2});
-    EXPECT_EQ(decode[5].kind, wait);
-    EXPECT_FALSE(decode[6].waits);
-  }
+  setenv("KTRT_HANDOVER", "memop", 1);
+  auto session = open();
+  ASSERT_TRUE(session) << session.error().message;
+  const fake::GraphRecord &decode = gpu->graphs[toy::Decode1];
+  ASSERT_EQ(decode.size(), 7u);
+  EXPECT_FALSE(decode[2].raises);
+  EXPECT_EQ(decode[3].kind, Kind::Write);
+  EXPECT_EQ(decode[3].after, std::vector<size_t>{2});
+  EXPECT_EQ(decode[5].kind, Kind::Wait);
+  EXPECT_FALSE(decode[6].waits);
   setenv("KTRT_HANDOVER", "telepathy", 1);
-  EXPECT_NE(openError().find("KTRT_HANDOVER is 'telepathy', expected fused, memop or host"), std::string::npos);
+  EXPECT_NE(openError().find("KTRT_HANDOVER is 'telepathy', expected fused or memop"), std::string::npos);
 }
 
 TEST_F(HybridSession, UploadsWeightsOnly) {
