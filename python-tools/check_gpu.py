@@ -1,7 +1,7 @@
 """Run a model on the GPU under several placements and compare its logits with golden ones.
 
     check_gpu.py MODEL.gguf --rules FILE [--rules FILE ...] --tokens FILE --expected FILE --vocab N --out PREFIX
-                 [--nmse X] [--kl X] [--argmax PERCENT] [--except P,P] [--kv-type T] [--gpu TARGET]
+                 [--nmse X] [--kl X] [--argmax PERCENT] [--except P,P] [--kv-type T] [--chunk N] [--gpu TARGET]
 
 For each rules file the model is compiled by `ktc` (from PATH), and `ktrt logits` evaluates the tokens as one prompt
 and token by token. Both must be within the bounds of the golden logits (compare_logits.py), a second run must give the
@@ -54,6 +54,7 @@ def main():
         parser.add_argument("--" + name)
     parser.add_argument("--except", dest="left_out")
     parser.add_argument("--kv-type", default="bf16")
+    parser.add_argument("--chunk", default="2048")
     parser.add_argument("--gpu", default="native")
     args = parser.parse_args()
     with open(args.tokens, encoding="ascii") as file:
@@ -61,7 +62,8 @@ def main():
     for rules in args.rules:
         name = os.path.splitext(os.path.basename(rules))[0]
         plan, out = f"{args.out}-{name}.ktp", f"{args.out}-{name}.f32"
-        run("ktc", "compile", args.model, "--rules", rules, "--gpu", args.gpu, "--kv-type", args.kv_type, "-o", plan)
+        run("ktc", "compile", args.model, "--rules", rules, "--gpu", args.gpu, "--kv-type", args.kv_type,
+            "--chunk", args.chunk, "-o", plan)
         for way in WAYS:
             first = logits(plan, tokens, way, out)
             print(f"{name:18} {way:9} {compare(args, out)}", flush=True)

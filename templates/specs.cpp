@@ -260,13 +260,6 @@ MlaPrepareSpec readMlaPrepare(const Params &params) {
   return spec;
 }
 
-ArgmaxSpec readArgmax(const Params &params) {
-  ArgmaxSpec spec;
-  spec.n = needInt(params, "n", 1, maxElements);
-  checkTokens(params);
-  return spec;
-}
-
 TopLogitsSpec readTopLogits(const Params &params) {
   TopLogitsSpec spec;
   spec.n = needInt(params, "n", 1, maxElements);

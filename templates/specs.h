@@ -129,13 +129,11 @@ struct AddSpec {
   bool sigmoidGate = false;
 };
 
-struct ArgmaxSpec {
-  int64_t n = 0;
-};
-
 struct TopLogitsSpec {
   int64_t n = 0, count = 0;
 };
+// Parts of a row of n logits that `top_logits` summarises on its own, in 8 bytes each.
+inline int64_t topLogitsChunks(int64_t n) { return n < 1024 * 32 ? (n + 31) / 32 : 1024; }
 
 // Bytes of a quantised row of k elements in groups of 32 (q8) or 256 (q8k).
 size_t quantizedRowBytes(int64_t k, int64_t group);
@@ -150,7 +148,6 @@ AttentionMlaSpec readAttentionMla(const Params &params);
 AttentionMergeSpec readAttentionMerge(const Params &params);
 GqaPrepareSpec readGqaPrepare(const Params &params);
 MlaPrepareSpec readMlaPrepare(const Params &params);
-ArgmaxSpec readArgmax(const Params &params);
 TopLogitsSpec readTopLogits(const Params &params);
 RouterSpec readRouter(const Params &params);
 ExpertGroupSpec readExpertGroup(const Params &params);

@@ -9,9 +9,12 @@ namespace ktc {
 namespace {
 
 // Measured on an H200 (docs/performance.md): timelines of decoded tokens, and prompts of 2048 tokens.
-constexpr double kNodeSeconds = 1.1e-6;   // from the end of one kernel of a CUDA graph to the start of the next
-constexpr double kMatrixSeconds = 3.9e-6; // of a matrix kernel, however small, beside reading and computing
-constexpr double kRowsSeconds = 1.5e-6;   // of any other kernel
+constexpr double kGapSeconds = 1.1e-6;    // from the end of one kernel of a CUDA graph to the start of the next
+constexpr double kMatrixSeconds = 5.0e-6; // of a matrix kernel from there, however small, beside its weights
+constexpr double kKernelSeconds = 2.6e-6; // of any other kernel
+// What attention takes longer than a small kernel: it goes over positions in steps, then merges.
+constexpr double kAttentionSeconds = 4.4e-6;
+constexpr double kHandOverSeconds = 2e-6; // a word over PCIe, and a cache line more
 constexpr double kStreamShare = 0.75;     // of the memory bandwidth, for matrices of few tokens
 constexpr double kTensorShare = 0.16;     // of the matrix rate, for many tokens
 constexpr double kBytesPerElement = 8.0;  // of rows that are read and written as float32
@@ -23,14 +26,26 @@ GpuRates::GpuRates(const policy::GpuMachine *gpu, const std::string &device) {
     bandwidth = gpu->bandwidth;
     ops = gpu->tensorOps;
     hostBandwidth = gpu->h2dBandwidth;
+    weightStream = gpu->weightStream;
+    matrixLatency = gpu->matrixLatency;
+    kernelLatency = gpu->kernelLatency;
+    kernelGap = gpu->kernelGap;
+    handOver = gpu->handOver;
   }
   assume("the memory bandwidth of " + device + " is not given; 900 GB/s assumed", bandwidth, 900e9);
   assume("the matrix rate of " + device + " is not given; 100 TFLOP/s assumed", ops, 1e14);
   assume("the PCIe bandwidth of " + device + " is not given; 20 GB/s assumed", hostBandwidth, 20e9);
-  assumed.push_back(
-      "kernels of " + device +
-      " were not measured; 75 % of its bandwidth, 16 % of its matrix rate and 2.6 us (matrices: 5 us) "
-      "before a kernel assumed");
+  assume("kernels of " + device +
+             " were not measured; 75 % of its bandwidth and 5 us for a matrix kernel assumed",
+         weightStream, bandwidth * kStreamShare);
+  matrixLatency = matrixLatency > 0 ? matrixLatency : kMatrixSeconds;
+  assume("small kernels of " + device + " were not measured; 2.6 us each assumed", kernelLatency,
+         kKernelSeconds);
+  kernelGap = kernelGap > 0 ? kernelGap : kGapSeconds;
+  assume("handing over between the host and " + device + " was not measured; 2 us assumed", handOver,
+         kHandOverSeconds);
+  assumed.push_back("kernels of many tokens of " + device +
+                    " were not measured; 16 % of its matrix rate assumed");
 }
 
 void GpuRates::assume(const std::string &what, double &rate, double value) {
@@ -55,11 +70,13 @@ Seconds GpuRates::seconds(const DispatchShape &dispatch, int64_t tokens, int64_t
     operations += 2 * work.items;
   else if (work.matrices.empty())
     bytes += work.items * kBytesPerElement;
-  const double reading = bytes / (bandwidth * kStreamShare), computing = operations / (ops * kTensorShare),
-               starting = kNodeSeconds + (work.matrices.empty() ? kRowsSeconds : kMatrixSeconds);
+  const double reading = bytes / weightStream, computing = operations / (ops * kTensorShare),
+               starting = attends                 ? kernelLatency + kAttentionSeconds
+                          : work.matrices.empty() ? kernelLatency
+                                                  : matrixLatency;
   return reading > computing ? Seconds{reading, 0, starting} : Seconds{0, computing, starting};
 }
 
-Seconds GpuRates::copySeconds(double bytes) const { return {bytes / hostBandwidth, 0, kNodeSeconds}; }
+Seconds GpuRates::copySeconds(double bytes) const { return {bytes / hostBandwidth, 0, kernelGap}; }
 
 } // namespace ktc

@@ -8,28 +8,26 @@
 
 namespace ktc {
 
-// Seconds from raising a signal until the lane that waits for it goes on: a word over PCIe, and a cache line
-// more.
-inline constexpr double kHandOverSeconds = 2e-6;
+// The share of its rate at which a CPU reads weights that takes turns with a GPU, layer by layer: it starts
+// anew after every wait. Measured: 88 to 95 % of what memory gives in the phases of the experts, with open
+// shares (docs/performance.md).
+inline constexpr double kTurnsShare = 0.95;
 
-// The share of its rate at which a CPU reads weights that takes turns with a GPU, layer by layer. Measured: 70
-// to 80 % of the read rate in both phases of the experts, where a plan without a GPU reaches 90 %
-// (docs/performance.md).
-inline constexpr double kTurnsShare = 0.8;
-
-// Rates of one GPU, assumed where the description has none. They are not measured by kernel: matrices are taken
-// to read at a fixed share of the memory bandwidth.
+// Rates of one GPU, assumed where the description has none.
 class GpuRates {
 public:
   // `gpu` may be NULL: a card that the machine does not have. `device` names it in assumptions.
   GpuRates(const policy::GpuMachine *gpu, const std::string &device);
 
-  // Seconds of `dispatch` for `tokens` tokens after `past` others. `starting` is the time between two kernels
-  // of a graph of which one follows the other, and what a kernel takes that does next to nothing.
+  // Seconds of `dispatch` for `tokens` tokens after `past` others. `starting` is what a kernel takes that does
+  // next to nothing, from the end of the one that it follows.
   Seconds seconds(const DispatchShape &dispatch, int64_t tokens, int64_t past) const;
 
   // Seconds of moving `bytes` bytes between the GPU and the host.
   Seconds copySeconds(double bytes) const;
+
+  // Seconds from raising a signal until the lane that waits for it goes on.
+  double handOverSeconds() const { return handOver; }
 
   // Sentences: what was assumed.
   const std::vector<std::string> &assumptions() const { return assumed; }
@@ -38,6 +36,7 @@ private:
   void assume(const std::string &what, double &rate, double value);
 
   double bandwidth = 0, ops = 0, hostBandwidth = 0;
+  double weightStream = 0, matrixLatency = 0, kernelLatency = 0, kernelGap = 0, handOver = 0;
   std::vector<std::string> assumed;
 };
 

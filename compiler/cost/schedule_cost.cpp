@@ -22,6 +22,7 @@ constexpr int64_t kFarPosition = 1024; // second point of the line over position
 struct Priced {
   enum class Kind { Work, Signal, Wait } kind = Kind::Work;
   size_t lane = 0;
+  int64_t part = 0;    // of the tokens
   DispatchShape shape; // family empty: moves bytes
   double bytes = 0, bytesPerToken = 0;
   uint64_t signal = 0;
@@ -32,7 +33,14 @@ struct PricedEntry {
   std::string name;
   int64_t capacity = 1;
   bool dynamic = false;
+  int64_t partCapacity = 1;
   std::vector<Priced> commands;
+
+  // Of `tokens` tokens those before part `part`, and its own.
+  int64_t tokensBefore(int64_t part, int64_t tokens) const { return std::min(tokens, part * partCapacity); }
+  int64_t tokensOf(int64_t part, int64_t tokens) const {
+    return tokensBefore(part + 1, tokens) - tokensBefore(part, tokens);
+  }
 };
 
 struct PricedLane {
@@ -75,11 +83,16 @@ bool readCommand(Operation &op, Tables &tables, Priced &command) {
 }
 
 PricedEntry readEntry(sched::EntryOp entry, Tables &tables) {
-  PricedEntry priced{
-      entry.getSymName().str(), static_cast<int64_t>(entry.getCapacity()), entry.getDynamic(), {}};
+  PricedEntry priced{entry.getSymName().str(),
+                     static_cast<int64_t>(entry.getCapacity()),
+                     entry.getDynamic(),
+                     entry.partCapacity(),
+                     {}};
   for (Operation &op : entry.getBody().front()) {
     Priced command;
     command.shape.barrier = op.hasAttr("barrier");
+    if (auto part = op.getAttrOfType<IntegerAttr>("part"))
+      command.part = part.getInt();
     if (!readCommand(op, tables, command))
       continue;
     command.lane = tables.lanes.lookup(cast<FlatSymbolRefAttr>(op.getAttr("lane")).getValue());
@@ -124,6 +137,8 @@ public:
       if (lanes.back().isGpu)
         gpus.emplace(lanes.size() - 1, GpuRates(machine.gpu(lanes.back().device), lanes.back().device));
     }
+    for (const auto &[lane, gpu] : gpus)
+      handOver = std::max(handOver, gpu.handOverSeconds());
     for (auto entry : module.getOps<sched::EntryOp>())
       entries.push_back(readEntry(entry, tables));
   }
@@ -135,26 +150,28 @@ public:
     return nullptr;
   }
 
-  StepTime time(const PricedEntry &entry, int64_t tokens, int64_t past) {
+  StepTime time(const PricedEntry &entry, int64_t allTokens, int64_t allPast) {
     double bytes = 0;
     for (const Priced &command : entry.commands)
-      if (!command.shape.family.empty() && !lanes[command.lane].isGpu)
-        for (const MatrixWork &matrix : workOf(command.shape, tokens, past).matrices)
-          bytes += matrix.bytes * expectedExperts(matrix, tokens);
+      if (command.part == 0 && !command.shape.family.empty() && !lanes[command.lane].isGpu)
+        for (const MatrixWork &matrix : workOf(command.shape, allTokens, allPast).matrices)
+          bytes += matrix.bytes * expectedExperts(matrix, allTokens);
     const bool inCache = rates.staysInCache(bytes);
     StepTime step;
     step.lanes.resize(lanes.size());
     std::vector<LaneClock> clocks(lanes.size());
     std::map<uint64_t, double> raised;
     for (const Priced &command : entry.commands) {
+      const int64_t tokens = entry.tokensOf(command.part, allTokens),
+                    past = allPast + entry.tokensBefore(command.part, allTokens);
       LaneClock &clock = clocks[command.lane];
       const bool isGpu = lanes[command.lane].isGpu;
       double end = clock.startOf(command, isGpu);
       if (command.kind == Priced::Kind::Signal) {
-        raised[command.signal] = end + kHandOverSeconds;
+        raised[command.signal] = end + handOver;
       } else if (command.kind == Priced::Kind::Wait) {
         end = std::max(end, raised[command.signal]);
-      } else {
+      } else if (tokens > 0) {
         const Seconds part = price(command, tokens, past, inCache);
         end = isGpu ? std::max(end + part.starting, clock.free) + part.reading + part.computing
                     : end + part.total();
@@ -172,7 +189,7 @@ public:
   std::vector<std::string> assumptions() const {
     std::vector<std::string> all = rates.assumptions();
     if (takesTurns)
-      all.push_back("a CPU that takes turns with a GPU was not measured; 80 % of its rate of reading assumed");
+      all.push_back("a CPU that takes turns with a GPU was not measured; 95 % of its rate of reading assumed");
     for (const auto &[lane, gpu] : gpus)
       all.insert(all.end(), gpu.assumptions().begin(), gpu.assumptions().end());
     return all;
@@ -199,6 +216,7 @@ private:
 
   CpuRates rates;
   std::map<size_t, GpuRates> gpus; // by lane
+  double handOver = 0;             // seconds, the slowest of the GPUs'
   bool takesTurns = false;         // a CPU reads weights beside them
 };
 
@@ -287,6 +305,14 @@ void predictSchedule(ModuleOp module, const policy::Machine &machine, const Sche
   }
   if (!machine.measured)
     prediction.assumptions.push_back("the machine was not measured (ktc probe does); its rates are assumed");
+  int64_t hinted = 0;
+  module.walk([&](sched::DispatchOp dispatch) {
+    const auto hint = dispatch.getHint();
+    hinted += hint && isa<sched::FixedOp>(sched::baseOf(dispatch->getOperand((*hint)[0])).op);
+  });
+  if (hinted > 0)
+    prediction.assumptions.push_back("a GPU guesses the experts of " + std::to_string(hinted) +
+                                     " layers for the CPU to prefetch; what that gains is not counted");
   for (const std::string &assumption : predictor.assumptions())
     prediction.assumptions.push_back(assumption);
 }

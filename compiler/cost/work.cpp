@@ -48,6 +48,8 @@ public:
       work.items = each((param("heads") + 1) * param("rope") + param("latent"));
     } else if (family == "slot_sum") {
       work.items = each(param("top_k") * param("n"));
+    } else if (family == "top_logits") {
+      work.items = each(param("n"));
     } else if (family == "copy_rows") {
       work.hostBytes = each(param("bytes"));
     } else {

@@ -33,6 +33,7 @@ void addSchedulePasses(OpPassManager &passes, const ScheduleOptions &options) {
   SchedLowerEntriesOptions lowering;
   lowering.decodeSizes = options.decodeSizes;
   lowering.chunk = options.chunk;
+  lowering.parts = options.parts;
   lowering.headRows = options.headRows;
   lowering.context = options.context;
   lowering.kvType = options.kvType;
@@ -45,10 +46,17 @@ void addSchedulePasses(OpPassManager &passes, const ScheduleOptions &options) {
   passes.addPass(createSchedFuseQuantizeDown());
   // After the residual, which takes sums that need no norm.
   passes.addPass(createSchedFuseAddNorm());
+  // After what goes into the norms, and before routers become part of other products.
+  if (options.expertHints == "on")
+    passes.addPass(createSchedHintExperts({0}));
+  else if (options.expertHints == "auto")
+    passes.addPass(createSchedHintExperts());
   // After the residual, whose sums become part of single products.
   passes.addPass(createSchedFuseLinears());
   // Which commands access a buffer is known now.
   passes.addPass(createSchedStageTransfers());
+  // After all that changes what a part consists of, before lanes are put in order.
+  passes.addPass(createSchedPipelineParts());
   passes.addPass(createSchedPlaceBuffers());
   passes.addPass(createSchedInsertSignals());
   // Lifetimes are counted in barrier groups, so barriers come before memory; a signal needs them too.

@@ -156,10 +156,12 @@ struct InsertSignals : impl::SchedInsertSignalsBase<InsertSignals> {
     for (Operation &op : llvm::make_early_inc_range(entry.getBody().front())) {
       OpBuilder builder(&op);
       for (Operation *source : waits.lookup(&op))
-        builder.create<sched::WaitOp>(op.getLoc(), laneOf(&op), signals[source], false, DenseI32ArrayAttr());
+        builder.create<sched::WaitOp>(op.getLoc(), laneOf(&op), signals[source], false, DenseI32ArrayAttr(),
+                                      IntegerAttr());
       if (auto found = signals.find(&op); found != signals.end()) {
         builder.setInsertionPointAfter(&op);
-        builder.create<sched::SignalOp>(op.getLoc(), laneOf(&op), found->second, false, DenseI32ArrayAttr());
+        builder.create<sched::SignalOp>(op.getLoc(), laneOf(&op), found->second, false, DenseI32ArrayAttr(),
+                                        IntegerAttr());
       }
     }
   }

@@ -53,15 +53,20 @@ StringRef KernelEditor::make(StringRef family, DictionaryAttr params) {
 }
 
 StringRef KernelEditor::make(StringRef family, DictionaryAttr params, sched::KernelOp after) {
-  for (auto &[known, kernel] : byName)
-    if (kernel.getFamily() == family && kernel.getParams() == params)
+  size_t count = 0;
+  for (auto &[known, kernel] : byName) {
+    if (kernel.getFamily() != family)
+      continue;
+    if (kernel.getParams() == params)
       return kernel.getSymName();
+    ++count;
+  }
   OpBuilder builder = OpBuilder::atBlockBegin(module.getBody());
   if (after)
     builder.setInsertionPointAfter(after);
   std::string symbol;
-  for (size_t i = 0; symbol.empty() || byName.contains(symbol); ++i)
-    symbol = (family + "." + Twine(byName.size() + i)).str();
+  for (; symbol.empty() || byName.contains(symbol); ++count)
+    symbol = (family + "." + Twine(count)).str();
   auto kernel = builder.create<sched::KernelOp>(module.getLoc(), symbol, family, params);
   byName[symbol] = kernel;
   return kernel.getSymName();

@@ -1,4 +1,4 @@
-// KernelEditor: read and change the kernel specification of a dispatch.
+// KernelEditor: declare kernels, and read and change the kernel specification of a dispatch.
 //
 // Kernels are shared symbols, so a change makes (or finds) another symbol; unused ones are removed at the end.
 #pragma once
@@ -22,7 +22,8 @@ public:
   void set(sched::DispatchOp dispatch, llvm::StringRef name, llvm::StringRef value);
   // All parameters of the dispatch's kernel.
   mlir::DictionaryAttr params(sched::DispatchOp dispatch);
-  // The symbol of the kernel of `family` with these parameters, declared if there is none.
+  // The symbol of the kernel of `family` with these parameters, declared behind all others if there is none.
+  // Names count per family.
   llvm::StringRef make(llvm::StringRef family, mlir::DictionaryAttr params);
   // Removes kernel symbols that no dispatch names.
   void eraseUnused();

@@ -20,9 +20,11 @@ using namespace mlir;
 
 namespace {
 
-// Byte ranges of the io arena.
+// Byte ranges of the io arena; logits of a GPU are at the start of an arena of their own, and the best of them
+// here.
 struct IoLayout {
   int64_t tokens = 0, positions = 0, hidden = 0, logits = 0, bytes = 0;
+  int64_t bestIds = 0, bestLogits = 0, bestSums = 0;
   int64_t tokenBytes = 0, hiddenBytes = 0, logitRows = 0;
 };
 
@@ -31,6 +33,7 @@ struct EntryPlan {
   std::string name;
   lower::EntryShape shape;
   bool body, head;
+  int64_t parts = 1; // of the entry's tokens; the shape is that of one
 };
 
 struct LowerEntries : impl::SchedLowerEntriesBase<LowerEntries> {
@@ -40,8 +43,11 @@ struct LowerEntries : impl::SchedLowerEntriesBase<LowerEntries> {
 
 private:
   LogicalResult prepare();
+  LogicalResult choosePartCount();
   void declareMemory(OpBuilder &builder);
+  void layOutLogits();
   void declareLane(const lower::Lane &lane, OpBuilder &builder);
+  lower::HeadOutputs headOutputs(int64_t rows, lower::EntryBuilder &entry) const;
   LogicalResult lowerEntry(const EntryPlan &plan, OpBuilder &builder);
   LogicalResult lowerOp(Operation *op, lower::EntryBuilder &entry, bool headOnly);
 
@@ -49,8 +55,11 @@ private:
   int64_t width = 0, vocab = 0;
   IoLayout io;
   lower::Settings settings;
-  std::vector<lower::Lane> lanes; // the first is that of the host
-  Value tokens, positions, logits;
+  std::vector<lower::Lane> lanes;         // the first is that of the host
+  const lower::Lane *logitLane = nullptr; // that computes the logits
+  int64_t bestCount = 0;                  // of logits that a GPU picks out; 0 on the host
+  Value tokens, positions;
+  lower::HeadOutputs outputs;
 };
 
 // Checks that `function` has a body of one block and takes and gives the kinds of values that its contract
@@ -95,12 +104,10 @@ LogicalResult LowerEntries::prepare() {
                               << body.getResultTypes()[0];
   if (decodeSizes.empty())
     decodeSizes = {1, 2, 4, 8, 16};
-  if (chunk <= 0 || headRows <= 0 || context <= 0 ||
-      llvm::any_of(decodeSizes, [](int64_t m) { return m <= 0; }))
+  if (chunk < 0 || headRows <= 0 || context <= 0 || llvm::any_of(decodeSizes, [](int64_t m) { return m <= 0; }))
     return module.emitError() << "decode sizes, chunk, head-rows and context must be positive";
   if (kvType != "f16" && kvType != "bf16" && kvType != "f32" && kvType != "q8_0")
     return module.emitError() << "kv-type must be f16, bf16, f32 or q8_0, found " << kvType;
-  headRows = std::min(headRows, chunk); // the head reads rows of the hidden states that a chunk leaves
   settings.context = context;
   settings.kvType = kvType;
   settings.prefetch = prefetch;
@@ -109,26 +116,91 @@ LogicalResult LowerEntries::prepare() {
   if (failed(used))
     return failure();
   lanes = std::move(*used);
+  if (failed(choosePartCount()))
+    return failure();
+  headRows = std::min<int64_t>(headRows, chunk); // the head reads rows of the hidden states that a chunk leaves
   width = cast<RankedTensorType>(body.getResultTypes()[0]).getDimSize(1);
   vocab = cast<RankedTensorType>(head.getResultTypes()[0]).getDimSize(1);
+  logitLane = &lanes.front();
+  for (auto op : head.getOps<model::LmHeadOp>())
+    logitLane = &lower::laneOf(op, lanes);
+  bestCount = logitLane->isGpu ? std::min(vocab, lower::kBestLogits) : 0;
   return success();
+}
+
+// True if the CPU works between two pieces of work of a GPU: each waits for the other then.
+static bool takesTurns(func::FuncOp body) {
+  int64_t turns = 0; // 1: of a GPU, 2: of the CPU after it
+  for (Operation &op : body.getBody().front())
+    if (auto placement = op.getAttrOfType<model::PlacementAttr>("placement")) {
+      const bool onCpu = placement.getDevice() == lower::kCpuDevice;
+      if (turns == 2 && !onCpu)
+        return true;
+      if (onCpu == (turns == 1))
+        ++turns;
+    }
+  return false;
+}
+
+// Decides the size of a chunk and its `parts` if they are left to us. Experts are decoded once for each part,
+// so parts of fewer tokens lose more than they gain.
+LogicalResult LowerEntries::choosePartCount() {
+  constexpr int64_t partTokens = 2048;
+  if (parts == 0) {
+    const bool isLong = chunk == 0 ? context > partTokens : chunk % 2 == 0 && chunk / 2 >= partTokens;
+    parts = isLong && takesTurns(body) ? 2 : 1;
+  }
+  if (chunk == 0)
+    chunk = partTokens * parts;
+  if (parts > 0 && chunk % parts == 0)
+    return success();
+  return getOperation().emitError() << "a chunk of " << int64_t(chunk) << " tokens does not fall into "
+                                    << int64_t(parts) << " parts";
+}
+
+static int64_t aligned(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+
+void LowerEntries::layOutLogits() {
+  io.bytes = io.logits = io.hidden + io.hiddenBytes;
+  if (!logitLane->isGpu) {
+    io.bytes += aligned(io.logitRows * vocab * 4);
+    return;
+  }
+  io.logits = 0;
+  io.bestIds = io.bytes;
+  io.bestLogits = io.bestIds + aligned(io.logitRows * bestCount * 4);
+  io.bestSums = io.bestLogits + aligned(io.logitRows * bestCount * 4);
+  io.bytes = io.bestSums + aligned(io.logitRows * 4);
+}
+
+lower::HeadOutputs LowerEntries::headOutputs(int64_t rows, lower::EntryBuilder &entry) const {
+  lower::HeadOutputs result;
+  result.logits = entry.fixed(logitLane->ioArena, io.logits, rows * vocab * 4, sched::names::kLogits);
+  result.count = bestCount;
+  if (bestCount == 0)
+    return result;
+  result.ids = entry.fixed(lower::kIoArena, io.bestIds, rows * bestCount * 4, sched::names::kBestIds);
+  result.best = entry.fixed(lower::kIoArena, io.bestLogits, rows * bestCount * 4, sched::names::kBestLogits);
+  result.sums = entry.fixed(lower::kIoArena, io.bestSums, rows * 4, sched::names::kBestSums);
+  return result;
 }
 
 void LowerEntries::declareMemory(OpBuilder &builder) {
   ModuleOp module = getOperation();
-  auto up = [](int64_t bytes) { return (bytes + 63) / 64 * 64; };
   int64_t largestDecode = *llvm::max_element(decodeSizes);
-  io.tokenBytes = up(std::max<int64_t>(chunk, largestDecode) * 4);
-  io.hiddenBytes = up(chunk * width * 4);
+  io.tokenBytes = aligned(std::max<int64_t>(chunk, largestDecode) * 4);
+  io.hiddenBytes = aligned(chunk * width * 4);
   io.logitRows = std::max<int64_t>(headRows, largestDecode);
   io.positions = io.tokenBytes;
   io.hidden = 2 * io.tokenBytes;
-  io.logits = io.hidden + io.hiddenBytes;
-  io.bytes = io.logits + up(io.logitRows * vocab * 4);
+  layOutLogits();
   declareLane(lanes.front(), builder);
   builder.create<sched::ArenaOp>(module.getLoc(), lower::kIoArena, "io", lower::kCpuDevice, io.bytes, false);
   for (const lower::Lane &lane : ArrayRef(lanes).drop_front())
     declareLane(lane, builder);
+  if (logitLane->isGpu)
+    builder.create<sched::ArenaOp>(module.getLoc(), logitLane->ioArena, "io", logitLane->device,
+                                   aligned(io.logitRows * vocab * 4), false);
 }
 
 // The device of `lane`, the lane, and the arenas of the device.
@@ -153,14 +225,15 @@ LogicalResult LowerEntries::lowerOp(Operation *op, lower::EntryBuilder &entry, b
       .Case([&](model::ExpertsOp op) { return lower::lowerExperts(op, entry); })
       .Case([&](model::FfnOp op) { return lower::lowerFfn(op, entry); })
       .Case([&](model::AddOp op) { return lower::lowerAdd(op, entry); })
-      .Case([&](model::LmHeadOp op) { return lower::lowerLmHead(op, entry, logits); })
+      .Case([&](model::LmHeadOp op) { return lower::lowerLmHead(op, entry, outputs); })
       .Case([&](func::ReturnOp) { return success(); })
       .Default([](Operation *op) { return op->emitOpError() << "has no lowering to the schedule"; });
 }
 
 LogicalResult LowerEntries::lowerEntry(const EntryPlan &plan, OpBuilder &builder) {
-  auto op =
-      builder.create<sched::EntryOp>(getOperation().getLoc(), plan.name, plan.shape.tokens, plan.shape.dynamic);
+  auto op = builder.create<sched::EntryOp>(getOperation().getLoc(), plan.name, plan.shape.tokens * plan.parts,
+                                           plan.shape.dynamic,
+                                           plan.parts > 1 ? builder.getI64IntegerAttr(plan.parts) : nullptr);
   Block &block = op.getBody().emplaceBlock();
   lower::EntryBuilder entry(getOperation(), OpBuilder::atBlockEnd(&block), plan.shape, settings, lanes);
   int64_t rows = plan.shape.tokens;
@@ -169,7 +242,7 @@ LogicalResult LowerEntries::lowerEntry(const EntryPlan &plan, OpBuilder &builder
     positions = entry.fixed(lower::kIoArena, io.positions, rows * 4, sched::names::kPositions);
   }
   if (plan.head)
-    logits = entry.fixed(lower::kIoArena, io.logits, rows * vocab * 4, sched::names::kLogits);
+    outputs = headOutputs(rows, entry);
 
   lower::Activation hidden;
   if (plan.body) {
@@ -206,9 +279,9 @@ void LowerEntries::runOnOperation() {
   declareMemory(builder);
   std::vector<EntryPlan> plans;
   for (int64_t m : decodeSizes)
-    plans.push_back({"decode_" + std::to_string(m), {m, false}, true, true});
-  plans.push_back({"prefill", {chunk, true}, true, false});
-  plans.push_back({"head", {headRows, true}, false, true});
+    plans.push_back({"decode_" + std::to_string(m), {m, false}, true, true, 1});
+  plans.push_back({"prefill", {chunk / parts, true}, true, false, parts});
+  plans.push_back({"head", {headRows, true}, false, true, 1});
   for (const EntryPlan &plan : plans)
     if (failed(lowerEntry(plan, builder)))
       return signalPassFailure();

@@ -4,7 +4,8 @@
 // ranges that are read and written, so buffers that share bytes are ordered like one. Two rules join the graph
 // to the other lanes: a signal follows everything before it, and a wait follows everything before it (so that
 // it cannot hold the device while the work that its signal depends on has none) and precedes all that touches
-// mapped memory after it, which is where other lanes leave things.
+// mapped memory after it, which is where other lanes leave things. Work in the shadow of other lanes follows
+// the signal before it, so that it takes nothing from what that signal waits for.
 #include "compiler/placed-to-schedule/LaneTable.h"
 #include "compiler/placed-to-schedule/Passes.h"
 
@@ -37,7 +38,7 @@ struct PastRange {
 struct LaneGraph {
   std::vector<llvm::BitVector> ancestors;                 // by command
   llvm::DenseMap<Attribute, std::vector<PastRange>> past; // by arena; what a later write covers is dropped
-  int32_t lastWait = -1;
+  int32_t lastWait = -1, lastSignal = -1;
 };
 
 struct OrderGraph : impl::SchedOrderGraphBase<OrderGraph> {
@@ -78,6 +79,9 @@ struct OrderGraph : impl::SchedOrderGraphBase<OrderGraph> {
     const bool isHandOver = isa<sched::SignalOp, sched::WaitOp>(op);
     if (isHandOver)
       before.set();
+    if (auto dispatch = dyn_cast<sched::DispatchOp>(op);
+        dispatch && dispatch.getShadow() && graph.lastSignal >= 0)
+      before.set(graph.lastSignal);
     const sched::Accesses accesses = sched::accessesOf(op);
     SmallVector<std::pair<Attribute, Range>> ranges;
     for (const auto &[values, isWrite] : {std::pair(&accesses.reads, false), std::pair(&accesses.writes, true)})
@@ -100,6 +104,8 @@ struct OrderGraph : impl::SchedOrderGraphBase<OrderGraph> {
       remember(graph.past[arena], range, number);
     if (isa<sched::WaitOp>(op))
       graph.lastWait = number;
+    if (isa<sched::SignalOp>(op))
+      graph.lastSignal = number;
     setAfter(op, before, graph);
     return success();
   }

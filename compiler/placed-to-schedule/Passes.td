@@ -8,12 +8,13 @@ def SchedLowerEntries : Pass<"sched-lower-entries", "::mlir::ModuleOp"> {
   let summary = "Lower the placed model to one schedule entry per shape";
   let description = [{
     Makes `decode_<m>` for every m of `decode`, `prefill` for chunks of up to `chunk` tokens, and `head` for up to `head-rows` rows of
-    hidden states. Every model operation becomes dispatches of kernels; activations become buffers; the KV cache of every layer and
+    hidden states. `prefill` is written for one of its `parts`, which need to divide the chunk. Every model operation becomes dispatches of kernels; activations become buffers; the KV cache of every layer and
     the inputs and outputs become fixed ranges of persistent arenas. The functions of the model stage are erased.
   }];
   let options = [
     ListOption<"decodeSizes", "decode", "int64_t", "Token counts of the decode entries (default 1,2,4,8,16)">,
-    Option<"chunk", "chunk", "int64_t", "2048", "Largest prefill chunk in tokens">,
+    Option<"chunk", "chunk", "int64_t", "0", "Largest prefill chunk in tokens; 0: parts of 2048">,
+    Option<"parts", "parts", "int64_t", "0", "Parts of a chunk; 0: two of at least 2048 tokens if a CPU and a GPU take turns, else one">,
     Option<"headRows", "head-rows", "int64_t", "16", "Largest number of rows of the head entry">,
     Option<"context", "context", "int64_t", "4096", "Positions of the KV cache">,
     Option<"kvType", "kv-type", "std::string", "\"bf16\"", "Element type of the KV cache: bf16, f16, f32 or q8_0">,
@@ -81,6 +82,15 @@ def SchedStageTransfers : Pass<"sched-stage-transfers", "::mlir::ModuleOp"> {
   let dependentDialects = ["::ktc::sched::SchedDialect"];
 }
 
+def SchedPipelineParts : Pass<"sched-pipeline-parts", "::mlir::ModuleOp"> {
+  let summary = "Write out the parts of a prefill chunk, so that lanes work on different ones at the same time";
+  let description = [{
+    An entry with `parts` has the commands of one part of its tokens. Each further part gets a copy with buffers of its own. Commands
+    fall into stages, runs of commands on one lane, and the stages of all parts follow each other: while the CPU computes the experts
+    of one part, the GPU has the attention of the other.
+  }];
+}
+
 def SchedPlaceBuffers : Pass<"sched-place-buffers", "::mlir::ModuleOp"> {
   let summary = "Choose the arena of every buffer by the devices that use it";
   let description = [{
@@ -114,8 +124,21 @@ def SchedPlanPrefetch : Pass<"sched-plan-prefetch", "::mlir::ModuleOp"> {
   let summary = "Say which weights a thread can prefetch while it waits for the others";
   let description = [{
     In entries for an exact number of tokens the share of each thread of a matrix is known beforehand: `linear` and dense `gate_up` and
-    `down` get `streams`. Which experts are needed is known too late for that. Has no effect on results.
+    `down` get `streams`. Experts are left to sched-hint-experts. Has no effect on results.
   }];
+}
+
+def SchedHintExperts : Pass<"sched-hint-experts", "::mlir::ModuleOp"> {
+  let summary = "Let a GPU guess the experts of the next layer while the CPU computes those of this one"
+                ", for prefetching";
+  let description = [{
+    In entries for one token, where a GPU chooses experts that the CPU computes in one layer and the next: behind the router of the one,
+    the norm and router of the other are applied to the residual stream as it is then, in the shadow of the CPU's work. The ids that they choose go to the
+    persistent arena `hints`, and `gate_up` gets `hint`, `streams` and `expert_bytes`, so that threads that wait for the GPU can
+    prefetch; so does its `down`, by the lists of the experts that were chosen. Nobody waits for a hint, and it has no effect on results. Where the CPU reads less than `least-bytes` for gate and up, its work is
+    too short to cast such a shadow, and the layer after it gets no hint.
+  }];
+  let options = [Option<"leastBytes", "least-bytes", "int64_t", "4 << 20", "Smallest work of the CPU to guess beside">];
 }
 
 def SchedSplitNodes : Pass<"sched-split-nodes", "::mlir::ModuleOp"> {
@@ -154,7 +177,8 @@ def SchedOrderGraph : Pass<"sched-order-graph", "::mlir::ModuleOp"> {
   let summary = "Say which earlier commands of its lane each command of a GPU lane must follow";
   let description = [{
     Sets `after` from the byte ranges that commands read and write, without edges that follow from others. A signal and a wait follow
-    everything before them; what touches mapped memory follows the last wait. Comes after the memory plan.
+    everything before them; what touches mapped memory follows the last wait, and work in the shadow of other lanes the last
+    signal. Comes after the memory plan.
   }];
 }
 

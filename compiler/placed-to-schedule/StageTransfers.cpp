@@ -37,7 +37,7 @@ struct StageTransfers : impl::SchedStageTransfersBase<StageTransfers> {
       SmallVector<sched::AllocOp> allocs(entry.getBody().getOps<sched::AllocOp>());
       for (sched::AllocOp alloc : allocs)
         if (static_cast<int64_t>(alloc.getBytes()) >= leastBytes)
-          stage(alloc, entry.getCapacity());
+          stage(alloc, entry.partCapacity());
     }
   }
 
@@ -123,8 +123,8 @@ struct StageTransfers : impl::SchedStageTransfersBase<StageTransfers> {
     builder.create<sched::DispatchOp>(
         neighbour->getLoc(), cast<FlatSymbolRefAttr>(neighbour->getAttr("lane")).getValue(),
         kernels.make("copy_rows", builder.getDictionaryAttr(params)), ValueRange{from, to},
-        ArrayRef<int32_t>{1}, 0, 1, dispatch ? dispatch.getPath() : StringRef(), 0, DenseI64ArrayAttr(), false,
-        DenseI32ArrayAttr());
+        ArrayRef<int32_t>{1}, 0, 1, dispatch ? dispatch.getPath() : StringRef(), 0, DenseI64ArrayAttr(),
+        DenseI64ArrayAttr(), DenseI64ArrayAttr(), false, false, DenseI32ArrayAttr(), IntegerAttr());
   }
 
   const LaneTable *lanes = nullptr;

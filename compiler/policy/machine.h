@@ -82,6 +82,13 @@ struct GpuMachine {
   double h2dBandwidth = 0; // bytes/s from pinned host memory
   double d2hBandwidth = 0;
   double tensorOps = 0; // half-precision matrix operations; a multiply-add counts as two
+  // Of kernels in a CUDA graph, one following the other.
+  double weightStream = 0; // bytes/s of weights that matrix kernels of one token read
+  double matrixLatency =
+      0; // seconds of such a kernel beyond bytes / weightStream, from the end of the one before
+  double kernelLatency = 0; // seconds of a small kernel, likewise
+  double kernelGap = 0;     // seconds from the end of one kernel to the start of the next
+  double handOver = 0;      // seconds from raising a signal until the other device goes on
 };
 
 // Least gain that copying weights into huge pages is worth.

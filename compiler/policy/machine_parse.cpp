@@ -28,8 +28,10 @@ constexpr std::string_view kNumaKeys[] = {"cpus", "memory", "bandwidth"};
 constexpr std::string_view kBandwidthKeys[] = {"threads", "file", "small", "huge"};
 constexpr std::string_view kFormatKeys[] = {"stream", "tile_weights", "tile_products", "panel_weights",
                                             "panel_products"};
-constexpr std::string_view kGpuKeys[] = {"name",          "sm",        "memory", "bandwidth", "h2d_bandwidth",
-                                         "d2h_bandwidth", "tensor_ops"};
+constexpr std::string_view kGpuKeys[] = {
+    "name",          "sm",         "memory",        "bandwidth",      "h2d_bandwidth",
+    "d2h_bandwidth", "tensor_ops", "weight_stream", "matrix_latency", "kernel_latency",
+    "kernel_gap",    "hand_over"};
 constexpr std::string_view kIsaNames[] = {"avx2", "avx2vnni", "avx512", "amx"};
 
 bool isIsa(std::string_view name) {
@@ -216,6 +218,11 @@ private:
     readBandwidth(node, "h2d_bandwidth", gpu.h2dBandwidth);
     readBandwidth(node, "d2h_bandwidth", gpu.d2hBandwidth);
     readRate(node, "tensor_ops", gpu.tensorOps);
+    readBandwidth(node, "weight_stream", gpu.weightStream);
+    readRate(node, "matrix_latency", gpu.matrixLatency);
+    readRate(node, "kernel_latency", gpu.kernelLatency);
+    readRate(node, "kernel_gap", gpu.kernelGap);
+    readRate(node, "hand_over", gpu.handOver);
     machine.gpus.push_back(std::move(gpu));
   }
 

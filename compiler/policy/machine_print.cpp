@@ -111,6 +111,15 @@ std::string machineToYaml(const Machine &machine) {
         << "\n    h2d_bandwidth: " << number(gpu.h2dBandwidth)
         << "\n    d2h_bandwidth: " << number(gpu.d2hBandwidth) << "\n    tensor_ops: " << number(gpu.tensorOps)
         << "\n";
+    if (gpu.weightStream > 0)
+      out << "    weight_stream: " << number(gpu.weightStream) << "\n";
+    const std::pair<const char *, double> latencies[] = {{"matrix_latency", gpu.matrixLatency},
+                                                         {"kernel_latency", gpu.kernelLatency},
+                                                         {"kernel_gap", gpu.kernelGap},
+                                                         {"hand_over", gpu.handOver}};
+    for (auto [key, seconds] : latencies)
+      if (seconds > 0)
+        out << "    " << key << ": " << number(seconds) << "    # seconds\n";
   }
   return out.str();
 }

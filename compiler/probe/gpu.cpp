@@ -1,11 +1,12 @@
-// GPUs of this machine through the CUDA driver library, loaded at run time so that nothing depends on it.
+// GPUs of this machine: what the driver says of them, and how fast they copy.
+#include "compiler/probe/gpu_driver.h"
 #include "compiler/probe/measure.h"
 
 #include <dlfcn.h>
 
 #include <algorithm>
 #include <chrono>
-#include <cstddef>
+#include <cstdlib>
 
 namespace ktc {
 
@@ -13,9 +14,7 @@ using policy::GpuMachine;
 
 namespace {
 
-// The few driver functions that are needed; types as in the driver's ABI.
-using Handle = void *;
-using DevicePtr = unsigned long long;
+using DevicePtr = GpuDriver::DevicePtr;
 
 // Numbers of CUdevice_attribute.
 enum Attribute {
@@ -27,49 +26,7 @@ enum Attribute {
   kMinor = 76
 };
 
-struct Driver {
-  int (*init)(unsigned) = nullptr;
-  int (*deviceCount)(int *) = nullptr;
-  int (*deviceGet)(int *, int) = nullptr;
-  int (*deviceName)(char *, int, int) = nullptr;
-  int (*totalMem)(size_t *, int) = nullptr;
-  int (*attribute)(int *, int, int) = nullptr;
-  int (*contextRetain)(Handle *, int) = nullptr;
-  int (*contextRelease)(int) = nullptr;
-  int (*contextSetCurrent)(Handle) = nullptr;
-  int (*memAlloc)(DevicePtr *, size_t) = nullptr;
-  int (*memFree)(DevicePtr) = nullptr;
-  int (*hostAlloc)(void **, size_t, unsigned) = nullptr;
-  int (*hostFree)(void *) = nullptr;
-  int (*copyH2D)(DevicePtr, const void *, size_t) = nullptr;
-  int (*copyD2H)(void *, DevicePtr, size_t) = nullptr;
-  int (*copyD2D)(DevicePtr, DevicePtr, size_t) = nullptr;
-  int (*synchronize)() = nullptr;
-
-  // Loads and initialises the driver; false if there is none or it reports no device.
-  bool load() {
-    library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
-    return library && find(init, "cuInit") && find(deviceCount, "cuDeviceGetCount") &&
-           find(deviceGet, "cuDeviceGet") && find(deviceName, "cuDeviceGetName") &&
-           find(totalMem, "cuDeviceTotalMem_v2") && find(attribute, "cuDeviceGetAttribute") &&
-           find(contextRetain, "cuDevicePrimaryCtxRetain") &&
-           find(contextRelease, "cuDevicePrimaryCtxRelease_v2") && find(contextSetCurrent, "cuCtxSetCurrent") &&
-           find(memAlloc, "cuMemAlloc_v2") && find(memFree, "cuMemFree_v2") &&
-           find(hostAlloc, "cuMemHostAlloc") && find(hostFree, "cuMemFreeHost") &&
-           find(copyH2D, "cuMemcpyHtoD_v2") && find(copyD2H, "cuMemcpyDtoH_v2") &&
-           find(copyD2D, "cuMemcpyDtoD_v2") && find(synchronize, "cuCtxSynchronize") && init(0) == 0;
-  }
-  // The library stays loaded: the driver does not support being unloaded.
-
-private:
-  template <typename Function> bool find(Function &function, const char *name) {
-    function = reinterpret_cast<Function>(dlsym(library, name));
-    return function != nullptr;
-  }
-  void *library = nullptr;
-};
-
-int attributeOf(const Driver &driver, Attribute attribute, int device) {
+int attributeOf(const GpuDriver &driver, Attribute attribute, int device) {
   int value = 0;
   return driver.attribute(&value, attribute, device) == 0 ? value : 0;
 }
@@ -77,7 +34,7 @@ int attributeOf(const Driver &driver, Attribute attribute, int device) {
 // Half-precision matrix operations per cycle and SM: a generation's peak halved, which good kernels reach.
 double opsPerCycle(int sm) { return sm >= 90 ? 4096 : sm >= 80 ? 1024 : sm >= 70 ? 512 : 128; }
 
-GpuMachine describe(const Driver &driver, int device) {
+GpuMachine describe(const GpuDriver &driver, int device) {
   GpuMachine gpu;
   char name[256] = {};
   if (driver.deviceName(name, sizeof(name) - 1, device) == 0)
@@ -97,12 +54,12 @@ GpuMachine describe(const Driver &driver, int device) {
   return gpu;
 }
 
-// Best bytes/s of `copy` over some repetitions; 0 if it fails.
-template <typename Copy> double bandwidthOf(const Driver &driver, size_t bytes, Copy copy) {
+// Best bytes/s of copies of `bytes` bytes; 0 if one fails.
+double copyRate(const GpuInUse &use, DevicePtr to, DevicePtr from, size_t bytes) {
   double best = 0;
   for (int pass = 0; pass < 6; ++pass) {
     auto start = std::chrono::steady_clock::now();
-    if (copy() != 0 || driver.synchronize() != 0)
+    if (use.driver.copy(to, from, bytes, use.stream) != 0 || use.driver.streamSynchronize(use.stream) != 0)
       return 0;
     double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     best = std::max(best, static_cast<double>(bytes) / seconds);
@@ -110,20 +67,19 @@ template <typename Copy> double bandwidthOf(const Driver &driver, size_t bytes, 
   return best;
 }
 
-void measure(const Driver &driver, int device, GpuMachine &gpu) {
+void measureCopies(const GpuInUse &use, GpuMachine &gpu) {
   constexpr size_t kBytes = 256u << 20;
-  Handle context = nullptr;
-  if (driver.contextRetain(&context, device) != 0)
-    return;
+  const GpuDriver &driver = use.driver;
   DevicePtr from = 0, to = 0;
   void *host = nullptr;
-  if (driver.contextSetCurrent(context) == 0 && driver.memAlloc(&from, kBytes) == 0 &&
-      driver.memAlloc(&to, kBytes) == 0 && driver.hostAlloc(&host, kBytes, 0) == 0) {
+  if (driver.memAlloc(&from, kBytes) == 0 && driver.memAlloc(&to, kBytes) == 0 &&
+      driver.hostAlloc(&host, kBytes, kGpuHostFlags) == 0) {
     auto take = [](double &rate, double measured) { rate = measured > 0 ? measured : rate; };
-    take(gpu.h2dBandwidth, bandwidthOf(driver, kBytes, [&] { return driver.copyH2D(from, host, kBytes); }));
-    take(gpu.d2hBandwidth, bandwidthOf(driver, kBytes, [&] { return driver.copyD2H(host, from, kBytes); }));
+    const auto pinned = reinterpret_cast<DevicePtr>(host);
+    take(gpu.h2dBandwidth, copyRate(use, from, pinned, kBytes));
+    take(gpu.d2hBandwidth, copyRate(use, pinned, from, kBytes));
     // A copy inside the device reads and writes every byte.
-    take(gpu.bandwidth, bandwidthOf(driver, 2 * kBytes, [&] { return driver.copyD2D(to, from, kBytes); }));
+    take(gpu.bandwidth, 2 * copyRate(use, to, from, kBytes));
   }
   if (from)
     driver.memFree(from);
@@ -131,13 +87,51 @@ void measure(const Driver &driver, int device, GpuMachine &gpu) {
     driver.memFree(to);
   if (host)
     driver.hostFree(host);
+}
+
+void measure(const GpuDriver &driver, int device, GpuMachine &gpu) {
+  GpuDriver::Handle context = nullptr, stream = nullptr;
+  if (driver.contextRetain(&context, device) != 0)
+    return;
+  constexpr unsigned kNonBlocking = 1;
+  if (driver.contextSetCurrent(context) == 0 && driver.streamCreate(&stream, kNonBlocking) == 0) {
+    measureCopies({driver, stream}, gpu);
+    measureGpuKernels({driver, stream}, gpu);
+    driver.streamDestroy(stream);
+  }
   driver.contextRelease(device);
 }
 
 } // namespace
 
+bool GpuDriver::load() {
+  const char *path = std::getenv("KTRT_CUDA_DRIVER");
+  void *library = dlopen(path && *path ? path : "libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+  auto find = [&](auto &function, const char *name) {
+    function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(dlsym(library, name));
+    return function != nullptr;
+  };
+  if (!library)
+    return false;
+  find(graphAddEdges, "cuGraphAddDependencies_v2");
+  return find(init, "cuInit") && find(deviceCount, "cuDeviceGetCount") && find(deviceGet, "cuDeviceGet") &&
+         find(deviceName, "cuDeviceGetName") && find(totalMem, "cuDeviceTotalMem_v2") &&
+         find(attribute, "cuDeviceGetAttribute") && find(contextRetain, "cuDevicePrimaryCtxRetain") &&
+         find(contextRelease, "cuDevicePrimaryCtxRelease_v2") && find(contextSetCurrent, "cuCtxSetCurrent") &&
+         find(memAlloc, "cuMemAlloc_v2") && find(memFree, "cuMemFree_v2") &&
+         find(hostAlloc, "cuMemHostAlloc") && find(hostFree, "cuMemFreeHost") &&
+         find(fill, "cuMemsetD8Async") && find(copy, "cuMemcpyAsync") && find(streamCreate, "cuStreamCreate") &&
+         find(streamDestroy, "cuStreamDestroy_v2") && find(streamSynchronize, "cuStreamSynchronize") &&
+         find(moduleLoad, "cuModuleLoadData") && find(moduleUnload, "cuModuleUnload") &&
+         find(moduleFunction, "cuModuleGetFunction") && find(functionAttribute, "cuFuncSetAttribute") &&
+         find(graphCreate, "cuGraphCreate") && find(graphDestroy, "cuGraphDestroy") &&
+         find(graphAddKernel, "cuGraphAddKernelNode_v2") &&
+         find(graphInstantiate, "cuGraphInstantiateWithFlags") && find(graphLaunch, "cuGraphLaunch") &&
+         find(graphExecDestroy, "cuGraphExecDestroy") && init(0) == 0;
+}
+
 std::vector<GpuMachine> detectGpus(bool measureRates) {
-  Driver driver;
+  GpuDriver driver;
   int count = 0;
   std::vector<GpuMachine> gpus;
   if (!driver.load() || driver.deviceCount(&count) != 0)

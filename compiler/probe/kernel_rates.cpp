@@ -2,8 +2,9 @@
 // gives.
 //
 // Matrix kernels are measured by format on matrices of the shape of small experts, streaming from memory and in
-// cache; other families in cache on one core. Fits are lines through two measurements, so that no number here
-// belongs to one machine.
+// cache; other families in cache, one on each core. All cores work at the same time, as they do for a model:
+// hardware threads share units, and a core alone runs at a higher clock. Fits are lines through two
+// measurements, so that no number here belongs to one machine.
 #include "compiler/cost/work.h"
 #include "compiler/probe/kernel_timer.h"
 #include "compiler/probe/measure.h"
@@ -115,7 +116,7 @@ public:
     auto make = [&](int) {
       return linearKernel(format, isa, kCachedRows, 1, false, context.prefetch, weights.data(), 1);
     };
-    double alone = callRate(make, context.cpus, 0, context.seconds / 4) / threads;
+    double alone = callRate(make, context.cpus, kBusy, context.seconds / 4) / threads;
     return kernel && alone > 0 ? teamSeconds(*kernel, context.cpus, context.seconds) - 1 / alone : 0;
   }
 
@@ -126,7 +127,7 @@ private:
     auto make = [&](int) {
       return linearKernel(format, isa, kCachedRows, m, panel, context.prefetch, weights.data(), 1);
     };
-    double rate = callRate(make, context.cpus, 0, context.seconds / 4);
+    double rate = callRate(make, context.cpus, kBusy, context.seconds / 4);
     return rate > 0 ? 1 / (rate * kCachedRows * kDepth) : 0;
   }
 
@@ -145,7 +146,7 @@ private:
   const int threads;
 };
 
-// Times one call of a kernel outside of the matrix families on the first core and returns items per second.
+// Items per second and core of a kernel outside of the matrix families, called by all cores.
 double coreRate(const char *family, const Params &params, x64::Isa isa, const ProbeContext &context,
                 const std::function<void(TimedKernel &)> &addOperands, uint32_t units, uint32_t tokens,
                 uint32_t past) {
@@ -161,7 +162,8 @@ double coreRate(const char *family, const Params &params, x64::Isa isa, const Pr
   DispatchShape shape;
   shape.family = family;
   shape.params = params;
-  return workOf(shape, tokens, past).items * callRate(make, {context.cpus.front()}, 0, context.seconds / 2);
+  const double calls = callRate(make, context.cpus, kBusy, context.seconds / 2);
+  return workOf(shape, tokens, past).items * calls / static_cast<double>(context.cpus.size());
 }
 
 std::vector<int32_t> countUp(int count, int from = 0) {

@@ -51,16 +51,17 @@ private:
 
 // Calls per second of all threads together, when a thread on each of `cpus` calls its own kernel
 // (`make(thread)`) over and over without waiting for others, for about `seconds`. Each thread's typical call
-// counts, `share` of its calls being faster: 0 is the fastest one, right for arithmetic, since nothing makes
-// that too fast; 0.5 the median, right for reading memory, whose speed the threads share. So other programs,
-// which interrupt some calls, disturb little. 0 if a kernel cannot be made. Operand `walk.index` moves from
-// call to call through memory, and the next measurement goes on where this one stopped: what it would find in a
-// cache was read longest ago.
+// counts, `share` of its calls being faster: kBusy for arithmetic, which is
+// fastest in moments when other threads of the same core pause; 0.5, the median, for reading memory, whose
+// speed the threads share. So other programs, which interrupt some calls, disturb little. 0 if a kernel cannot
+// be made. Operand `walk.index` moves from call to call through memory, and the next measurement goes on where
+// this one stopped: what it would find in a cache was read longest ago.
 struct Walk {
   size_t index = 0;
   size_t bytes = 0, stride = 0;           // from the operand's first address; stride 0: it stays
   std::vector<size_t> *offsets = nullptr; // of each thread, in and out
 };
+inline constexpr double kBusy = 0.25;
 double callRate(const std::function<std::unique_ptr<TimedKernel>(int)> &make, const std::vector<int> &cpus,
                 double share, double seconds, const Walk &walk = {});
 

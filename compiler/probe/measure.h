@@ -21,8 +21,8 @@ double measureBf16(const std::string &isa, const std::vector<int> &cpus, double 
 // ISA levels that this CPU and its operating system run, weakest first. Asks the system for AMX.
 std::vector<std::string> detectIsa();
 
-// GPUs that the CUDA driver reports; empty without a driver. `measure`: also memory and PCIe bandwidth, else
-// rates derived from clocks and widths.
+// GPUs that the CUDA driver reports; empty without a driver. `measure`: also memory and PCIe bandwidth and
+// kernels, else rates derived from clocks and widths.
 std::vector<policy::GpuMachine> detectGpus(bool measure);
 
 // What measurements of kernels share.

@@ -21,7 +21,7 @@ struct ProbeOptions {
 
 // This machine measured: read bandwidth by threads and kind of page, int8 and bf16 rates of every ISA level
 // that runs here, barrier latency, what kernels gain from prefetching and from huge pages, their rates, and for
-// GPUs memory and PCIe bandwidth.
+// GPUs memory and PCIe bandwidth and, where NVRTC is found, what kernels in a CUDA graph take.
 policy::Machine probeMachine(const ProbeOptions &options = {});
 
 } // namespace ktc

@@ -45,6 +45,8 @@ static kt::Status addCommand(Operation *op, std::map<uint32_t, std::unique_ptr<L
   auto command = std::make_unique<CommandT>();
   command->body = std::move(*body);
   command->barrier_before = op->hasAttr("barrier");
+  if (auto part = op->getAttrOfType<IntegerAttr>("part"))
+    command->part = static_cast<uint32_t>(part.getInt());
   if (auto after = op->getAttrOfType<DenseI32ArrayAttr>("after"))
     command->after.assign(after.asArrayRef().begin(), after.asArrayRef().end());
   std::unique_ptr<LaneProgramT> &program = programs[*lane];
@@ -59,16 +61,21 @@ static kt::Status addCommand(Operation *op, std::map<uint32_t, std::unique_ptr<L
 // A range with a role that the runtime knows becomes a buffer of the entry; the first of a role counts.
 static kt::Status addBuffer(sched::FixedOp fixed, EntryT &entry, PlanTables &tables) {
   StringRef role = fixed.getRole().value_or("");
-  std::unique_ptr<Operand> *field = role == sched::names::kTokens      ? &entry.tokens
-                                    : role == sched::names::kPositions ? &entry.positions
-                                    : role == sched::names::kLogits    ? &entry.logits
-                                                                       : nullptr;
+  std::unique_ptr<Operand> *field = role == sched::names::kTokens       ? &entry.tokens
+                                    : role == sched::names::kPositions  ? &entry.positions
+                                    : role == sched::names::kLogits     ? &entry.logits
+                                    : role == sched::names::kBestIds    ? &entry.best_ids
+                                    : role == sched::names::kBestLogits ? &entry.best_logits
+                                    : role == sched::names::kBestSums   ? &entry.best_sums
+                                                                        : nullptr;
   if (!field || *field)
     return {};
   kt::Result<uint32_t> arena = PlanTables::find(tables.arenas, fixed.getArena(), "non-empty arena");
   if (!arena)
     return arena.error();
   *field = std::make_unique<Operand>(OperandKind::Arena, *arena, fixed.getOffset());
+  if (field == &entry.best_ids)
+    entry.best_count = static_cast<uint32_t>(fixed.getBytes() / sizeof(int32_t) / entry.capacity);
   return {};
 }
 
@@ -80,6 +87,7 @@ static kt::Result<std::unique_ptr<EntryT>> buildEntry(sched::EntryOp op, PlanTab
     return kt::Error{"entry '" + entry->name + "': " + capacity.error().message};
   entry->capacity = *capacity;
   entry->dynamic = op.getDynamic();
+  entry->parts = static_cast<uint32_t>(op.partCount());
   std::map<uint32_t, std::unique_ptr<LaneProgramT>> programs; // by lane
   size_t number = 0;
   for (Operation &inner : op.getBody().front()) {

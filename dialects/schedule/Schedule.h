@@ -18,7 +18,8 @@ namespace ktc::sched {
 // A command is one of dispatch, copy, fill, signal, wait.
 bool isCommand(mlir::Operation *op);
 
-// The buffers that a command reads and writes (a written operand of a dispatch counts as both).
+// The buffers that a command reads and writes (a written operand of a dispatch counts as both, one with a hint
+// as neither).
 struct Accesses {
   llvm::SmallVector<mlir::Value> reads;
   llvm::SmallVector<mlir::Value> writes;
@@ -38,6 +39,10 @@ inline constexpr llvm::StringLiteral kTokens = "tokens";
 inline constexpr llvm::StringLiteral kPositions = "positions";
 inline constexpr llvm::StringLiteral kLogits = "logits";
 inline constexpr llvm::StringLiteral kHidden = "hidden";
+// Of logits on a GPU: the largest of each token with their ids, and the sum of all exponentials.
+inline constexpr llvm::StringLiteral kBestIds = "best ids";
+inline constexpr llvm::StringLiteral kBestLogits = "best logits";
+inline constexpr llvm::StringLiteral kBestSums = "best sums";
 // Attribute of a weight's symbol: bytes of one matrix (sched-split-nodes).
 inline constexpr llvm::StringLiteral kSplitBytes = "sched.split_bytes";
 } // namespace names

@@ -30,6 +30,8 @@ Accesses accessesOf(Operation *command) {
   Accesses accesses;
   if (auto dispatch = dyn_cast<DispatchOp>(command)) {
     accesses.reads.assign(dispatch.getOperands().begin(), dispatch.getOperands().end());
+    if (auto hint = dispatch.getHint())
+      accesses.reads.erase(accesses.reads.begin() + (*hint)[0]);
     for (int32_t index : dispatch.getWrites())
       accesses.writes.push_back(dispatch->getOperand(index));
   } else if (auto copy = dyn_cast<CopyOp>(command)) {

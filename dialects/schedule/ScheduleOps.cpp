@@ -78,11 +78,19 @@ LogicalResult KernelOp::verify() {
 LogicalResult EntryOp::verify() {
   if (static_cast<int64_t>(getCapacity()) <= 0)
     return emitOpError() << "capacity must be positive, found " << static_cast<int64_t>(getCapacity());
+  if (getParts() && (partCount() <= 0 || static_cast<int64_t>(getCapacity()) % partCount() != 0))
+    return emitOpError() << "capacity " << static_cast<int64_t>(getCapacity()) << " does not fall into "
+                         << partCount() << " parts";
+  if (getParts() && !getDynamic())
+    return emitOpError() << "has parts, which only dynamic entries have";
   if (getBody().getNumArguments())
     return emitOpError() << "takes no arguments, found " << getBody().getNumArguments();
   for (Operation &op : getBody().front())
     if (!isCommand(&op) && !isa<AllocOp, FixedOp, WeightOp, ViewOp, NoneOp>(op))
       return op.emitOpError() << "is not allowed in an entry";
+    else if (auto part = op.getAttrOfType<IntegerAttr>("part");
+             part && (part.getInt() < 0 || part.getInt() >= partCount()))
+      return op.emitOpError() << "works on part " << part.getInt() << " of " << partCount();
   return success();
 }
 
@@ -135,6 +143,39 @@ static LogicalResult checkStreams(DispatchOp op) {
   return success();
 }
 
+// Four numbers: the operand with the ids, how many they are, the number of experts, the operand with the lists.
+static LogicalResult checkHint(DispatchOp op) {
+  constexpr size_t numbers = 4;
+  const size_t strides = op.getExpertBytes().value_or(ArrayRef<int64_t>()).size();
+  const size_t wanted = op.getHint() ? op.getStreams().value_or(ArrayRef<int64_t>()).size() / 2 : 0;
+  if (strides != wanted)
+    return op.emitOpError() << "expert_bytes has " << strides << " numbers, expected " << wanted;
+  if (!op.getHint())
+    return success();
+  const ArrayRef<int64_t> hint = *op.getHint();
+  if (hint.size() != numbers)
+    return op.emitOpError() << "hint has " << hint.size() << " numbers, expected " << numbers;
+  for (int64_t operand : {hint[0], hint[3]})
+    if (operand < 0 || operand >= static_cast<int64_t>(op.getNumOperands()))
+      return op.emitOpError() << "hint names operand " << operand << " of " << op.getNumOperands();
+  if (hint[0] != static_cast<int64_t>(op.getNumOperands()) - 1 || hint[0] == hint[3])
+    return op.emitOpError() << "hint is operand " << hint[0] << ", expected the last one and no other's";
+  const Base ids = baseOf(op.getOperand(static_cast<unsigned>(hint[0])));
+  auto fixed = dyn_cast_or_null<FixedOp>(ids.op);
+  auto lists = dyn_cast_or_null<AllocOp>(baseOf(op.getOperand(static_cast<unsigned>(hint[3]))).op);
+  if (!fixed && !(lists && ids.op == lists))
+    return op.emitOpError() << "hint operand " << hint[0]
+                            << " is no range of a persistent arena, nor in the lists";
+  const uint64_t bytes = fixed ? fixed.getBytes() : lists.getBytes();
+  if (hint[1] <= 0 || hint[2] <= 0 || hint[1] > hint[2])
+    return op.emitOpError() << "hint of " << hint[1] << " of " << hint[2] << " experts";
+  if (ids.offset > bytes || static_cast<uint64_t>(hint[1]) > (bytes - ids.offset) / sizeof(int32_t))
+    return op.emitOpError() << "hint of " << hint[1] << " ids at " << ids.offset << " of " << bytes << " bytes";
+  if (llvm::any_of(*op.getExpertBytes(), [](int64_t bytes) { return bytes <= 0; }))
+    return op.emitOpError() << "expert_bytes must be positive";
+  return success();
+}
+
 LogicalResult DispatchOp::verify() {
   if (failed(checkSymbol<LaneOp>(*this, getLaneAttr(), "lane")) ||
       failed(checkSymbol<KernelOp>(*this, getKernelAttr(), "kernel")))
@@ -148,7 +189,9 @@ LogicalResult DispatchOp::verify() {
   if (failed(checkNotNegative(*this, "units", getUnits())) ||
       failed(checkNotNegative(*this, "units_per_token", getUnitsPerToken())))
     return failure();
-  return checkStreams(*this);
+  if (failed(checkStreams(*this)))
+    return failure();
+  return checkHint(*this);
 }
 
 LogicalResult CopyOp::verify() {

@@ -86,11 +86,19 @@ def Sched_EntryOp : Sched_Op<"entry", [Symbol, IsolatedFromAbove, NoTerminator, 
     Entries: `decode_<m>` (body and head for m tokens), `prefill` (body of a chunk), `head` (final norm and logits for rows of the
     hidden states).
 
+    `parts` of a dynamic entry: its tokens are worked on in that many parts of `capacity / parts`, the first ones full. Lowering
+    writes the commands of one part, and sched-pipeline-parts those of all, each with the number of its `part`.
+
     Example: `sched.entry @decode_1 capacity 1 { … }`
   }];
-  let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$capacity, UnitAttr:$dynamic);
+  let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$capacity, UnitAttr:$dynamic, OptionalAttr<I64Attr>:$parts);
   let regions = (region SizedRegion<1>:$body);
-  let assemblyFormat = "$sym_name `capacity` $capacity (`dynamic` $dynamic^)? $body attr-dict";
+  let assemblyFormat = "$sym_name `capacity` $capacity (`dynamic` $dynamic^)? (`parts` $parts^)? $body attr-dict";
+  let extraClassDeclaration = [{
+    // Parts of the tokens, and how many tokens one of them takes.
+    int64_t partCount() { return static_cast<int64_t>(getParts().value_or(1)); }
+    int64_t partCapacity() { return static_cast<int64_t>(getCapacity()) / partCount(); }
+  }];
   let hasVerifier = 1;
 }
 
@@ -114,7 +122,8 @@ def Sched_AllocOp : Sched_Op<"alloc", []> {
 def Sched_FixedOp : Sched_Op<"fixed", [Pure]> {
   let summary = "A fixed range of a persistent arena (KV cache, input, output)";
   let description = [{
-    `role` marks what the run time reads or writes: `tokens`, `positions`, `logits`, `hidden`, or a name for people.
+    `role` marks what the run time reads or writes: `tokens`, `positions`, `logits`, `best ids`, `best logits`, `best sums`,
+    `hidden`, or a name for people.
 
     Example: `%tokens = sched.fixed @io at 0 bytes 64 {role = "tokens"}`
   }];
@@ -160,17 +169,19 @@ def Sched_NoneOp : Sched_Op<"none", [Pure]> {
 //===------------------------------------------------------------------------------------------------------===//
 
 // Common to commands: the lane; whether the threads of a CPU lane must meet before it (set by sched-insert-barriers); for
-// GPU lanes, the numbers of the lane's earlier commands that must be done (set by sched-order-graph).
+// GPU lanes, the numbers of the lane's earlier commands that must be done (set by sched-order-graph); the part of the tokens that
+// it works on, 0 if absent (set by sched-pipeline-parts).
 class Sched_Command<string mnemonic, dag extraArguments> : Sched_Op<mnemonic> {
   let arguments = !con((ins FlatSymbolRefAttr:$lane), extraArguments,
-                       (ins UnitAttr:$barrier, OptionalAttr<DenseI32ArrayAttr>:$after));
+                       (ins UnitAttr:$barrier, OptionalAttr<DenseI32ArrayAttr>:$after, OptionalAttr<I64Attr>:$part));
   let hasVerifier = 1;
 }
 
 def Sched_DispatchOp : Sched_Command<"dispatch",
     (ins FlatSymbolRefAttr:$kernel, Variadic<Sched_BufferType>:$operands_, DenseI32ArrayAttr:$writes, I64Attr:$units,
          I64Attr:$units_per_token, StrAttr:$path, I64Attr:$bytes_read,
-         OptionalAttr<DenseI64ArrayAttr>:$streams)> {
+         OptionalAttr<DenseI64ArrayAttr>:$streams, OptionalAttr<DenseI64ArrayAttr>:$expert_bytes,
+         OptionalAttr<DenseI64ArrayAttr>:$hint, UnitAttr:$shadow)> {
   let summary = "Run a kernel on a lane";
   let description = [{
     `writes` lists the operands that the kernel writes (it may also read them); all others are read. The work is units +
@@ -179,6 +190,14 @@ def Sched_DispatchOp : Sched_Command<"dispatch",
 
     `streams` says which weights a thread will read first, so that it can prefetch them while it waits: two numbers per weight
     operand, the operand and its bytes per unit (unit u begins at u times that).
+
+    `hint` says where it finds out which experts will probably be needed: four numbers, the operand with the hint, how many expert ids
+    (int32) it holds, the number of experts, and the operand with the lists of the experts that were chosen in the end. `expert_bytes` then gives, for
+    every stream, the bytes from one expert to the next. A hint is a range of a persistent arena, or a part of the lists themselves for a command before which
+    threads meet when they are known. As an operand it counts as neither read nor written: another lane may write it at any time, and nothing
+    depends on what it holds.
+
+    `shadow` is said of work of a GPU that nobody waits for: it begins when what was signalled before it is done.
 
     Example: `sched.dispatch @k3 on @cpu.team (%x, %w, %y) writes [2] units 0 per_token 1 {path = "model.norm", bytes_read = 1024 : i64}`
   }];

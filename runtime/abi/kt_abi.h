@@ -16,7 +16,7 @@
 
 #include "kt_types.h"
 
-#define KT_ABI_VERSION 3u
+#define KT_ABI_VERSION 4u
 
 /* Rows of a weight matrix in one work unit of the linear, gate_up and down families. */
 #define KT_ROWS_PER_UNIT 4u
@@ -35,9 +35,14 @@
  * tensor to nothing at all: kernels use unaligned loads for weights. */
 #define KT_BUFFER_ALIGNMENT 64u
 
+/* Into how many parts the tokens of a replay can be cut, each with a step of its own (plan.fbs, Entry.parts).
+ */
+#define KT_MAX_PARTS 4
+
 /* Run-time scalars of one replay of an entry point. Everything else is fixed in the plan. */
 typedef struct KtStep {
-  uint32_t nTokens;   /* tokens in this replay: the exact m of the entry, or 1..capacity for dynamic entries */
+  uint32_t nTokens;   /* tokens in this replay: the exact m of the entry, or 1..capacity for dynamic entries;
+                         0 on a GPU for a part that has none, CPUs skip it */
   uint32_t nPast;     /* tokens in the KV cache before this replay */
   uint32_t rowOffset; /* first row of the hidden-state buffer that the `head` entry reads */
   uint32_t replay;    /* number of this replay, never 0; what signals hold once they are raised in it */

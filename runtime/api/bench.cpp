@@ -98,16 +98,14 @@ KtrtStatus Bench::fillCache() {
     model.session->kvTruncate(options.depth);
     return KTRT_OK;
   }
-  const float *logits = nullptr;
-  return evaluate(model, randomTokens(options.depth), 0, logits);
+  return advance(model, randomTokens(options.depth), 0);
 }
 
 KtrtStatus Bench::evaluateSteps(uint32_t tokens, uint32_t step) {
   std::vector<int32_t> ids = randomTokens(tokens);
-  const float *logits = nullptr;
   for (uint32_t at = 0; at < tokens; at += step) {
     std::span<const int32_t> part(ids.data() + at, std::min(step, tokens - at));
-    if (KtrtStatus status = evaluate(model, part, options.depth + at, logits); status != KTRT_OK)
+    if (KtrtStatus status = advance(model, part, options.depth + at); status != KTRT_OK)
       return status;
   }
   return KTRT_OK;
@@ -255,6 +253,9 @@ void reportProfile(const KtrtModel &model, KtrtProfileFn onRow, void *user) {
     row.commands += command.replays;
     row.seconds += static_cast<double>(command.nanos) * 1e-9;
     row.bytesRead += command.bytesRead * command.replays;
+    row.expertsChosen += command.chosen;
+    row.expertsGuessed += command.guessed;
+    row.hintedBytes += command.ahead;
   }
   std::vector<std::pair<uint32_t, KtrtProfileRow>> rows;
   for (auto &[key, row] : sums) {

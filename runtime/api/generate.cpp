@@ -95,7 +95,7 @@ public:
 private:
   KtrtStatus evaluatePrompt(std::span<const int32_t> prompt);
   KtrtStatus decode();
-  int32_t choose();
+  KtrtStatus choose(int32_t &token);
   bool emit(const std::string &text);
   bool show(const std::string &text);
   void flush();
@@ -106,9 +106,8 @@ private:
   StopMatcher stops;
   Utf8Stream utf8;
   bool receiverDone = false;      // onText asked to stop: it is not called again
-  std::vector<int32_t> forbidden; // never chosen
+  std::vector<int32_t> forbidden; // never chosen; ascending
   std::vector<float> masked;      // logits without the forbidden tokens
-  const float *logits = nullptr;  // of the last evaluated token
 };
 
 // Evaluates what the cache does not hold yet; in pieces if somebody watches the progress.
@@ -120,7 +119,7 @@ KtrtStatus Generation::evaluatePrompt(std::span<const int32_t> prompt) {
   result.reusedTokens = static_cast<uint32_t>(reused);
   for (size_t done = reused; done < prompt.size();) {
     size_t count = std::min(piece, prompt.size() - done);
-    KtrtStatus status = evaluate(model, prompt.subspan(done, count), static_cast<uint32_t>(done), logits);
+    KtrtStatus status = advance(model, prompt.subspan(done, count), static_cast<uint32_t>(done));
     result.promptSeconds = secondsSince(start);
     if (status != KTRT_OK)
       return status;
@@ -134,23 +133,36 @@ KtrtStatus Generation::evaluatePrompt(std::span<const int32_t> prompt) {
   return KTRT_OK;
 }
 
-int32_t Generation::choose() {
+// From the largest logits, if that is enough, or else from all of them.
+KtrtStatus Generation::choose(int32_t &token) {
+  if (std::optional<int32_t> best = sampler.sampleBest(model.session->lastBest(), forbidden)) {
+    token = *best;
+    return KTRT_OK;
+  }
+  const float *logits = nullptr;
+  if (KtrtStatus status = lastLogits(model, logits); status != KTRT_OK)
+    return status;
   uint32_t vocabulary = model.session->vocab();
-  if (forbidden.empty())
-    return sampler.sample({logits, vocabulary});
-  masked.assign(logits, logits + vocabulary);
-  for (int32_t id : forbidden)
-    masked[static_cast<size_t>(id)] = -INFINITY;
-  return sampler.sample(masked);
+  if (forbidden.empty()) {
+    token = sampler.sample({logits, vocabulary});
+  } else {
+    masked.assign(logits, logits + vocabulary);
+    for (int32_t id : forbidden)
+      masked[static_cast<size_t>(id)] = -INFINITY;
+    token = sampler.sample(masked);
+  }
+  return token >= 0
+             ? KTRT_OK
+             : fail(KTRT_ERROR, "the logits are not finite numbers: the weights or a kernel are damaged");
 }
 
 KtrtStatus Generation::decode() {
   while (true) {
     if (model.stop.load(std::memory_order_relaxed))
       return KTRT_CANCELLED;
-    int32_t token = choose();
-    if (token < 0)
-      return fail(KTRT_ERROR, "the logits are not finite numbers: the weights or a kernel are damaged");
+    int32_t token = -1;
+    if (KtrtStatus status = choose(token); status != KTRT_OK)
+      return status;
     if (model.tokenizer && !options.ignoreEnd && model.tokenizer->isEndOfGeneration(token)) {
       result.finish = KTRT_FINISH_END;
       return KTRT_OK;
@@ -171,7 +183,7 @@ KtrtStatus Generation::decode() {
       result.finish = KTRT_FINISH_CONTEXT;
       return KTRT_OK;
     }
-    KtrtStatus status = evaluate(model, {&token, 1}, static_cast<uint32_t>(model.cached.size()), logits);
+    KtrtStatus status = advance(model, {&token, 1}, static_cast<uint32_t>(model.cached.size()));
     if (status != KTRT_OK)
       return status;
     ++result.decodeSteps;

@@ -322,11 +322,14 @@ KTRT_API KtrtStatus ktrtBench(KtrtModel *model, const KtrtBenchOptions *options,
 /* Time one kernel family took in one entry, see ktrtSetProfiling(). */
 typedef struct KtrtProfileRow {
   size_t size;
-  const char *entry;  /* "decode_1", "prefill", … */
-  const char *family; /* kernel family, or the kind of another command: "copy", "wait", … */
-  uint64_t commands;  /* replayed, all together */
-  double seconds;     /* all together, on the first thread, with its wait at the next barrier */
-  uint64_t bytesRead; /* weight bytes read, all together, as the compiler counts them */
+  const char *entry;       /* "decode_1", "prefill", … */
+  const char *family;      /* kernel family, or the kind of another command: "copy", "wait", … */
+  uint64_t commands;       /* replayed, all together */
+  double seconds;          /* all together, on the first thread, with its wait at the next barrier */
+  uint64_t bytesRead;      /* weight bytes read, all together, as the compiler counts them */
+  uint64_t expertsChosen;  /* where experts were guessed beforehand: those that were chosen in the end */
+  uint64_t expertsGuessed; /* of those, how many were in the guess */
+  uint64_t hintedBytes;    /* that the first thread prefetched because of a guess */
 } KtrtProfileRow;
 
 /* Receives one row; the row lives during the call. */

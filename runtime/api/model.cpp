@@ -166,15 +166,22 @@ KtrtStatus fail(KtrtStatus status, std::string message) {
   return status;
 }
 
-KtrtStatus evaluate(KtrtModel &model, std::span<const int32_t> tokens, uint32_t past, const float *&logits) {
+KtrtStatus advance(KtrtModel &model, std::span<const int32_t> tokens, uint32_t past) {
   if (KtrtStatus status = checkRange(model, tokens.size(), past); status != KTRT_OK)
     return status;
   model.cached.resize(past);
-  auto result = model.session->evaluate(tokens, past);
+  kt::Status result = model.session->advance(tokens, past);
   if (!result)
     return evaluationFailed(model, past, result.error());
   model.cached.insert(model.cached.end(), tokens.begin(), tokens.end());
-  logits = *result;
+  return KTRT_OK;
+}
+
+KtrtStatus lastLogits(KtrtModel &model, const float *&logits) {
+  kt::Result<const float *> row = model.session->lastLogits();
+  if (!row)
+    return fail(KTRT_ERROR, row.error().message);
+  logits = *row;
   return KTRT_OK;
 }
 
@@ -238,8 +245,11 @@ KtrtStatus ktrtEvaluate(KtrtModel *model, const int32_t *tokens, size_t count, u
     if (!model || (!tokens && count))
       return fail(KTRT_INVALID_ARGUMENT, "ktrtEvaluate: a required argument is missing");
     const float *row = nullptr;
-    KtrtStatus status = evaluate(*model, {tokens, count}, past, row);
-    if (status == KTRT_OK && logits)
+    KtrtStatus status = advance(*model, {tokens, count}, past);
+    if (status != KTRT_OK || !logits)
+      return status;
+    status = lastLogits(*model, row);
+    if (status == KTRT_OK)
       std::copy_n(row, model->session->vocab(), logits);
     return status;
   });

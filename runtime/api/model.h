@@ -41,9 +41,11 @@ inline double secondsSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-// Session::evaluate with the status and the bookkeeping of the C API. `logits` receives the session's own
-// buffer.
-KtrtStatus evaluate(KtrtModel &model, std::span<const int32_t> tokens, uint32_t past, const float *&logits);
+// Session::advance with the status and the bookkeeping of the C API.
+KtrtStatus advance(KtrtModel &model, std::span<const int32_t> tokens, uint32_t past);
+
+// Session::lastLogits likewise: `logits` receives the session's own buffer.
+KtrtStatus lastLogits(KtrtModel &model, const float *&logits);
 
 // Session::evaluateAll likewise. The callback returns false to stop early, which is not an error.
 KtrtStatus evaluateAll(KtrtModel &model, std::span<const int32_t> tokens, uint32_t past,

@@ -1,5 +1,6 @@
 // The last replay, command by command, for pictures of it.
 #include "runtime/api/model.h"
+#include "runtime/plan/describe.h"
 
 #include <algorithm>
 
@@ -41,17 +42,13 @@ private:
   }
 
   void reportCommand(const TimelineCommand &measured) const {
-    static constexpr const char *kinds[] = {"", "dispatch", "copy", "fill", "signal", "wait"};
     for (const plan::LaneProgram *program : *entry.programs()) {
       if (program->lane() != measured.lane)
         continue;
-      const plan::Command &command = *program->commands()->Get(measured.command);
-      KtrtTimelineRow row =
-          rowOf(measured.lane, kinds[static_cast<unsigned>(command.body_type())], measured.begin, measured.end);
-      if (const plan::Dispatch *dispatch = command.body_as_Dispatch()) {
-        row.family = textOf(plan.kernels()->Get(dispatch->kernel())->family());
-        row.path = textOf(dispatch->path());
-      }
+      const plan::CommandText text = plan::describeCommand(plan, *program->commands()->Get(measured.command));
+      KtrtTimelineRow row = rowOf(measured.lane, text.kind, measured.begin, measured.end);
+      row.family = text.family;
+      row.path = text.path;
       onRow(user, &row);
       return;
     }

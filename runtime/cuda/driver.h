@@ -24,7 +24,6 @@ using Graph = struct GraphHandle *;
 using GraphNode = struct GraphNodeHandle *;
 using GraphExec = struct GraphExecHandle *;
 using DeviceAddress = uint64_t;
-using HostFunction = void (*)(void *user);
 
 // Results of calls that are told apart; every other one but kSuccess is an error.
 inline constexpr int kSuccess = 0, kNoDevice = 100, kNotReady = 600;
@@ -73,11 +72,6 @@ struct FillNodeParams { // CUDA_MEMSET_NODE_PARAMS_v1
   unsigned value;
   unsigned elementBytes;
   size_t width, height;
-};
-
-struct HostNodeParams { // CUDA_HOST_NODE_PARAMS_v1
-  HostFunction function;
-  void *user;
 };
 
 struct MemoryOperation { // CUstreamBatchMemOpParams_v1, of 32-bit waits and writes
@@ -136,7 +130,6 @@ struct MemoryNodeParams { // CUDA_BATCH_MEM_OP_NODE_PARAMS_v1
   X(launchKernel, "cuLaunchKernel",                                                                            \
     (Function function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX, unsigned blockY,      \
      unsigned blockZ, unsigned sharedBytes, Stream stream, void **parameters, void **extra))                   \
-  X(launchHostFunction, "cuLaunchHostFunc", (Stream stream, HostFunction function, void *user))                \
   X(streamMemoryOperations, "cuStreamBatchMemOp_v2",                                                           \
     (Stream stream, unsigned count, MemoryOperation *operations, unsigned flags))                              \
   X(graphCreate, "cuGraphCreate", (Graph * graph, unsigned flags))                                             \
@@ -149,8 +142,6 @@ struct MemoryNodeParams { // CUDA_BATCH_MEM_OP_NODE_PARAMS_v1
   X(graphAddFillNode, "cuGraphAddMemsetNode",                                                                  \
     (GraphNode * node, Graph graph, const GraphNode *after, size_t count, const FillNodeParams *params,        \
      Context context))                                                                                         \
-  X(graphAddHostNode, "cuGraphAddHostNode",                                                                    \
-    (GraphNode * node, Graph graph, const GraphNode *after, size_t count, const HostNodeParams *params))       \
   X(graphAddMemoryNode, "cuGraphAddBatchMemOpNode",                                                            \
     (GraphNode * node, Graph graph, const GraphNode *after, size_t count, const MemoryNodeParams *params))     \
   X(graphInstantiate, "cuGraphInstantiateWithFlags",                                                           \

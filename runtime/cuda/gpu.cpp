@@ -62,6 +62,16 @@ kt::Status Gpu::synchronize() const {
   return table.check(table.streamSynchronize(work), "cuStreamSynchronize");
 }
 
+kt::Status Gpu::copyToHost(void *to, const void *from, uint64_t bytes) const {
+  makeCurrent();
+  if (kt::Status status = table.check(
+          table.copy(reinterpret_cast<DeviceAddress>(to), reinterpret_cast<DeviceAddress>(from), bytes, work),
+          "cuMemcpyAsync");
+      !status)
+    return status;
+  return synchronize();
+}
+
 static kt::Error allocationError(const std::string &what, uint64_t bytes, const char *place,
                                  const kt::Status &status) {
   return failure("%s: cannot get %" PRIu64 " bytes of %s memory: %s", what.c_str(), bytes, place,

@@ -31,6 +31,8 @@ public:
   kt::Result<MemoryInfo> memoryInfo() const;
   // Waits for all work on the stream.
   kt::Status synchronize() const;
+  // Copies `bytes` bytes of its memory to pinned memory of the host, after all work on the stream, and waits.
+  kt::Status copyToHost(void *to, const void *from, uint64_t bytes) const;
 
   // Gives the GPU up: work on it does not end. Nothing of it is freed any more, because that would wait for
   // ever.

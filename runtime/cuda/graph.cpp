@@ -35,13 +35,15 @@ private:
   kt::Status addCopy(const plan::Copy &copy);
   kt::Status addFill(const plan::Fill &fill);
   kt::Status addHandOver(uint32_t signal, bool raise);
+  kt::Status addFlag(uint32_t signal, bool raise, const std::vector<GraphNode> &after);
+  bool isAwaitedByGpu(uint32_t signal) const;
   kt::Status addEnd(const LaneGraph &lane);
   kt::Status copyNode(const void *source, bool fromHost, void *destination, bool toHost, uint64_t bytes);
   GpuOperand find(const plan::Operand *operand) const {
     return context.memory->find(operand, *context.weights);
   }
   uint64_t transferBytes(uint64_t bytes, uint64_t perToken) const {
-    return bytes + perToken * entry.capacity();
+    return bytes + perToken * (entry.capacity() / entry.parts());
   }
 
   const LaneContext &context;
@@ -57,6 +59,7 @@ private:
   std::vector<GraphNode> nodes;         // of the lane's nodes
   std::vector<GraphNode> before;        // the next node
   std::vector<GraphNode> kernelsBefore; // likewise: kernels that it waits for itself
+  std::vector<GraphNode> flagNodes;     // that raise flags behind the nodes that raise the words
   GraphNode made = nullptr;             // the last one
 };
 
@@ -67,7 +70,9 @@ kt::Status Builder::build() {
   const LaneGraph lane = arrangeLane(program, sources, fold, !trace);
   if (kt::Status status = driver.check(driver.graphCreate(&graph, 0), "cuGraphCreate"); !status)
     return status;
-  if (kt::Status status = copyNode(context.hostStep, true, context.step, false, sizeof(KtCudaStep)); !status)
+  if (kt::Status status =
+          copyNode(context.hostStep, true, context.step, false, entry.parts() * sizeof(KtCudaStep));
+      !status)
     return status;
   roots.push_back(made);
   if (trace) {
@@ -84,6 +89,12 @@ kt::Status Builder::build() {
                      status.error().message.c_str());
     }
     nodes.push_back(made);
+    if (context.handOver != HandOver::Fused || node.raise == LaneNode::kNone ||
+        !isAwaitedByGpu(uint32_t(node.raise)))
+      continue;
+    if (kt::Status status = addFlag(uint32_t(node.raise), true, {made}); !status)
+      return status;
+    flagNodes.push_back(made);
   }
   return addEnd(lane);
 }
@@ -103,6 +114,8 @@ void Builder::findBefore(const LaneGraph &lane, const LaneNode &node) {
   }
   if (node.after.empty())
     before = roots;
+  if (node.completes)
+    before.insert(before.end(), flagNodes.begin(), flagNodes.end());
 }
 
 kt::Status Builder::addNode(const LaneNode &node) {
@@ -128,6 +141,7 @@ kt::Status Builder::addEnd(const LaneGraph &lane) {
   before.clear();
   for (uint32_t last : lane.last)
     before.push_back(nodes[last]);
+  before.insert(before.end(), flagNodes.begin(), flagNodes.end());
   if (before.empty())
     before = roots;
   if (trace) {
@@ -143,7 +157,7 @@ kt::Status Builder::addKernel(const LaneNode &node, const plan::Dispatch &dispat
   KtCudaArgs arguments{};
   for (uint32_t i = 0; i < operands; ++i)
     arguments.operands[i] = find(dispatch.operands()->Get(i)).address;
-  arguments.step = context.step;
+  arguments.step = context.step + program.commands()->Get(node.command)->part();
   arguments.arrivals = counters + node.command;
   arguments.error = context.error;
   arguments.timeout = context.timeout;
@@ -217,18 +231,26 @@ kt::Status Builder::addFill(const plan::Fill &fill) {
       "cuGraphAddMemsetNode");
 }
 
+// True if a lane of another GPU waits for `signal`, perhaps by a node, which can only await a flag.
+bool Builder::isAwaitedByGpu(uint32_t signal) const {
+  for (const plan::LaneProgram *other : *entry.programs())
+    for (uint32_t i = 0; other != &program && context.isGpuLane[other->lane()] && other->commands() &&
+                         i < other->commands()->size();
+         ++i)
+      if (const plan::Wait *wait = other->commands()->Get(i)->body_as_Wait(); wait && wait->signal() == signal)
+        return true;
+  return false;
+}
+
 // A node that raises or awaits a signal. Where kernels hand over, a copy of the replay's number raises a signal
-// as they do; a wait needs a flag, which only lanes of the CPU raise beside the word.
+// as they do; a wait needs a flag, which lanes of the CPU raise beside the word, and GPUs for each other.
 kt::Status Builder::addHandOver(uint32_t signal, bool raise) {
-  const uint32_t raiser = entry.programs()->Get(sources[signal].program)->lane();
-  const bool fused = context.handOver == HandOver::Fused;
-  if (fused && raise)
+  if (raise && context.handOver == HandOver::Fused)
     return copyNode(&context.step->replay, false, context.words[signal], true, sizeof(uint32_t));
-  if (context.handOver == HandOver::Host || (fused && !context.raisesFlags[raiser])) {
-    HostNodeParams params{raise ? context.hostRaise : context.hostWait, &(*context.hostCalls)[signal]};
-    return driver.check(driver.graphAddHostNode(&made, graph, before.data(), before.size(), &params),
-                        "cuGraphAddHostNode");
-  }
+  return addFlag(signal, raise, before);
+}
+
+kt::Status Builder::addFlag(uint32_t signal, bool raise, const std::vector<GraphNode> &after) {
   flagsUsed = true;
   MemoryOperation operation{};
   operation.operation = raise ? kWriteValue32 : kWaitValue32;
@@ -236,7 +258,7 @@ kt::Status Builder::addHandOver(uint32_t signal, bool raise) {
   operation.value = 1;
   operation.flags = raise ? 0 : kWaitEqual;
   MemoryNodeParams params{context.gpu->context(), 1, &operation, 0};
-  return driver.check(driver.graphAddMemoryNode(&made, graph, before.data(), before.size(), &params),
+  return driver.check(driver.graphAddMemoryNode(&made, graph, after.data(), after.size(), &params),
                       "cuGraphAddBatchMemOpNode");
 }
 

@@ -12,13 +12,7 @@
 namespace ktrt::cuda {
 
 // How lanes hand over: in kernels where possible, or by nodes of one kind (for measuring).
-enum class HandOver : uint8_t { Fused, Memory, Host };
-
-// Argument of a host node.
-struct HostCall {
-  void *lane;
-  uint32_t signal;
-};
+enum class HandOver : uint8_t { Fused, Memory };
 
 // Memory of a traced graph: two times per command, the start and the end.
 struct TraceMemory {
@@ -35,18 +29,16 @@ struct LaneContext {
   const GpuKernels *kernels;
   const WeightMap *weights;
   uint32_t device;      // of the plan
-  KtCudaStep *hostStep; // pinned
-  KtCudaStep *step;     // on the device
+  KtCudaStep *hostStep; // pinned, by part
+  KtCudaStep *step;     // on the device, by part
   uint32_t *completion; // pinned word: number of the replay that is done
   uint32_t *error;      // pinned word, KtCudaArgs::error
   uint64_t timeout;     // nanoseconds
   HandOver handOver;
-  bool startsEarly;                 // kernels that can are launched while those before them run
-  HostFunction hostRaise, hostWait; // called with a HostCall
-  std::vector<HostCall> *hostCalls; // by signal
-  std::vector<uint32_t *> words;    // by signal
-  std::vector<uint32_t *> flags;    // by signal
-  std::vector<bool> raisesFlags;    // by lane of the plan: CPU lanes
+  bool startsEarly;              // kernels that can are launched while those before them run
+  std::vector<uint32_t *> words; // by signal
+  std::vector<uint32_t *> flags; // by signal
+  std::vector<bool> isGpuLane;   // by lane of the plan
 };
 
 // A graph that is ready to be launched. The GPU outlives it. Movable.

@@ -17,7 +17,7 @@ struct KernelNode {
   KernelNodeParams params;
   KtCudaArgs arguments; // what params.parameters pointed to
 };
-using Node = std::variant<KernelNode, CopyNodeParams, FillNodeParams, HostNodeParams, MemoryOperation>;
+using Node = std::variant<KernelNode, CopyNodeParams, FillNodeParams, MemoryOperation>;
 using Nodes = std::vector<Node>;
 
 // The driver's own functions, by which nodes are launched. Plain functions take the place of others, so there
@@ -52,9 +52,6 @@ struct Launch {
   int operator()(FillNodeParams &node) const {
     return real.fillBytes(node.destination, static_cast<unsigned char>(node.value), node.width, stream);
   }
-  int operator()(HostNodeParams &node) const {
-    return real.launchHostFunction(stream, node.function, node.user);
-  }
   int operator()(MemoryOperation &node) const { return real.streamMemoryOperations(stream, 1, &node, 0); }
 };
 
@@ -75,9 +72,6 @@ int addCopy(GraphNode *made, Graph graph, const GraphNode *, size_t, const CopyN
   return add(made, graph, *params);
 }
 int addFill(GraphNode *made, Graph graph, const GraphNode *, size_t, const FillNodeParams *params, Context) {
-  return add(made, graph, *params);
-}
-int addHost(GraphNode *made, Graph graph, const GraphNode *, size_t, const HostNodeParams *params) {
   return add(made, graph, *params);
 }
 int addMemory(GraphNode *made, Graph graph, const GraphNode *, size_t, const MemoryNodeParams *params) {
@@ -116,7 +110,6 @@ kt::Status applyGraphMode(Driver &driver) {
   driver.graphAddKernelNode = addKernel;
   driver.graphAddCopyNode = addCopy;
   driver.graphAddFillNode = addFill;
-  driver.graphAddHostNode = addHost;
   driver.graphAddMemoryNode = addMemory;
   driver.graphAddDependencies = addDependencies;
   driver.graphInstantiate = instantiate;

@@ -6,8 +6,17 @@
 #include <algorithm>
 #include <cstring>
 #include <immintrin.h>
+#include <unistd.h>
 
 namespace ktrt {
+
+// How much a thread reads ahead by a hint: a quarter of the cache of its core, so that it is still there when
+// it is used, beside everything else.
+static uint64_t hintedBytes() {
+  constexpr long usual = 1 << 20;
+  const long cache = sysconf(_SC_LEVEL2_CACHE_SIZE);
+  return uint64_t(cache > 0 ? cache : usual) / 4;
+}
 
 kt::Result<std::unique_ptr<CpuLane>> CpuLane::create(const plan::Plan &plan, uint32_t laneIndex,
                                                      const Team::Options &options, uint32_t signalTimeoutMillis,
@@ -37,6 +46,7 @@ kt::Result<std::unique_ptr<CpuLane>> CpuLane::create(const plan::Plan &plan, uin
     return team.error();
   lane->team = std::move(*team);
   lane->spinNanos = lane->team->spinTime();
+  lane->mostHinted = hintedBytes();
   lane->open.resize(plan.entries()->size());
   const bool oneNode = !plan.weight_layout() || plan.weight_layout()->nodes() <= 1;
   for (uint32_t i = 0; oneNode && i < plan.entries()->size(); ++i)
@@ -53,6 +63,7 @@ void CpuLane::openShares(uint32_t index, const plan::LaneProgram &program) {
   constexpr uint64_t leastBytes = 1 << 20, grainBytes = 64 << 10;
   const uint32_t threads = team->threads();
   ResolvedProgram &resolved = programs[index];
+  uint32_t count = 0;
   for (uint32_t i = 0; threads > 1 && i < resolved.commands.size(); ++i) {
     const plan::Dispatch *dispatch = program.commands()->Get(i)->body_as_Dispatch();
     if (!dispatch || dispatch->units_per_token() != 0 || dispatch->bytes_read() < leastBytes ||
@@ -60,13 +71,14 @@ void CpuLane::openShares(uint32_t index, const plan::LaneProgram &program) {
       continue;
     const uint64_t unitBytes = std::max<uint64_t>(1, dispatch->bytes_read() / dispatch->units());
     resolved.commands[i].grain = uint8_t(std::clamp<uint64_t>(grainBytes / unitBytes, 1, 255));
+    resolved.commands[i].openIndex = count++;
   }
-  open[index] = OpenUnits(resolved.commands.size(), threads);
+  open[index] = OpenUnits(count, threads);
 }
 
-void CpuLane::begin(uint32_t newEntry, const KtStep &newStep, uint32_t newReplay) {
+void CpuLane::begin(uint32_t newEntry, std::span<const KtStep> newSteps, uint32_t newReplay) {
   entry = newEntry;
-  step = &newStep;
+  steps = newSteps;
   replay = newReplay;
   missedSignal.store(-1, std::memory_order_relaxed);
   team->begin(profiling ? threadMain<true> : threadMain<false>, this);
@@ -101,17 +113,31 @@ template <bool Profiling> void CpuLane::threadMain(void *lane, uint32_t thread) 
   _mm_setcsr(before);
 }
 
+// Compares a hint with the experts that have been chosen.
+static void countGuesses(const StreamTarget &target, ReadAhead &readAhead, CommandTime &time) {
+  readAhead.aim(target); // unless it is there
+  time.ahead += readAhead.hintedBytes();
+  const uint32_t chosen = std::min(uint32_t(target.lists[0]), target.experts);
+  const int32_t *first = target.lists + ktExpertListIds(), *last = first + chosen;
+  if (target.ids == first)
+    return; // no guess
+  time.chosen += chosen;
+  for (uint32_t i = 0; i < target.choices; ++i)
+    time.guessed += std::find(first, last, target.idAt(i)) != last;
+}
+
 // Thread 0 keeps time: a command lasts until the barrier of the next one has been passed.
 template <bool Profiling> void CpuLane::replayProgram(uint32_t thread) {
   const ResolvedProgram &program = programs[entry];
   CommandTime *times = Profiling && thread == 0 ? measured[entry].data() : nullptr;
   CommandSpan *spans = times ? lastSpans[entry].data() : nullptr;
-  ReadAhead readAhead(program.streams, thread, team->threads());
+  ReadAhead readAhead(program.streams, thread, team->threads(), mostHinted);
   uint64_t start = 0;
   for (size_t i = 0; i < program.commands.size(); ++i) {
     const ResolvedCommand &command = program.commands[i];
-    if (command.barrierBefore) {
+    if (command.barrierBefore || command.kind == ResolvedCommand::Kind::Wait)
       readAhead.aim(program.ahead[i]);
+    if (command.barrierBefore) {
       team->barrier(thread, [&] { return readAhead.step(); });
     }
     if (Profiling && times) {
@@ -123,7 +149,9 @@ template <bool Profiling> void CpuLane::replayProgram(uint32_t thread) {
       ++times[i].replays;
       spans[i].begin = start = now;
     }
-    execute(command, program, thread);
+    if (Profiling && times && command.kind == ResolvedCommand::Kind::Dispatch && program.ahead[i].ids)
+      countGuesses(program.ahead[i], readAhead, times[i]);
+    execute(command, program, thread, readAhead);
   }
   if (!Profiling || program.commands.empty())
     return;
@@ -143,7 +171,13 @@ static void threadRange(uint64_t bytes, uint32_t thread, uint32_t threads, uint6
   end = std::min(bytes, lines * (thread + 1) / threads * line);
 }
 
-void CpuLane::execute(const ResolvedCommand &command, const ResolvedProgram &program, uint32_t thread) {
+void CpuLane::execute(const ResolvedCommand &command, const ResolvedProgram &program, uint32_t thread,
+                      ReadAhead &readAhead) {
+  const KtStep &step = steps[command.part];
+  const bool isHandOver =
+      command.kind == ResolvedCommand::Kind::Signal || command.kind == ResolvedCommand::Kind::Wait;
+  if (step.nTokens == 0 && !isHandOver)
+    return;
   switch (command.kind) {
   case ResolvedCommand::Kind::Dispatch:
     dispatch(command, program, thread);
@@ -151,7 +185,7 @@ void CpuLane::execute(const ResolvedCommand &command, const ResolvedProgram &pro
   case ResolvedCommand::Kind::Copy:
   case ResolvedCommand::Kind::Fill: {
     uint64_t begin, end;
-    threadRange(command.bytes + command.bytesPerToken * step->nTokens, thread, team->threads(), begin, end);
+    threadRange(command.bytes + command.bytesPerToken * step.nTokens, thread, team->threads(), begin, end);
     if (command.kind == ResolvedCommand::Kind::Copy)
       memmove(command.destination + begin, command.source + begin, end - begin);
     else
@@ -163,21 +197,23 @@ void CpuLane::execute(const ResolvedCommand &command, const ResolvedProgram &pro
       signals.raise(command.index, replay);
     break;
   case ResolvedCommand::Kind::Wait:
-    waitForSignal(command.index);
+    waitForSignal(command.index, readAhead);
     break;
   }
 }
 
 void CpuLane::dispatch(const ResolvedCommand &command, const ResolvedProgram &program, uint32_t thread) {
-  uint64_t total = command.units + uint64_t(command.unitsPerToken) * step->nTokens;
+  const KtStep &step = steps[command.part];
+  uint64_t total = command.units + uint64_t(command.unitsPerToken) * step.nTokens;
   KtKernelArgs arguments;
   arguments.threadCount = team->threads();
-  arguments.unitBegin = uint32_t(total * thread / arguments.threadCount);
-  arguments.unitEnd = uint32_t(total * (thread + 1) / arguments.threadCount);
+  const UnitRange share = shareOf(total, thread, arguments.threadCount);
+  arguments.unitBegin = share.begin;
+  arguments.unitEnd = share.end;
   if (arguments.unitBegin == arguments.unitEnd)
     return;
   arguments.operands = program.operands.data() + command.index;
-  arguments.step = step;
+  arguments.step = &step;
   arguments.scratch = scratch.data() + scratchStride * thread;
   arguments.thread = thread;
   if (command.grain == 0) {
@@ -192,23 +228,23 @@ void CpuLane::dispatch(const ResolvedCommand &command, const ResolvedProgram &pr
 
 void CpuLane::takeOpenUnits(const ResolvedCommand &command, KtKernelArgs &arguments, uint64_t total) {
   const uint32_t threads = arguments.threadCount;
-  const size_t index = size_t(&command - programs[entry].commands.data());
   for (uint32_t i = 0; i < threads; ++i) {
     const uint32_t owner = (arguments.thread + i) % threads;
-    const uint32_t begin = uint32_t(total * owner / threads), end = uint32_t(total * (owner + 1) / threads);
-    const uint32_t first = end - openUnits(end - begin);
-    while (open[entry].take(index, owner, replay, first, end, command.grain, arguments.unitBegin,
-                            arguments.unitEnd))
+    const UnitRange share = shareOf(total, owner, threads);
+    const uint32_t first = share.end - openUnits(share.end - share.begin);
+    while (open[entry].take(command.openIndex, owner, replay, first, share.end, command.grain,
+                            arguments.unitBegin, arguments.unitEnd))
       command.function(&arguments);
   }
 }
 
-// Every thread waits by itself. After the first timeout nobody waits any more: the replay runs to its end with
-// meaningless values and is reported as failed, so that no thread is left behind at a barrier.
-void CpuLane::waitForSignal(uint32_t signal) {
+// Every thread waits by itself, and reads ahead meanwhile. After the first timeout nobody waits any more: the
+// replay runs to its end with meaningless values and is reported as failed, so that no thread is left behind at
+// a barrier.
+void CpuLane::waitForSignal(uint32_t signal, ReadAhead &readAhead) {
   if (missedSignal.load(std::memory_order_relaxed) >= 0)
     return;
-  if (!signals.wait(signal, replay, spinNanos, signalTimeoutNanos)) {
+  if (!signals.wait(signal, replay, spinNanos, signalTimeoutNanos, [&] { return readAhead.step(); })) {
     int64_t none = -1;
     missedSignal.compare_exchange_strong(none, signal, std::memory_order_relaxed);
   }

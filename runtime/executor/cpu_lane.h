@@ -18,10 +18,12 @@ struct alignas(64) ResolvedCommand {
   Kind kind;
   bool barrierBefore;
   uint8_t value;          // Fill
+  uint8_t part;           // of the tokens
   uint8_t grain;          // Dispatch: units that a free thread takes from the end of another's share; 0 = none
   uint32_t index;         // Dispatch: first operand in the table; Signal, Wait: signal
   uint32_t units;         // Dispatch
   uint32_t unitsPerToken; // Dispatch
+  uint32_t openIndex;     // Dispatch with a grain: its number among those
   KtKernelFn function;    // Dispatch
   const uint8_t *source;  // Copy
   uint8_t *destination;   // Copy, Fill
@@ -51,7 +53,7 @@ public:
                                                      const KernelSet &kernels, const AddressSpace &addresses,
                                                      SignalTable &signals);
 
-  void begin(uint32_t entry, const KtStep &step, uint32_t replay) override;
+  void begin(uint32_t entry, std::span<const KtStep> steps, uint32_t replay) override;
   kt::Status finish() override;
   uint32_t threads() const override { return team->threads(); }
   void setProfiling(bool on) override;
@@ -62,11 +64,12 @@ private:
   explicit CpuLane(SignalTable &signals) : signals(signals) {}
   template <bool Profiling> static void threadMain(void *lane, uint32_t thread);
   template <bool Profiling> void replayProgram(uint32_t thread);
-  void execute(const ResolvedCommand &command, const ResolvedProgram &program, uint32_t thread);
+  void execute(const ResolvedCommand &command, const ResolvedProgram &program, uint32_t thread,
+               ReadAhead &readAhead);
   void dispatch(const ResolvedCommand &command, const ResolvedProgram &program, uint32_t thread);
   void openShares(uint32_t entry, const plan::LaneProgram &program);
   void takeOpenUnits(const ResolvedCommand &command, KtKernelArgs &arguments, uint64_t total);
-  void waitForSignal(uint32_t signal);
+  void waitForSignal(uint32_t signal, ReadAhead &readAhead);
 
   SignalTable &signals;
   std::vector<ResolvedProgram> programs;           // by entry; empty if the lane is idle in it
@@ -76,11 +79,12 @@ private:
   ArenaMemory scratch;
   uint64_t scratchStride = 0;
   uint64_t spinNanos = 0;
+  uint64_t mostHinted = 0; // bytes that a thread reads ahead by a hint
   uint64_t signalTimeoutNanos = 0;
   bool profiling = false;
 
   // Of the current replay.
-  const KtStep *step = nullptr;
+  std::span<const KtStep> steps; // by part
   uint32_t entry = 0;
   uint32_t replay = 0;
   std::atomic<int64_t> missedSignal{-1}; // the first signal that did not come in time

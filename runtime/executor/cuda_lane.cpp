@@ -15,7 +15,9 @@ namespace ktrt {
 static_assert(sizeof(KtCudaStep) == sizeof(KtStep) &&
                   offsetof(KtCudaStep, replay) == offsetof(KtStep, replay) &&
                   offsetof(KtCudaStep, rowOffset) == offsetof(KtStep, rowOffset),
-              "a step is copied as it is");
+              "steps are copied as they are");
+
+static_assert(KT_MAX_PARTS * sizeof(KtStep) <= 64, "steps of all parts lie on one line");
 
 // Words of the host block, each on a line of its own, and what is at the start of the device block.
 static constexpr uint64_t kLine = 64, kStepAt = 0, kCompletionAt = kLine, kErrorAt = 2 * kLine,
@@ -31,9 +33,7 @@ static kt::Result<cuda::HandOver> handOverOfEnvironment() {
     return cuda::HandOver::Fused;
   if (name == "memop")
     return cuda::HandOver::Memory;
-  if (name == "host")
-    return cuda::HandOver::Host;
-  return failure("KTRT_HANDOVER is '%s', expected fused, memop or host", text);
+  return failure("KTRT_HANDOVER is '%s', expected fused or memop", text);
 }
 
 // Kernels may be launched while those before them run, unless $KTRT_PDL is 0.
@@ -120,16 +120,12 @@ kt::Status CudaLane::allocate(cuda::PlanGpus &memory, const WeightMap &weights) 
   context.timeout = uint64_t(options.signalTimeoutMillis) * 1'000'000;
   context.handOver = *handOver;
   context.startsEarly = startsEarlyByEnvironment();
-  context.hostRaise = hostRaise;
-  context.hostWait = hostWait;
-  context.hostCalls = &hostCalls;
   for (uint32_t i = 0; i < signalCount; ++i) {
     context.words.push_back(signals.word(i));
     context.flags.push_back(signals.flag(i));
-    hostCalls.push_back({this, i});
   }
   for (const plan::Lane *one : *plan.lanes())
-    context.raisesFlags.push_back(one->kind() == plan::LaneKind::CpuTeam);
+    context.isGpuLane.push_back(one->kind() == plan::LaneKind::CudaStream);
   return {};
 }
 
@@ -169,13 +165,13 @@ void CudaLane::setProfiling(bool on) {
   }
 }
 
-void CudaLane::begin(uint32_t newEntry, const KtStep &step, uint32_t newReplay) {
+void CudaLane::begin(uint32_t newEntry, std::span<const KtStep> steps, uint32_t newReplay) {
   entry = newEntry;
   replay = newReplay;
   started = health;
   if (started) {
     __atomic_store_n(context.error, 0, __ATOMIC_RELAXED);
-    memcpy(context.hostStep, &step, sizeof(step));
+    memcpy(context.hostStep, steps.data(), steps.size_bytes());
     const cuda::LaneProgramGraph &graph = (profiling ? tracedGraphs : graphs)[entry];
     replayWindow.begin = nowNanos();
     gpu->makeCurrent();
@@ -275,29 +271,6 @@ void CudaLane::readTrace() {
     lastSpans[entry][i] = span;
     ++measured[entry][i].replays;
     measured[entry][i].nanos += span.end - span.begin;
-  }
-}
-
-// Host nodes run on a thread of the driver and must not call it.
-void CudaLane::hostRaise(void *argument) {
-  const auto &call = *static_cast<cuda::HostCall *>(argument);
-  CudaLane &self = *static_cast<CudaLane *>(call.lane);
-  self.signals.raise(call.signal, self.replay);
-}
-
-// In short waits: a long one would ask the watch of the signals, which calls the driver.
-void CudaLane::hostWait(void *argument) {
-  constexpr uint64_t piece = 1'000'000;
-  const auto &call = *static_cast<cuda::HostCall *>(argument);
-  CudaLane &self = *static_cast<CudaLane *>(call.lane);
-  const uint64_t start = nowNanos();
-  while (loadWord(self.context.error) == 0) {
-    if (self.signals.wait(call.signal, self.replay, piece, piece))
-      return;
-    uint32_t none = 0;
-    if (nowNanos() - start >= self.context.timeout)
-      __atomic_compare_exchange_n(self.context.error, &none, 1 + call.signal, false, __ATOMIC_RELEASE,
-                                  __ATOMIC_RELAXED);
   }
 }
 

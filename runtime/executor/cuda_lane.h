@@ -18,14 +18,14 @@ public:
     uint32_t signalTimeoutMillis = 10000;
   };
   // Loads the kernels of lane `lane` and builds a graph for each entry. All that is referred to outlives the
-  // lane. $KTRT_HANDOVER (fused, memop, host) chooses how signals are raised and awaited,
+  // lane. $KTRT_HANDOVER (fused, memop) chooses how signals are raised and awaited,
   // $KTRT_PDL=0 that kernels start only when those before them have ended.
   static kt::Result<std::unique_ptr<CudaLane>> create(const plan::PlanFile &file, uint32_t lane,
                                                       cuda::PlanGpus &memory, const WeightMap &weights,
                                                       SignalTable &signals, const Options &options);
   ~CudaLane() override;
 
-  void begin(uint32_t entry, const KtStep &step, uint32_t replay) override;
+  void begin(uint32_t entry, std::span<const KtStep> steps, uint32_t replay) override;
   kt::Status finish() override;
   uint32_t threads() const override { return 0; }
   void setProfiling(bool on) override;
@@ -46,8 +46,6 @@ private:
   bool ended() const;
   void readTrace();
   const plan::LaneProgram *program(uint32_t entry) const;
-  static void hostRaise(void *call);
-  static void hostWait(void *call);
 
   const plan::PlanFile &file;
   const uint32_t lane;
@@ -59,7 +57,6 @@ private:
   cuda::GpuKernels kernels;
   cuda::GpuMemory hostWords, deviceWords, traceHost, traceDevice;
   cuda::TraceMemory trace{};
-  std::vector<cuda::HostCall> hostCalls;
   std::vector<uint32_t> counterOffsets;                     // by entry: first of its words on the device
   std::vector<cuda::LaneProgramGraph> graphs, tracedGraphs; // by entry
   std::vector<std::vector<CommandTime>> measured;           // by entry and command

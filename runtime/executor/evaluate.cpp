@@ -46,28 +46,65 @@ kt::Status Session::Impl::replayTokens(uint32_t entry, std::span<const int32_t> 
   return {};
 }
 
+kt::Result<const float *> Session::Impl::hostLogits(uint32_t entry, uint32_t firstRow, uint32_t rows) {
+  const EntryInfo &info = entries[entry];
+  const float *first = info.logits + uint64_t(firstRow) * vocab();
+  if (!info.logitGpu)
+    return first;
+  const uint64_t bytes = uint64_t(rows) * vocab() * sizeof(float);
+  if (kt::Status status = info.logitGpu->copyToHost(hostRows.data(), first, bytes); !status)
+    return failure("%s: the logits cannot be copied to the host: %s", file.path().c_str(),
+                   status.error().message.c_str());
+  return reinterpret_cast<const float *>(hostRows.data());
+}
+
+kt::Result<const float *> Session::lastLogits() {
+  if (!impl->hasLogits)
+    return failure("there are no logits: nothing was evaluated");
+  return impl->hostLogits(impl->logitEntry, impl->logitRow, 1);
+}
+
+BestLogits Session::lastBest() const {
+  const Impl::EntryInfo &entry = impl->entries[impl->logitEntry];
+  if (!impl->hasLogits || entry.bestCount == 0)
+    return {};
+  const size_t at = size_t(impl->logitRow) * entry.bestCount;
+  return {{entry.bestIds + at, entry.bestCount},
+          {entry.bestLogits + at, entry.bestCount},
+          entry.bestSums[impl->logitRow],
+          vocab()};
+}
+
 kt::Result<const float *> Session::evaluate(std::span<const int32_t> tokens, uint32_t nPast) {
+  if (kt::Status status = advance(tokens, nPast); !status)
+    return status.error();
+  return lastLogits();
+}
+
+kt::Status Session::advance(std::span<const int32_t> tokens, uint32_t nPast) {
   Impl &self = *impl;
   self.cancelled = false;
   if (kt::Status status = self.checkTokens(tokens, nPast); !status)
-    return status.error();
+    return status;
   while (true) {
     int decode = self.decodeEntry(uint32_t(tokens.size()));
     if (decode >= 0) {
       if (kt::Status status = self.replayTokens(uint32_t(decode), tokens, nPast); !status)
-        return status.error();
-      return self.entries[uint32_t(decode)].logits + (tokens.size() - 1) * vocab();
+        return status;
+      self.setLogits(uint32_t(decode), uint32_t(tokens.size()) - 1);
+      return {};
     }
     size_t chunk = std::min<size_t>(tokens.size(), prefillCapacity());
     if (kt::Status status = self.replayTokens(self.prefill, tokens.first(chunk), nPast); !status)
-      return status.error();
+      return status;
     nPast += uint32_t(chunk);
     tokens = tokens.subspan(chunk);
     if (!tokens.empty())
       continue;
     if (kt::Status status = self.replay(self.head, KtStep{1, nPast, uint32_t(chunk - 1), 0}); !status)
-      return status.error();
-    return self.entries[self.head].logits;
+      return status;
+    self.setLogits(self.head, 0);
+    return {};
   }
 }
 
@@ -86,7 +123,10 @@ kt::Status Session::evaluateAll(std::span<const int32_t> tokens, uint32_t nPast,
     nPast += chunk;
     tokens = tokens.subspan(chunk);
     if (decode >= 0) {
-      callback(row0, chunk, self.entries[entry].logits);
+      kt::Result<const float *> logits = self.hostLogits(entry, 0, chunk);
+      if (!logits)
+        return logits.error();
+      callback(row0, chunk, *logits);
       return {};
     }
     const Impl::EntryInfo &head = self.entries[self.head];
@@ -94,7 +134,10 @@ kt::Status Session::evaluateAll(std::span<const int32_t> tokens, uint32_t nPast,
       uint32_t rows = std::min(chunk - done, head.capacity);
       if (kt::Status status = self.replay(self.head, KtStep{rows, nPast, done, 0}); !status)
         return status;
-      if (!callback(row0 + done, rows, head.logits))
+      kt::Result<const float *> logits = self.hostLogits(self.head, 0, rows);
+      if (!logits)
+        return logits.error();
+      if (!callback(row0 + done, rows, *logits))
         return {};
       done += rows;
     }

@@ -7,14 +7,18 @@
 #include "runtime/executor/signals.h"
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace ktrt {
 
-// Nanoseconds spent in one command, summed over replays.
+// Nanoseconds spent in one command, summed over replays, and what became of its hints (plan.fbs).
 struct CommandTime {
   uint64_t replays = 0;
   uint64_t nanos = 0;
+  uint64_t chosen = 0;  // experts
+  uint64_t guessed = 0; // of those, in the hint
+  uint64_t ahead = 0;   // bytes that the first thread has prefetched by the hint
 };
 
 // When one command ran in the last replay, in nanoseconds of some clock; both 0 if that was not measured.
@@ -27,9 +31,9 @@ struct CommandSpan {
 class LaneRunner {
 public:
   virtual ~LaneRunner() = default;
-  // Starts the lane's program of `entry`. `step` lives until finish returns; `replay` is never 0 and differs
-  // from that of the previous replays.
-  virtual void begin(uint32_t entry, const KtStep &step, uint32_t replay) = 0;
+  // Starts the lane's program of `entry`. `steps`, one for each part of the entry's tokens, live until finish
+  // returns; `replay` is never 0 and differs from that of the previous replays.
+  virtual void begin(uint32_t entry, std::span<const KtStep> steps, uint32_t replay) = 0;
   // Returns when the program is done. Fails if another lane did not raise a signal in time.
   virtual kt::Status finish() = 0;
   virtual uint32_t threads() const = 0;

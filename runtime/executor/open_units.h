@@ -17,19 +17,19 @@ namespace ktrt {
 // eighth gain the same within noise, a sixteenth nothing.
 constexpr uint32_t openUnits(uint32_t units) { return (units + 5) / 6; }
 
-// What has been taken, for all dispatches of one program. A state holds the replay it belongs to, so nothing is
-// reset between replays.
+// What has been taken, for all dispatches of one program that have open shares. A state holds the replay it
+// belongs to, so nothing is reset between replays.
 class OpenUnits {
 public:
   OpenUnits() = default;
-  OpenUnits(size_t commands, uint32_t threads)
-      : threads(threads), states(std::make_unique<State[]>(commands * threads)) {}
+  OpenUnits(size_t dispatches, uint32_t threads)
+      : threads(threads), states(std::make_unique<State[]>(dispatches * threads)) {}
 
   // Takes up to `grain` units of the open units [open, end) of `owner`'s share in this replay: true and
   // [begin, next), or false if none is left. Any thread may call it.
-  bool take(size_t command, uint32_t owner, uint32_t replay, uint32_t open, uint32_t end, uint32_t grain,
+  bool take(size_t dispatch, uint32_t owner, uint32_t replay, uint32_t open, uint32_t end, uint32_t grain,
             uint32_t &begin, uint32_t &next) {
-    std::atomic<uint64_t> &state = states[command * threads + owner].value;
+    std::atomic<uint64_t> &state = states[dispatch * threads + owner].value;
     uint64_t seen = state.load(std::memory_order_relaxed);
     do {
       begin = uint32_t(seen >> 32) == replay ? uint32_t(seen) : open;

@@ -16,17 +16,27 @@ static void resolveDispatch(const plan::Dispatch &dispatch, const KernelSet &ker
   if (!dispatch.streams() || dispatch.streams()->size() == 0)
     return;
   // Only entries for an exact number of tokens have streams, and their matrices a fixed number of units.
-  program.ahead.back() = {uint32_t(program.streams.size()), dispatch.streams()->size(), dispatch.units()};
+  StreamTarget &target = program.ahead.back();
+  target.first = uint32_t(program.streams.size());
+  target.count = dispatch.streams()->size();
+  target.units = dispatch.units();
   for (const plan::Stream *stream : *dispatch.streams())
     program.streams.push_back(
         {static_cast<const uint8_t *>(program.operands[command.index + stream->operand()]),
-         stream->unit_bytes()});
+         stream->unit_bytes(), stream->expert_bytes()});
+  if (const plan::Hint *hint = dispatch.hint()) {
+    target.choices = hint->choices();
+    target.experts = hint->experts();
+    target.ids = static_cast<const int32_t *>(addresses.resolve(hint->ids()));
+    target.lists = static_cast<const int32_t *>(program.operands[command.index + hint->lists()]);
+  }
 }
 
 static ResolvedCommand resolveCommand(const plan::Command &source, const KernelSet &kernels,
                                       const AddressSpace &addresses, ResolvedProgram &program) {
   ResolvedCommand command{};
   command.barrierBefore = source.barrier_before();
+  command.part = uint8_t(source.part());
   if (const plan::Dispatch *dispatch = source.body_as_Dispatch()) {
     resolveDispatch(*dispatch, kernels, addresses, program, command);
   } else if (const plan::Copy *copy = source.body_as_Copy()) {
@@ -61,8 +71,10 @@ ResolvedProgram resolveProgram(const plan::LaneProgram &source, const KernelSet 
     program.ahead.emplace_back();
     program.commands.push_back(resolveCommand(*command, kernels, addresses, program));
   }
+  // What is hinted is much, so it is read ahead only where no other dispatch comes between.
   for (size_t i = program.ahead.size(); i-- > 1;)
-    if (program.ahead[i - 1].count == 0)
+    if (program.ahead[i - 1].count == 0 &&
+        (!program.ahead[i].ids || program.commands[i - 1].kind != ResolvedCommand::Kind::Dispatch))
       program.ahead[i - 1] = program.ahead[i];
   return program;
 }

@@ -6,6 +6,7 @@
 #include "runtime/executor/cpu_lane.h"
 #include "runtime/executor/cuda_lane.h"
 #include "runtime/executor/session_impl.h"
+#include "runtime/plan/describe.h"
 #include "runtime/plan/message.h"
 
 #include <algorithm>
@@ -52,7 +53,7 @@ kt::Status Session::Impl::load() {
   if (kt::Status status = startLanes(); !status)
     return status;
   indexEntries();
-  return {};
+  return allocateLogits();
 }
 
 uint32_t Session::Impl::memoryNodes() const {
@@ -190,18 +191,46 @@ kt::Status Session::Impl::startGpuLane(uint32_t laneIndex) {
   return {};
 }
 
+Session::Impl::EntryInfo Session::Impl::describe(const plan::Entry &entry) const {
+  EntryInfo info{};
+  info.capacity = entry.capacity();
+  info.dynamic = entry.dynamic();
+  info.tokens = static_cast<int32_t *>(memory.resolve(entry.tokens()));
+  info.positions = static_cast<int32_t *>(memory.resolve(entry.positions()));
+  info.logits = static_cast<float *>(memory.resolve(entry.logits()));
+  if (info.logits) {
+    const uint32_t device = file.plan().arenas()->Get(entry.logits()->index())->device();
+    if (file.plan().devices()->Get(device)->kind() == plan::DeviceKind::Cuda)
+      info.logitGpu = &gpus->gpu(device);
+  }
+  info.bestIds = static_cast<const int32_t *>(memory.resolve(entry.best_ids()));
+  info.bestLogits = static_cast<const float *>(memory.resolve(entry.best_logits()));
+  info.bestSums = static_cast<const float *>(memory.resolve(entry.best_sums()));
+  info.bestCount = entry.best_count();
+  return info;
+}
+
+// Room on the host for the logits of an entry that leaves them on a GPU.
+kt::Status Session::Impl::allocateLogits() {
+  uint64_t bytes = 0;
+  for (const EntryInfo &entry : entries)
+    if (entry.logitGpu)
+      bytes = std::max(bytes, uint64_t(entry.capacity) * vocab() * sizeof(float));
+  if (bytes == 0)
+    return {};
+  kt::Result<cuda::GpuMemory> rows = cuda::GpuMemory::onHost(gpus->anyGpu(), bytes, file.path() + ": logits");
+  if (!rows)
+    return rows.error();
+  hostRows = std::move(*rows);
+  return {};
+}
+
 void Session::Impl::indexEntries() {
   const plan::Plan &plan = file.plan();
   std::vector<std::pair<uint32_t, uint32_t>> decode; // (size, entry)
   for (uint32_t i = 0; i < plan.entries()->size(); ++i) {
     const plan::Entry &entry = *plan.entries()->Get(i);
-    EntryInfo info{entry.capacity(),
-                   entry.dynamic(),
-                   false,
-                   static_cast<int32_t *>(memory.resolve(entry.tokens())),
-                   static_cast<int32_t *>(memory.resolve(entry.positions())),
-                   static_cast<float *>(memory.resolve(entry.logits())),
-                   {}};
+    EntryInfo info = describe(entry);
     std::string_view name = entry.name()->string_view();
     if (name == "prefill") {
       prefill = i;
@@ -225,6 +254,19 @@ void Session::Impl::indexEntries() {
   }
 }
 
+// The steps of the parts of a replay: the first ones are full, and those that nothing is left for have no
+// tokens.
+static void splitStep(const KtStep &whole, uint32_t partCapacity, uint32_t replay, std::span<KtStep> parts) {
+  KtStep rest = whole;
+  rest.replay = replay;
+  for (KtStep &part : parts) {
+    part = rest;
+    part.nTokens = std::min(rest.nTokens, partCapacity);
+    rest.nTokens -= part.nTokens;
+    rest.nPast += part.nTokens;
+  }
+}
+
 // Replays one entry on all its lanes. The caller's lane is last: it works while the others run.
 kt::Status Session::Impl::replay(uint32_t index, const KtStep &step) {
   cancelled = options.cancel && options.cancel->load(std::memory_order_relaxed);
@@ -236,17 +278,19 @@ kt::Status Session::Impl::replay(uint32_t index, const KtStep &step) {
     number = uint32_t(++replays);
   const EntryInfo &entry = entries[index];
   lastEntry = index;
-  KtStep numbered = step;
-  numbered.replay = number;
+  const plan::Entry &planned = *file.plan().entries()->Get(index);
+  KtStep steps[KT_MAX_PARTS];
+  splitStep(step, entry.capacity / planned.parts(), number, {steps, planned.parts()});
+  hasLogits = false;
   signals->beginReplay();
   for (uint32_t lane : entry.lanes)
-    lanes[lane]->begin(index, numbered, number);
+    lanes[lane]->begin(index, {steps, planned.parts()}, number);
   kt::Status result;
   for (size_t i = entry.lanes.size(); i-- > 0;) // the caller's lane first: others may wait for it
     if (kt::Status status = lanes[entry.lanes[i]]->finish();
         !status && (result || signals->givenUpBy(number) == int64_t(entry.lanes[i])))
       result =
-          failure("entry '%s', lane '%s': %s", file.plan().entries()->Get(index)->name()->c_str(),
+          failure("entry '%s', lane '%s': %s", planned.name()->c_str(),
                   file.plan().lanes()->Get(entry.lanes[i])->name()->c_str(), status.error().message.c_str());
   lastNanos = nowNanos() - start;
   return result;
@@ -282,7 +326,9 @@ const std::vector<uint32_t> &Session::decodeSizes() const { return impl->decodeS
 uint32_t Session::prefillCapacity() const { return impl->entries[impl->prefill].capacity; }
 int32_t *Session::tokensOf(uint32_t entry) { return impl->entries[entry].tokens; }
 int32_t *Session::positionsOf(uint32_t entry) { return impl->entries[entry].positions; }
-float *Session::logitsOf(uint32_t entry) { return impl->entries[entry].logits; }
+float *Session::logitsOf(uint32_t entry) {
+  return impl->entries[entry].logitGpu ? nullptr : impl->entries[entry].logits;
+}
 
 const std::vector<uint32_t> &Session::cpus() const { return impl->cpus; }
 
@@ -315,20 +361,6 @@ void Session::setProfiling(bool on) {
 
 Timeline Session::timeline() const { return readTimeline(plan(), impl->lastEntry, impl->lanes); }
 
-static void describeCommand(const plan::Plan &plan, const plan::Command &command, CommandProfile &profile) {
-  static constexpr const char *kinds[] = {"", "dispatch", "copy", "fill", "signal", "wait"};
-  profile.kind = kinds[unsigned(command.body_type())];
-  const plan::Dispatch *dispatch = command.body_as_Dispatch();
-  if (!dispatch)
-    return;
-  auto view = [](const flatbuffers::String *text) { return text ? text->string_view() : std::string_view(); };
-  const plan::Kernel &kernel = *plan.kernels()->Get(dispatch->kernel());
-  profile.kernel = view(kernel.name());
-  profile.family = view(kernel.family());
-  profile.path = view(dispatch->path());
-  profile.bytesRead = dispatch->bytes_read();
-}
-
 std::vector<CommandProfile> Session::profile() const {
   std::vector<CommandProfile> profiles;
   for (uint32_t e = 0; e < plan().entries()->size(); ++e)
@@ -337,9 +369,10 @@ std::vector<CommandProfile> Session::profile() const {
       for (uint32_t c = 0; c < times.size(); ++c) {
         if (times[c].replays == 0)
           continue;
-        CommandProfile profile{e, program->lane(), c, {}, {}, {}, {}, times[c].replays, times[c].nanos, 0};
-        describeCommand(plan(), *program->commands()->Get(c), profile);
-        profiles.push_back(profile);
+        const plan::CommandText text = plan::describeCommand(plan(), *program->commands()->Get(c));
+        profiles.push_back({e, program->lane(), c, text.kind, text.family, text.kernel, text.path,
+                            times[c].replays, times[c].nanos, text.bytesRead, times[c].chosen, times[c].guessed,
+                            times[c].ahead});
       }
     }
   return profiles;

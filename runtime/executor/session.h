@@ -12,6 +12,7 @@
 #include "runtime/abi/result.hpp"
 #include "runtime/executor/timeline.h"
 #include "runtime/plan/reader.h"
+#include "runtime/text/best_logits.h"
 
 #include <atomic>
 #include <cstdint>
@@ -51,6 +52,9 @@ struct CommandProfile {
   uint64_t replays;
   uint64_t nanos;     // on thread 0, including its wait for the others at the next barrier
   uint64_t bytesRead; // per replay, as predicted by the compiler
+  uint64_t chosen;    // experts, if there are hints on them
+  uint64_t guessed;   // of those, in the hint
+  uint64_t ahead;     // bytes that thread 0 has prefetched by the hint
 };
 
 class Session {
@@ -82,6 +86,15 @@ public:
   // not in the vocabulary, the context would overflow (nothing is evaluated then), or on cancellation.
   kt::Result<const float *> evaluate(std::span<const int32_t> tokens, uint32_t nPast);
 
+  // Like evaluate, but leaves the logits where they are, which may be the memory of a GPU: lastLogits() brings
+  // them, and lastBest() has the largest without that.
+  kt::Status advance(std::span<const int32_t> tokens, uint32_t nPast);
+  // Logits of the last token of the last advance(), as evaluate() returns them. Fails if there was none since
+  // the last other replay, or if copying fails.
+  kt::Result<const float *> lastLogits();
+  // The largest of them, valid as long; empty if the plan does not pick them out.
+  BestLogits lastBest() const;
+
   // Like evaluate, but hands out the logits of every position: rows row0 .. row0 + rows - 1 (counted from the
   // first token of this call), `logits` is float[rows][vocab()], valid during the call. Return false to stop
   // early, which is not an error.
@@ -103,7 +116,7 @@ public:
   // Exact token counts that have a decode entry, ascending; and the most tokens one prefill replay takes.
   const std::vector<uint32_t> &decodeSizes() const;
   uint32_t prefillCapacity() const;
-  // Buffers of an entry that its caller fills or reads; null where the entry has none.
+  // Buffers of an entry that its caller fills or reads; null where the entry has none or a GPU has it.
   int32_t *tokensOf(uint32_t entry);
   int32_t *positionsOf(uint32_t entry);
   float *logitsOf(uint32_t entry);

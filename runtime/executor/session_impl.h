@@ -23,6 +23,10 @@ struct Session::Impl {
     int32_t *tokens;
     int32_t *positions;
     float *logits;
+    const cuda::Gpu *logitGpu; // in whose memory the logits are; null for the host's
+    const int32_t *bestIds;    // of each token `bestCount`; null: none
+    const float *bestLogits, *bestSums;
+    uint32_t bestCount;
     std::vector<uint32_t> lanes; // that take part, asynchronous ones first
   };
 
@@ -37,11 +41,20 @@ struct Session::Impl {
   kt::Status startLanes();
   kt::Status startCpuLane(uint32_t lane, uint32_t index, uint32_t count);
   kt::Status startGpuLane(uint32_t lane);
+  EntryInfo describe(const plan::Entry &entry) const;
   void indexEntries();
+  kt::Status allocateLogits();
 
   kt::Status replay(uint32_t entry, const KtStep &step);
   kt::Status checkTokens(std::span<const int32_t> tokens, uint32_t nPast) const;
   kt::Status replayTokens(uint32_t entry, std::span<const int32_t> tokens, uint32_t nPast);
+  void setLogits(uint32_t entry, uint32_t row) {
+    logitEntry = entry;
+    logitRow = row;
+    hasLogits = true;
+  }
+  // Rows of an entry's logits, from the last replay, where the host can read them.
+  kt::Result<const float *> hostLogits(uint32_t entry, uint32_t firstRow, uint32_t rows);
   // Entry for exactly `count` tokens, or -1.
   int decodeEntry(uint32_t count) const;
   uint32_t vocab() const { return file.plan().model()->vocab(); }
@@ -62,6 +75,9 @@ struct Session::Impl {
   std::vector<uint32_t> decodeEntries;            // for each of decodeSizes
   uint32_t prefill = 0, head = 0;                 // entries
   uint32_t contextLimit = 0;
+  cuda::GpuMemory hostRows;              // copies of logits that lie on a GPU
+  uint32_t logitEntry = 0, logitRow = 0; // where the logits of the last evaluated token are
+  bool hasLogits = false;
 
   uint32_t kvLength = 0;
   bool cancelled = false;

@@ -30,6 +30,14 @@ public:
     if (flags)
       flags[signal].publish(1);
   }
+  // The same as wait() below, but the thread first calls `idle` again and again until it returns false or the
+  // signal is raised: a place for work that is useful and short (some hundred nanoseconds a call).
+  template <typename Idle>
+  bool wait(uint32_t signal, uint32_t replay, uint64_t spinNanos, uint64_t timeoutNanos, Idle &&idle) {
+    while (!isRaised(signal, replay) && idle())
+      ;
+    return wait(signal, replay, spinNanos, timeoutNanos);
+  }
   // Waits until `signal` is raised in this replay; false after the timeout or once the replay was given up.
   bool wait(uint32_t signal, uint32_t replay, uint64_t spinNanos, uint64_t timeoutNanos) {
     if (shared)
@@ -76,6 +84,9 @@ public:
   void addWatch(std::function<void(uint32_t replay)> watch) { watches.push_back(std::move(watch)); }
 
 private:
+  bool isRaised(uint32_t signal, uint32_t replay) const {
+    return words[signal].load() == replay || (flags && flags[signal].load() != 0);
+  }
   bool waitShared(uint32_t signal, uint32_t replay, uint64_t spinNanos, uint64_t timeoutNanos);
 
   std::vector<WaitWord> own;

@@ -146,10 +146,14 @@ private:
 
   void dumpEntry(uint32_t index) {
     const Entry &entry = *plan.entries()->Get(index);
-    line("entry[%u] '%s' capacity %u%s signals %u tokens %s positions %s logits %s", index, text(entry.name()),
-         entry.capacity(), entry.dynamic() ? " dynamic" : "", entry.signals(),
+    line("entry[%u] '%s' capacity %u%s%s signals %u tokens %s positions %s logits %s", index,
+         text(entry.name()), entry.capacity(), entry.dynamic() ? " dynamic" : "",
+         entry.parts() > 1 ? formatText(" parts %u", entry.parts()).c_str() : "", entry.signals(),
          operandText(entry.tokens()).c_str(), operandText(entry.positions()).c_str(),
          operandText(entry.logits()).c_str());
+    if (entry.best_count() != 0)
+      line("  best %u ids %s logits %s sums %s", entry.best_count(), operandText(entry.best_ids()).c_str(),
+           operandText(entry.best_logits()).c_str(), operandText(entry.best_sums()).c_str());
     for (const LaneProgram *program : *entry.programs()) {
       line("  on lane[%u] '%s' commands %u", program->lane(), text(plan.lanes()->Get(program->lane())->name()),
            sizeOf(program->commands()));
@@ -168,8 +172,13 @@ private:
       body += formatText(") units %u + %u/token reads %" PRIu64 " path '%s'", dispatch->units(),
                          dispatch->units_per_token(), dispatch->bytes_read(), text(dispatch->path()));
       for (uint32_t i = 0; i < sizeOf(dispatch->streams()); ++i)
-        body += formatText(" streams %u by %" PRIu64, dispatch->streams()->Get(i)->operand(),
-                           dispatch->streams()->Get(i)->unit_bytes());
+        body +=
+            formatText(" streams %u by %" PRIu64, dispatch->streams()->Get(i)->operand(),
+                       dispatch->streams()->Get(i)->unit_bytes()) +
+            (dispatch->hint() ? formatText(" of %" PRIu64, dispatch->streams()->Get(i)->expert_bytes()) : "");
+      if (const Hint *hint = dispatch->hint())
+        body += formatText(" hint %s: %u of %u experts", operandText(hint->ids()).c_str(), hint->choices(),
+                           hint->experts());
     } else if (const Copy *copy = command.body_as_Copy()) {
       body =
           formatText("copy %s -> %s bytes %" PRIu64 " + %" PRIu64 "/token", operandText(copy->source()).c_str(),
@@ -184,6 +193,8 @@ private:
       body = formatText("wait %u", wait->signal());
     }
     std::string order = command.barrier_before() ? "barrier; " : "";
+    if (command.part() != 0)
+      order += formatText("part %u ", command.part());
     for (uint32_t i = 0; i < sizeOf(command.after()); ++i)
       order += (i ? "," : "after ") + std::to_string(command.after()->Get(i));
     if (sizeOf(command.after()))

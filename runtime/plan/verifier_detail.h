@@ -78,14 +78,18 @@ private:
   bool checkEntry(uint32_t index);
   bool checkEntryKind(uint32_t index);
   bool checkEntryBuffer(uint32_t index, const char *name, const Operand *operand, bool wanted,
-                        uint64_t bytesPerToken);
+                        uint64_t bytesPerToken, bool anywhere = false);
   bool checkProgram(uint32_t entry, uint32_t program);
   bool checkCommand(const std::string &where, const Entry &entry, const Lane &lane, const Command &command);
   bool checkLaneTransfer(const std::string &where, const Entry &entry, const Lane &lane, const Operand *operand,
                          uint64_t bytes, uint64_t bytesPerToken, bool written);
   bool checkDispatch(const std::string &where, const Entry &entry, const Lane &lane, const Dispatch &dispatch);
-  bool checkTransfer(const std::string &where, const Entry &entry, const Operand *operand, uint64_t bytes,
+  bool checkStreams(const std::string &where, const Dispatch &dispatch);
+  bool checkHint(const std::string &where, const Entry &entry, const Lane &lane, const Dispatch &dispatch);
+  bool checkTransfer(const std::string &where, uint32_t tokens, const Operand *operand, uint64_t bytes,
                      uint64_t bytesPerToken, bool written);
+  // The most tokens that a command of the entry works on.
+  static uint32_t partCapacity(const Entry &entry) { return entry.capacity() / entry.parts(); }
   bool operandLimit(const std::string &where, const Operand &operand, uint64_t &limit, uint32_t &device);
   bool checkSignals(uint32_t entry);
 

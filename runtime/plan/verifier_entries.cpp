@@ -1,4 +1,5 @@
 // Checks of entries: their buffers, every operand of every command, and that no lane waits for ever.
+#include "runtime/abi/kt_abi.h"
 #include "runtime/abi/kt_cuda.h"
 #include "runtime/plan/verifier_detail.h"
 
@@ -35,6 +36,11 @@ bool VerifierState::checkEntry(uint32_t index) {
   const Entry &entry = *plan.entries()->Get(index);
   if (entry.capacity() == 0 || entry.capacity() > kMaxCapacity)
     return fail("entries[%u].capacity is %u, expected 1 to %u", index, entry.capacity(), kMaxCapacity);
+  if (entry.parts() == 0 || entry.parts() > uint32_t(KT_MAX_PARTS) || entry.capacity() % entry.parts() != 0 ||
+      (entry.parts() > 1 && !entry.dynamic()))
+    return fail(
+        "entries[%u].parts is %u, expected 1, or up to %d that divide the capacity %u of a dynamic entry",
+        index, entry.parts(), KT_MAX_PARTS, entry.capacity());
   if (entry.signals() > kMaxSignals)
     return fail("entries[%u].signals is %u, expected at most %u", index, entry.signals(), kMaxSignals);
   if (!checkEntryKind(index))
@@ -58,14 +64,21 @@ bool VerifierState::checkEntryKind(uint32_t index) {
     return fail("entries[%u] ('%s') has capacity %u", index, name.data(), entry.capacity());
   if (entry.dynamic() == decode)
     return fail("entries[%u] ('%s') must %sbe dynamic", index, name.data(), decode ? "not " : "");
-  bool input = name != "head", output = name != "prefill";
+  const bool input = name != "head", output = name != "prefill", best = output && entry.best_count() != 0;
+  const uint64_t vocab = plan.model()->vocab(), count = entry.best_count();
+  if (count > vocab)
+    return fail("entries[%u].best_count is %u, expected at most the %u of the vocabulary", index,
+                entry.best_count(), plan.model()->vocab());
   return checkEntryBuffer(index, "tokens", entry.tokens(), input, 4) &&
          checkEntryBuffer(index, "positions", entry.positions(), input, 4) &&
-         checkEntryBuffer(index, "logits", entry.logits(), output, 4 * uint64_t(plan.model()->vocab()));
+         checkEntryBuffer(index, "logits", entry.logits(), output, 4 * vocab, true) &&
+         checkEntryBuffer(index, "best_ids", entry.best_ids(), best, 4 * count) &&
+         checkEntryBuffer(index, "best_logits", entry.best_logits(), best, 4 * count) &&
+         checkEntryBuffer(index, "best_sums", entry.best_sums(), best, 4);
 }
 
 bool VerifierState::checkEntryBuffer(uint32_t index, const char *name, const Operand *operand, bool wanted,
-                                     uint64_t bytesPerToken) {
+                                     uint64_t bytesPerToken, bool anywhere) {
   bool present = operand && operand->kind() != OperandKind::None;
   std::string where = formatText("entries[%u].%s", index, name);
   if (present != wanted)
@@ -77,9 +90,9 @@ bool VerifierState::checkEntryBuffer(uint32_t index, const char *name, const Ope
   const Entry &entry = *plan.entries()->Get(index);
   uint64_t limit;
   uint32_t device;
-  return checkTransfer(where, entry, operand, 0, bytesPerToken, true) &&
+  return checkTransfer(where, entry.capacity(), operand, 0, bytesPerToken, true) &&
          operandLimit(where, *operand, limit, device) &&
-         (plan.devices()->Get(device)->kind() == DeviceKind::Cpu ||
+         (anywhere || plan.devices()->Get(device)->kind() == DeviceKind::Cpu ||
           fail("%s is not in the memory of a CPU device", where.c_str()));
 }
 
@@ -103,8 +116,8 @@ bool VerifierState::operandLimit(const std::string &where, const Operand &operan
   return fail("%s.kind is %u, which is unknown", where.c_str(), unsigned(operand.kind()));
 }
 
-// A byte range whose length is known: bytes + bytesPerToken * capacity from the operand on.
-bool VerifierState::checkTransfer(const std::string &where, const Entry &entry, const Operand *operand,
+// A byte range whose length is known: bytes + bytesPerToken * tokens from the operand on.
+bool VerifierState::checkTransfer(const std::string &where, uint32_t tokens, const Operand *operand,
                                   uint64_t bytes, uint64_t bytesPerToken, bool written) {
   if (!operand || operand->kind() == OperandKind::None)
     return fail("%s is missing", where.c_str());
@@ -114,7 +127,7 @@ bool VerifierState::checkTransfer(const std::string &where, const Entry &entry, 
   uint32_t device;
   if (!operandLimit(where, *operand, limit, device))
     return false;
-  if (__builtin_mul_overflow(bytesPerToken, uint64_t(entry.capacity()), &total) ||
+  if (__builtin_mul_overflow(bytesPerToken, uint64_t(tokens), &total) ||
       __builtin_add_overflow(total, bytes, &total))
     return fail("%s: the number of bytes overflows", where.c_str());
   return rangeFits(where, operand->offset(), total, limit);
@@ -124,7 +137,7 @@ bool VerifierState::checkTransfer(const std::string &where, const Entry &entry, 
 bool VerifierState::checkLaneTransfer(const std::string &where, const Entry &entry, const Lane &lane,
                                       const Operand *operand, uint64_t bytes, uint64_t bytesPerToken,
                                       bool written) {
-  return checkTransfer(where, entry, operand, bytes, bytesPerToken, written) &&
+  return checkTransfer(where, partCapacity(entry), operand, bytes, bytesPerToken, written) &&
          checkReach(where, lane, *operand);
 }
 
@@ -150,6 +163,8 @@ bool VerifierState::checkCommand(const std::string &where, const Entry &entry, c
                                  const Command &command) {
   if (!command.body())
     return fail("%s has no body", where.c_str());
+  if (!inRange(where + ".part", command.part(), entry.parts()))
+    return false;
   switch (command.body_type()) {
   case CommandBody::Dispatch:
     return checkDispatch(where, entry, lane, *command.body_as_Dispatch());
@@ -202,17 +217,69 @@ bool VerifierState::checkDispatch(const std::string &where, const Entry &entry, 
     if (!checkReach(place, lane, operand))
       return false;
   }
+  if (!checkStreams(where, dispatch) || !checkHint(where, entry, lane, dispatch))
+    return false;
+  uint64_t units = dispatch.units() + uint64_t(dispatch.units_per_token()) * partCapacity(entry);
+  if (units > UINT32_MAX)
+    return fail("%s: %" PRIu64 " units, expected at most %u", where.c_str(), units, UINT32_MAX);
+  return true;
+}
+
+bool VerifierState::checkStreams(const std::string &where, const Dispatch &dispatch) {
   for (uint32_t i = 0; i < sizeOf(dispatch.streams()); ++i) {
     uint32_t operand = dispatch.streams()->Get(i)->operand();
     std::string place = where + formatText(".streams[%u].operand", i);
-    if (!inRange(place, operand, operands))
+    if (!inRange(place, operand, sizeOf(dispatch.operands())))
       return false;
     if (dispatch.operands()->Get(operand)->kind() != OperandKind::Weight)
       return fail("%s: operand %u is no weight", place.c_str(), operand);
   }
-  uint64_t units = dispatch.units() + uint64_t(dispatch.units_per_token()) * entry.capacity();
-  if (units > UINT32_MAX)
-    return fail("%s: %" PRIu64 " units, expected at most %u", where.c_str(), units, UINT32_MAX);
+  return true;
+}
+
+// A hint is memory that the lane reads: ids, and the lists of what was chosen. The rows of all experts lie in
+// the weights.
+bool VerifierState::checkHint(const std::string &where, const Entry &entry, const Lane &lane,
+                              const Dispatch &dispatch) {
+  const Hint *hint = dispatch.hint();
+  if (!hint)
+    return true;
+  const std::string place = where + ".hint";
+  if (lane.kind() != LaneKind::CpuTeam)
+    return fail("%s: lane '%s' is no CPU team", place.c_str(), textOf(lane.name()));
+  if (hint->choices() == 0 || hint->choices() > hint->experts())
+    return fail("%s: %u of %u experts", place.c_str(), hint->choices(), hint->experts());
+  if (!inRange(place + ".lists", hint->lists(), sizeOf(dispatch.operands())))
+    return false;
+  const Operand &lists = *dispatch.operands()->Get(hint->lists());
+  const struct {
+    const char *name;
+    const Operand *operand;
+    uint64_t bytes;
+  } ranges[] = {{".ids", hint->ids(), 4 * uint64_t(hint->choices())},
+                {".lists", &lists, 4 * (uint64_t(ktExpertListIds()) + hint->experts())}};
+  for (const auto &[name, operand, bytes] : ranges) {
+    if (!checkTransfer(place + name, partCapacity(entry), operand, bytes, 0, true) ||
+        !checkReach(place + name, lane, *operand))
+      return false;
+    if (operand->offset() % 4 != 0)
+      return fail("%s%s: offset %" PRIu64 " is no multiple of 4", place.c_str(), name, operand->offset());
+  }
+  for (uint32_t i = 0; i < sizeOf(dispatch.streams()); ++i) {
+    const Stream &stream = *dispatch.streams()->Get(i);
+    const Operand &operand = *dispatch.operands()->Get(stream.operand());
+    uint64_t before, own, limit;
+    uint32_t device;
+    const std::string rows = where + formatText(".streams[%u]", i);
+    if (!operandLimit(rows, operand, limit, device))
+      return false;
+    if (__builtin_mul_overflow(stream.expert_bytes(), uint64_t(hint->experts() - 1), &before) ||
+        __builtin_mul_overflow(stream.unit_bytes(), uint64_t(dispatch.units()), &own) ||
+        __builtin_add_overflow(before, own, &before))
+      return fail("%s: the number of bytes overflows", rows.c_str());
+    if (!rangeFits(rows, operand.offset(), before, limit))
+      return false;
+  }
   return true;
 }
 

@@ -73,9 +73,35 @@ void Sampler::collect(std::span<const float> logits) {
       candidates.push_back({logit, int32_t(i), 0.0});
 }
 
+// Candidates from the best logits, in order. Returns how many of them certainly come before all other tokens: a
+// penalty may have put some behind tokens that are not among the best.
+size_t Sampler::collectBest(const BestLogits &best, std::span<const int32_t> forbidden) {
+  candidates.clear();
+  if (best.ids.empty() || (penalises() && params.repeatPenalty < 1.0f)) // which may lift any token
+    return 0;
+  for (size_t i = 0; i < best.ids.size(); ++i) {
+    const int32_t id = best.ids[i];
+    if (!std::isfinite(best.logits[i]) || id < 0 || uint32_t(id) >= best.vocabulary)
+      return 0;
+    if (!std::binary_search(forbidden.begin(), forbidden.end(), id))
+      candidates.push_back({best.logits[i], id, 0.0});
+  }
+  penalise();
+  std::sort(candidates.begin(), candidates.end(), better);
+  const Candidate last{best.logits.back(), best.ids.back(), 0.0};
+  size_t certain = candidates.size();
+  while (best.ids.size() < best.vocabulary && certain > 0 && better(last, candidates[certain - 1]))
+    --certain;
+  return certain;
+}
+
+bool Sampler::penalises() const {
+  return !recent.empty() && params.repeatPenalty != 1.0f && params.repeatPenalty > 0;
+}
+
 // Divides positive and multiplies negative logits of recent tokens, each token once.
 void Sampler::penalise() {
-  if (recent.empty() || params.repeatPenalty == 1.0f || !(params.repeatPenalty > 0))
+  if (!penalises())
     return;
   std::vector<int32_t> unique(recent);
   std::sort(unique.begin(), unique.end());
@@ -87,15 +113,16 @@ void Sampler::penalise() {
 
 // Also sorts what is kept, best first, and gives each candidate its weight at temperature 1.
 void Sampler::keepTopK() {
-  auto better = [](const Candidate &a, const Candidate &b) {
-    return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
-  };
   size_t k = params.topK > 0 ? std::min(size_t(params.topK), candidates.size()) : candidates.size();
   if (k < candidates.size()) {
     std::nth_element(candidates.begin(), candidates.begin() + ptrdiff_t(k), candidates.end(), better);
     candidates.resize(k);
   }
   std::sort(candidates.begin(), candidates.end(), better);
+  weigh();
+}
+
+void Sampler::weigh() {
   for (Candidate &c : candidates)
     c.weight = expNonPositive(double(c.logit) - double(candidates[0].logit));
 }
@@ -110,6 +137,24 @@ void Sampler::keepTopP() {
   while (kept < candidates.size() && (kept == 0 || sum < double(params.topP) * total))
     sum += candidates[kept++].weight;
   candidates.resize(kept);
+}
+
+// Top-p where the candidates are the best of all tokens, whose weights add up to about `total`. False if a sum
+// is too near to the limit to say, or the limit is not reached.
+bool Sampler::keepTopPOfAll(double total) {
+  constexpr double tolerance = 1e-4; // ten times what BestLogits promises
+  const double limit = double(params.topP) * total;
+  double sum = 0;
+  for (size_t kept = 0; kept < candidates.size();) {
+    sum += candidates[kept++].weight;
+    if (sum >= limit * (1 + tolerance)) {
+      candidates.resize(kept);
+      return true;
+    }
+    if (!(sum < limit * (1 - tolerance)))
+      return false;
+  }
+  return false;
 }
 
 void Sampler::keepMinP() {
@@ -134,6 +179,29 @@ int32_t Sampler::draw() {
       return c.id;
   }
   return candidates[0].id; // rounding used up the last candidate
+}
+
+std::optional<int32_t> Sampler::sampleBest(const BestLogits &best, std::span<const int32_t> forbidden) {
+  const size_t certain = collectBest(best, forbidden);
+  if (certain == 0)
+    return std::nullopt;
+  if (!(params.temperature > 0.0f))
+    return candidates[0].id;
+  const bool isAll = best.ids.size() == best.vocabulary;
+  const bool keepsCertain = isAll || (params.topK > 0 && size_t(params.topK) <= certain);
+  candidates.resize(params.topK > 0 ? std::min(size_t(params.topK), certain) : certain);
+  weigh();
+  if (keepsCertain) {
+    keepTopP();
+  } else if (params.topP < 1.0f) { // of more tokens than are here
+    const bool sumIsTheirs = params.topK <= 0 && !penalises() && forbidden.empty();
+    if (!sumIsTheirs || !keepTopPOfAll(best.sum))
+      return std::nullopt;
+  } else if (!(params.minP > 0.0f) || candidates.back().weight >= double(params.minP)) {
+    return std::nullopt;
+  }
+  keepMinP();
+  return draw();
 }
 
 int32_t Sampler::sample(std::span<const float> logits) {

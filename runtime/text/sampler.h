@@ -9,7 +9,10 @@
 // point and exp() are our own, and ties are broken by token id.
 #pragma once
 
+#include "runtime/text/best_logits.h"
+
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -46,6 +49,11 @@ public:
   // as the greatest finite value. Does not remember the token: call accept() for each token of the sequence.
   int32_t sample(std::span<const float> logits);
 
+  // What sample() would choose if the logits of `forbidden` (ascending ids) were -infinity, from the largest
+  // logits alone. Nothing, with the random sequence untouched, if the others may matter: more are to be kept
+  // than there are here, a penalty that raises logits, or logits that are not finite.
+  std::optional<int32_t> sampleBest(const BestLogits &best, std::span<const int32_t> forbidden);
+
   // Records a token of the prompt or the answer for the repetition penalty.
   void accept(int32_t token);
 
@@ -58,10 +66,17 @@ private:
     int32_t id;
     double weight; // proportional to the probability; set by the filters
   };
+  static bool better(const Candidate &a, const Candidate &b) {
+    return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
+  }
   void collect(std::span<const float> logits);
+  size_t collectBest(const BestLogits &best, std::span<const int32_t> forbidden);
+  bool penalises() const;
   void penalise();
   void keepTopK();
+  void weigh();
   void keepTopP();
+  bool keepTopPOfAll(double total);
   void keepMinP();
   int32_t draw();
 

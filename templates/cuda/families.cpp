@@ -7,12 +7,12 @@ namespace ktc::cuda {
 
 std::span<const Family *const> families() {
   static const Family *const all[] = {
-      &addFamily,        &linearFamily,       &gateUpFamily,       &downFamily,
-      &downSlotsFamily,  &slotSumFamily,      &embedFamily,        &rmsNormFamily,
-      &quantizeFamily,   &ropeFamily,         &kvStoreFamily,      &gqaPrepareFamily,
-      &mlaPrepareFamily, &attentionGqaFamily, &attentionMlaFamily, &attentionMergeFamily,
-      &routerTopkFamily, &expertGroupFamily,  &argmaxFamily,       &topLogitsFamily,
-      &copyRowsFamily,   &linearGroupFamily,
+      &addFamily,         &linearFamily,       &gateUpFamily,       &downFamily,
+      &downSlotsFamily,   &slotSumFamily,      &embedFamily,        &rmsNormFamily,
+      &quantizeFamily,    &ropeFamily,         &kvStoreFamily,      &gqaPrepareFamily,
+      &mlaPrepareFamily,  &attentionGqaFamily, &attentionMlaFamily, &attentionMergeFamily,
+      &routerTopkFamily,  &expertGroupFamily,  &topLogitsFamily,    &copyRowsFamily,
+      &linearGroupFamily,
   };
   return all;
 }

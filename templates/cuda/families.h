@@ -37,7 +37,6 @@ extern const Family attentionMlaFamily;
 extern const Family attentionMergeFamily;
 extern const Family routerTopkFamily;
 extern const Family expertGroupFamily;
-extern const Family argmaxFamily;
 extern const Family topLogitsFamily;
 
 // All families, in no particular order.

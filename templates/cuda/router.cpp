@@ -1,5 +1,5 @@
-// Instances of `router_topk`, `expert_group`, `argmax` and `top_logits`: see the files of these names in
-// kernels/ (router.cuh for router_topk).
+// Instances of `router_topk`, `expert_group` and `top_logits`: see the files of these names in kernels/
+// (router.cuh for router_topk).
 #include "templates/cuda/row_families.h"
 #include "templates/param_check.h"
 
@@ -61,25 +61,21 @@ Instance makeExpertGroup(const Params &params, Sm) {
           {1, 1, 1, threads, 0}};
 }
 
-Instance makeArgmax(const Params &params, Sm) {
-  const ArgmaxSpec spec = readArgmax(params);
-  const int64_t m = optionalInt(params, "m", 1, 1, maxTokensPerReplay);
-  const uint32_t threads = static_cast<uint32_t>(std::clamp<int64_t>((spec.n + 31) / 32 * 32, 32, 1024));
-  return {kernelSource("argmax.cuh", typeName("Argmax", {spec.n, int64_t(threads), flag(params, "dynamic"), m}),
-                       threads),
-          {static_cast<uint32_t>(m), 1, 1, threads, 0}};
-}
-
 Instance makeTopLogits(const Params &params, Sm) {
   const TopLogitsSpec spec = readTopLogits(params);
   const int64_t m = optionalInt(params, "m", 1, 1, maxTokensPerReplay);
-  constexpr int64_t maxCount = 256, threads = 1024;
+  constexpr int64_t maxLogits = 1 << 20, maxCount = 256, maxTokens = 65535, threads = 1024,
+                    warps = threads / 32;
+  if (spec.n > maxLogits)
+    reject("n", maxLogits, spec.n);
   if (spec.count > maxCount)
     reject("count", maxCount, spec.count);
+  if (m > maxTokens)
+    reject("m", maxTokens, m);
+  const int64_t blocks = (topLogitsChunks(spec.n) + warps - 1) / warps;
   return {kernelSource("top_logits.cuh",
-                       typeName("TopLogits", {spec.n, spec.count, threads, flag(params, "dynamic"), m}),
-                       threads),
-          {static_cast<uint32_t>(m), 1, 1, threads, 0}};
+                       typeName("TopLogits", {spec.n, spec.count, flag(params, "dynamic"), m}), threads),
+          {static_cast<uint32_t>(blocks), static_cast<uint32_t>(m), 1, threads, 0}};
 }
 
 } // namespace
@@ -87,6 +83,5 @@ Instance makeTopLogits(const Params &params, Sm) {
 const Family topLogitsFamily = {"top_logits", makeTopLogits};
 const Family routerTopkFamily = {"router_topk", makeRouter};
 const Family expertGroupFamily = {"expert_group", makeExpertGroup};
-const Family argmaxFamily = {"argmax", makeArgmax};
 
 } // namespace ktc::cuda

@@ -31,7 +31,6 @@ extern const Family routerTopkFamily;
 extern const Family expertGroupFamily;
 extern const Family gqaPrepareFamily;
 extern const Family mlaPrepareFamily;
-extern const Family argmaxFamily;
 extern const Family topLogitsFamily;
 
 } // namespace ktc::reference

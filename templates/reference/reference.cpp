@@ -9,12 +9,12 @@
 namespace ktc::reference {
 
 static const Family *const allFamilies[] = {
-    &linearFamily,     &gateUpFamily,       &downFamily,         &embedFamily,
-    &quantizeFamily,   &rmsNormFamily,      &addFamily,          &ropeFamily,
-    &kvStoreFamily,    &attentionGqaFamily, &attentionMlaFamily, &attentionMergeFamily,
-    &routerTopkFamily, &expertGroupFamily,  &gqaPrepareFamily,   &mlaPrepareFamily,
-    &argmaxFamily,     &topLogitsFamily,    &downSlotsFamily,    &slotSumFamily,
-    &copyRowsFamily,   &linearGroupFamily,
+    &linearFamily,      &gateUpFamily,       &downFamily,         &embedFamily,
+    &quantizeFamily,    &rmsNormFamily,      &addFamily,          &ropeFamily,
+    &kvStoreFamily,     &attentionGqaFamily, &attentionMlaFamily, &attentionMergeFamily,
+    &routerTopkFamily,  &expertGroupFamily,  &gqaPrepareFamily,   &mlaPrepareFamily,
+    &topLogitsFamily,   &downSlotsFamily,    &slotSumFamily,      &copyRowsFamily,
+    &linearGroupFamily,
 };
 
 kt::Result<KernelFn> find(std::string_view family, const Params &params) {

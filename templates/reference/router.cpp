@@ -140,19 +140,6 @@ static KernelFn makeExpertGroup(const Params &params) {
   };
 }
 
-static KernelFn makeArgmax(const Params &params) {
-  return [spec = readArgmax(params)](const KtKernelArgs *args) {
-    const float *logits = static_cast<const float *>(args->operands[0]);
-    forEachUnit(args, 1, [&](int64_t token, int64_t) {
-      const float *row = logits + token * spec.n;
-      std::vector<float> candidates;
-      for (int64_t i = 0; i < spec.n; ++i)
-        candidates.push_back(candidate(row[i]));
-      static_cast<int32_t *>(args->operands[1])[token] = static_cast<int32_t>(argmax(candidates));
-    });
-  };
-}
-
 static KernelFn makeTopLogits(const Params &params) {
   return [spec = readTopLogits(params)](const KtKernelArgs *args) {
     const float *logits = static_cast<const float *>(args->operands[0]);
@@ -166,12 +153,16 @@ static KernelFn makeTopLogits(const Params &params) {
         static_cast<int32_t *>(args->operands[1])[token * spec.count + i] = order[i];
         static_cast<float *>(args->operands[2])[token * spec.count + i] = row[order[i]];
       }
+      double sum = 0;
+      for (int64_t i = 0; i < spec.n; ++i)
+        if (!std::isnan(row[i]))
+          sum += std::exp(double(row[i]) - double(candidate(row[order[0]])));
+      static_cast<float *>(args->operands[3])[token] = static_cast<float>(sum);
     });
   };
 }
 
 const Family topLogitsFamily = {"top_logits", makeTopLogits};
-const Family argmaxFamily = {"argmax", makeArgmax};
 const Family routerTopkFamily = {"router_topk", makeRouterTopk};
 const Family expertGroupFamily = {"expert_group", makeExpertGroup};
 

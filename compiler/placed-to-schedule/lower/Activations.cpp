@@ -12,15 +12,6 @@ namespace ktc::lower {
 
 static constexpr unsigned kNormF32 = 2, kNormBf16 = 4; // operands of rms_norm
 
-const Lane &EntryBuilder::laneOf(Operation *op) const {
-  auto placement = op->getAttrOfType<model::PlacementAttr>("placement");
-  if (placement)
-    for (const Lane &candidate : lanes)
-      if (candidate.device == placement.getDevice())
-        return candidate;
-  return lanes.front();
-}
-
 void EntryBuilder::bind(Value value, Activation activation) {
   if (!activation.lane)
     activation.lane = lane;
@@ -29,7 +20,7 @@ void EntryBuilder::bind(Value value, Activation activation) {
 
 void EntryBuilder::copy(Value from, Value to, int64_t bytesPerToken) {
   builder.create<sched::CopyOp>(module.getLoc(), lane->name, from, to, 0, bytesPerToken, false,
-                                DenseI32ArrayAttr());
+                                DenseI32ArrayAttr(), IntegerAttr());
 }
 
 // A buffer that the GPU norm of `activation` writes as operand `operand` besides what it writes already.

@@ -68,25 +68,6 @@ Value EntryBuilder::none() {
   return builder.create<sched::NoneOp>(module.getLoc(), sched::BufferType::get(builder.getContext()));
 }
 
-// Kernels are shared by all entries: looks for an equal one first. Names count per family.
-sched::KernelOp EntryBuilder::kernel(StringRef family, DictionaryAttr params) {
-  int64_t count = 0;
-  sched::KernelOp last;
-  for (auto op : module.getOps<sched::KernelOp>()) {
-    if (op.getFamily() == family) {
-      if (op.getParams() == params)
-        return op;
-      ++count;
-    }
-    last = op;
-  }
-  OpBuilder at = OpBuilder::atBlockBegin(module.getBody());
-  if (last)
-    at.setInsertionPointAfter(last);
-  std::string name = (family + "." + Twine(count)).str();
-  return at.create<sched::KernelOp>(module.getLoc(), name, family, params);
-}
-
 sched::DispatchOp EntryBuilder::dispatch(StringRef family, ArrayRef<Param> params, ValueRange operands,
                                          ArrayRef<int32_t> writes, Units units, StringRef path,
                                          int64_t bytesRead) {
@@ -95,10 +76,11 @@ sched::DispatchOp EntryBuilder::dispatch(StringRef family, ArrayRef<Param> param
     named.push_back(builder.getNamedAttr(name, value));
   named.push_back(builder.getNamedAttr("m", integer(shape.tokens)));
   named.push_back(builder.getNamedAttr("dynamic", integer(shape.dynamic)));
-  sched::KernelOp op = kernel(family, builder.getDictionaryAttr(named));
-  return builder.create<sched::DispatchOp>(module.getLoc(), lane->name, op.getSymName(), operands, writes,
-                                           units.fixed, units.perToken, path, bytesRead, DenseI64ArrayAttr(),
-                                           false, DenseI32ArrayAttr());
+  StringRef kernel = kernels.make(family, builder.getDictionaryAttr(named));
+  return builder.create<sched::DispatchOp>(module.getLoc(), lane->name, kernel, operands, writes, units.fixed,
+                                           units.perToken, path, bytesRead, DenseI64ArrayAttr(),
+                                           DenseI64ArrayAttr(), DenseI64ArrayAttr(), false, false,
+                                           DenseI32ArrayAttr(), IntegerAttr());
 }
 
 Value EntryBuilder::quantize(Value rows, RowKind kind, int64_t rowsPerToken, int64_t k, int64_t tokenStride,

@@ -5,6 +5,7 @@
 // for another lane) is made once, on first demand, and shared by all its readers.
 #pragma once
 
+#include "compiler/placed-to-schedule/KernelEdit.h"
 #include "compiler/placed-to-schedule/lower/Lane.h"
 
 #include "mlir/IR/Builders.h"
@@ -58,6 +59,15 @@ struct MatrixRows {
 // A kernel parameter.
 using Param = std::pair<llvm::StringRef, mlir::Attribute>;
 
+// What the caller of an entry finds after a replay: logits, and where a GPU makes them (null elsewhere) the
+// kBestLogits largest of each token in mapped memory, so that the others need not leave the GPU.
+struct HeadOutputs {
+  mlir::Value logits;
+  mlir::Value ids = {}, best = {}, sums = {};
+  int64_t count = 0; // of ids and best logits of a token
+};
+inline constexpr int64_t kBestLogits = 128;
+
 // Work of a dispatch.
 struct Units {
   int64_t fixed = 0;
@@ -69,14 +79,14 @@ public:
   // `lanes` are those of the model; the first is that of the host.
   EntryBuilder(mlir::ModuleOp module, mlir::OpBuilder builder, EntryShape shape, const Settings &settings,
                llvm::ArrayRef<Lane> lanes)
-      : module(module), builder(builder), shape(shape), settings(settings), lanes(lanes), lane(&lanes.front()) {
-  }
+      : module(module), builder(builder), kernels(module), shape(shape), settings(settings), lanes(lanes),
+        lane(&lanes.front()) {}
 
   // Where commands go from now on, and where the lanes' buffers lie.
   const Lane &getLane() const { return *lane; }
   void setLane(const Lane &next) { lane = &next; }
   // The lane that `op` is placed on: that of the host for an operation without placement.
-  const Lane &laneOf(mlir::Operation *op) const;
+  const Lane &laneOf(mlir::Operation *op) const { return lower::laneOf(op, lanes); }
 
   EntryShape getShape() const { return shape; }
   const Settings &getSettings() const { return settings; }
@@ -147,7 +157,6 @@ public:
 
 private:
   mlir::Value cacheRange(const std::string &role, int64_t bytes);
-  sched::KernelOp kernel(llvm::StringRef family, mlir::DictionaryAttr params);
   mlir::Value ownRowsOf(Activation &activation);
   mlir::Value copyFor(Activation &activation, const Lane &producer, const Lane &reader);
   mlir::Value normOutput(Activation &activation, unsigned operand, int64_t bytesPerElement,
@@ -155,6 +164,7 @@ private:
 
   mlir::ModuleOp module;
   mlir::OpBuilder builder;
+  KernelEditor kernels;
   EntryShape shape;
   const Settings &settings;
   llvm::ArrayRef<Lane> lanes;
@@ -168,7 +178,7 @@ private:
 mlir::LogicalResult lowerEmbed(model::EmbedOp op, EntryBuilder &entry, mlir::Value tokens);
 mlir::LogicalResult lowerRmsNorm(model::RmsNormOp op, EntryBuilder &entry, bool fromRowOffset);
 mlir::LogicalResult lowerLinear(model::LinearOp op, EntryBuilder &entry);
-mlir::LogicalResult lowerLmHead(model::LmHeadOp op, EntryBuilder &entry, mlir::Value logits);
+mlir::LogicalResult lowerLmHead(model::LmHeadOp op, EntryBuilder &entry, const HeadOutputs &outputs);
 mlir::LogicalResult lowerGqaAttention(model::GqaAttentionOp op, EntryBuilder &entry, mlir::Value positions);
 mlir::LogicalResult lowerMlaAttention(model::MlaAttentionOp op, EntryBuilder &entry, mlir::Value positions);
 mlir::LogicalResult lowerRouter(model::RouterOp op, EntryBuilder &entry);

@@ -20,10 +20,22 @@ static int64_t gpuNumber(StringRef device) {
 Lane laneOf(StringRef device) {
   const int64_t number = gpuNumber(device);
   if (number < 0)
-    return {device.str(), kCpuLane.str(), kActivationArena.str(), kKvArena.str(), false};
+    return {device.str(), kCpuLane.str(), kActivationArena.str(), kKvArena.str(), kIoArena.str(), false};
   const std::string text = std::to_string(number);
-  return {device.str(), number == 0 ? "gpu.stream" : "gpu" + text + ".stream",
-          (kActivationArena + ".cuda" + text).str(), (kKvArena + ".cuda" + text).str(), true};
+  return {device.str(),
+          number == 0 ? "gpu.stream" : "gpu" + text + ".stream",
+          (kActivationArena + ".cuda" + text).str(),
+          (kKvArena + ".cuda" + text).str(),
+          (kIoArena + ".cuda" + text).str(),
+          true};
+}
+
+const Lane &laneOf(Operation *op, ArrayRef<Lane> lanes) {
+  if (auto placement = op->getAttrOfType<model::PlacementAttr>("placement"))
+    for (const Lane &candidate : lanes)
+      if (candidate.device == placement.getDevice())
+        return candidate;
+  return lanes.front();
 }
 
 FailureOr<std::vector<Lane>> collectLanes(ArrayRef<Operation *> functions) {

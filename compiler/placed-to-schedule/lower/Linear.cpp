@@ -2,6 +2,7 @@
 #include "compiler/placed-to-schedule/lower/EntryBuilder.h"
 
 #include "runtime/abi/kt_abi.h"
+#include "templates/specs.h"
 
 using namespace mlir;
 
@@ -74,9 +75,16 @@ LogicalResult lowerLinear(model::LinearOp op, EntryBuilder &entry) {
   return success();
 }
 
-LogicalResult lowerLmHead(model::LmHeadOp op, EntryBuilder &entry, Value logits) {
-  projection(op, op.getX(), op.getWeightAttr(), {}, logits, entry, op.getPath(), "logits");
-  entry.bind(op.getResult(), {logits, model::features(op.getResult())});
+LogicalResult lowerLmHead(model::LmHeadOp op, EntryBuilder &entry, const HeadOutputs &outputs) {
+  const int64_t vocab = model::features(op.getResult());
+  projection(op, op.getX(), op.getWeightAttr(), {}, outputs.logits, entry, op.getPath(), "logits");
+  entry.bind(op.getResult(), {outputs.logits, vocab});
+  if (outputs.count == 0)
+    return success();
+  Value scratch = entry.alloc(topLogitsChunks(vocab) * 8, "summaries of logits");
+  entry.dispatch("top_logits", {{"n", entry.integer(vocab)}, {"count", entry.integer(outputs.count)}},
+                 {outputs.logits, outputs.ids, outputs.best, outputs.sums, scratch, entry.counters()},
+                 {1, 2, 3, 4, 5}, {0, 1}, op.getPath());
   return success();
 }
 

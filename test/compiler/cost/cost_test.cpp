@@ -263,13 +263,34 @@ TEST(GpuCost, ReadsAtAShareOfItsBandwidth) {
   EXPECT_NEAR(rates.seconds(copy, 100, 0).reading, 8192 * 100 / 20e9, 1e-12);
   DispatchShape norm = shape("rms_norm", {{"k", int64_t{2048}}}, 0, 1);
   EXPECT_NEAR(rates.seconds(norm, 1, 0).starting, 2.6e-6, 1e-12);
-  ASSERT_EQ(rates.assumptions().size(), 1u);
+  EXPECT_EQ(rates.handOverSeconds(), 2e-6);
+  ASSERT_EQ(rates.assumptions().size(), 4u);
+}
+
+TEST(GpuCost, TakesWhatWasMeasured) {
+  policy::GpuMachine gpu;
+  gpu.bandwidth = 1000e9;
+  gpu.tensorOps = 1e15;
+  gpu.h2dBandwidth = 20e9;
+  gpu.weightStream = 900e9;
+  gpu.matrixLatency = 4e-6;
+  gpu.kernelLatency = 2e-6;
+  gpu.kernelGap = 0.7e-6;
+  gpu.handOver = 1.5e-6;
+  GpuRates rates(&gpu, "cuda:0");
+  Seconds seconds = rates.seconds(experts(1, false), 1, 0);
+  EXPECT_NEAR(seconds.reading, (8 * 768.0 * 8 * 144 + 8 * 768.0 * 8 * 210) / 900e9, 1e-12);
+  EXPECT_EQ(seconds.starting, 4e-6);
+  EXPECT_EQ(rates.seconds(shape("rms_norm", {{"k", int64_t{2048}}}, 0, 1), 1, 0).starting, 2e-6);
+  EXPECT_EQ(rates.copySeconds(1e6).starting, 0.7e-6);
+  EXPECT_EQ(rates.handOverSeconds(), 1.5e-6);
+  ASSERT_EQ(rates.assumptions().size(), 1u) << "only prompts are assumed";
 }
 
 TEST(GpuCost, AssumesWhatIsNotGivenAndSaysIt) {
   GpuRates rates(nullptr, "cuda:1");
   EXPECT_GT(rates.seconds(experts(1, false), 1, 0).total(), 0);
-  ASSERT_EQ(rates.assumptions().size(), 4u);
+  ASSERT_EQ(rates.assumptions().size(), 7u);
   EXPECT_NE(rates.assumptions()[0].find("cuda:1"), std::string::npos);
 }
 
@@ -282,6 +303,8 @@ TEST(Work, OfKernelsThatOnlyGpusHave) {
   DispatchShape mla =
       shape("mla_prepare", {{"heads", int64_t{4}}, {"latent", int64_t{512}}, {"rope", int64_t{64}}}, 0, 1);
   EXPECT_EQ(workOf(mla, 2, 0).items, 2.0 * (5 * 64 + 512));
+  EXPECT_EQ(workOf(shape("top_logits", {{"n", int64_t{1000}}, {"count", int64_t{128}}}, 0, 1), 2, 0).items,
+            2000);
   DispatchShape sum = shape("slot_sum", {{"top_k", int64_t{8}}, {"n", int64_t{256}}}, 0, 1);
   EXPECT_EQ(workOf(sum, 5, 0).items, 5.0 * 8 * 256);
 }

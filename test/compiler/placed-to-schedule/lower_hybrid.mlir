@@ -18,12 +18,17 @@
 // CHECK: sched.arena @act.cuda0 "activation" on @"cuda:0" bytes 0
 // 2048 positions of 2 heads of 8 elements of 2 bytes, keys and values.
 // CHECK: sched.arena @kv.cuda0 "kv_cache" on @"cuda:0" bytes 147456
+// CHECK: sched.arena @io.cuda0 "io" on @"cuda:0" bytes 512
 
 // CHECK-LABEL: sched.entry @decode_2 capacity 2 {
 // CHECK: %[[POSITIONS_HOST:.*]] = sched.fixed @io {{.*}} {role = "positions"}
 // CHECK: %[[POSITIONS:.*]] = sched.alloc @act.cuda0 bytes 64 {name = "input"}
 // CHECK: sched.copy %[[POSITIONS_HOST]] to %[[POSITIONS]] on @gpu.stream bytes 0 per_token 4
-// CHECK: %[[LOGITS:.*]] = sched.fixed @io {{.*}} {role = "logits"}
+// Logits stay on the GPU; the largest of them, here all 64, are for the host.
+// CHECK: %[[LOGITS:.*]] = sched.fixed @io.cuda0 at 0 bytes 512 {role = "logits"}
+// CHECK: %[[IDS:.*]] = sched.fixed @io at [[#%d,IDS_AT:]] bytes 512 {role = "best ids"}
+// CHECK: %[[BEST:.*]] = sched.fixed @io at [[#IDS_AT+512]] bytes 512 {role = "best logits"}
+// CHECK: %[[SUMS:.*]] = sched.fixed @io at [[#IDS_AT+1024]] bytes 8 {role = "best sums"}
 // CHECK: %[[EMBEDDED:.*]] = sched.alloc @act bytes 256 {name = "residual"}
 // CHECK: sched.dispatch @embed.0 on @cpu.team
 // The GPU reads the residual stream often, so it has its own.
@@ -67,8 +72,10 @@
 // What is read once is read where it is.
 // CHECK: sched.dispatch @add.0 on @gpu.stream(%[[ROUTED_SUM]], %[[X]], %{{.*}}) writes [1]
 // CHECK: sched.dispatch @add.0 on @gpu.stream(%{{.*}}, %[[X]], %{{.*}}) writes [1]
-// The logits go straight to the host.
 // CHECK: sched.dispatch @linear.{{[0-9]+}} on @gpu.stream(%{{.*}}, %{{.*}}, %[[LOGITS]], %{{.*}}) writes [2] {{.*}}path = "lm_head"
+// CHECK: %[[SUMMARIES:.*]] = sched.alloc @act.cuda0 bytes 64 {name = "summaries of logits"}
+// CHECK: %[[COUNTS:.*]] = sched.fixed @kv.cuda0 at 131072 bytes 16384 {role = "counters"}
+// CHECK: sched.dispatch @top_logits.0 on @gpu.stream(%[[LOGITS]], %[[IDS]], %[[BEST]], %[[SUMS]], %[[SUMMARIES]], %[[COUNTS]]) writes [1, 2, 3, 4, 5] {{.*}}path = "lm_head"
 
 // For many tokens the lists are made by a kernel of their own.
 // CHECK-LABEL: sched.entry @prefill

@@ -1,9 +1,11 @@
 // Detecting and measuring this machine.
+#include "compiler/probe/measure.h"
 #include "compiler/probe/probe.h"
 
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cstdlib>
 
 namespace ktc {
 namespace {
@@ -61,6 +63,30 @@ TEST(ProbeTest, Measures) {
     }
   policy::Diagnostics diagnostics;
   EXPECT_TRUE(parseMachine(machineToYaml(machine), "m.yaml", diagnostics)) << diagnostics.str();
+}
+
+// The fake driver's kernels do nothing, but wait and raise.
+TEST(ProbeTest, MeasuresGpusOfTheDriver) {
+  setenv("KTRT_CUDA_DRIVER", FAKE_CUDA_DRIVER, 1);
+  const std::vector<policy::GpuMachine> gpus = detectGpus(true);
+  unsetenv("KTRT_CUDA_DRIVER");
+  ASSERT_EQ(gpus.size(), 1u);
+  EXPECT_EQ(gpus[0].name, "Fake GPU");
+  EXPECT_EQ(gpus[0].sm, 90);
+  EXPECT_EQ(gpus[0].memoryBytes, 2u << 30);
+  for (double rate : {gpus[0].bandwidth, gpus[0].h2dBandwidth, gpus[0].d2hBandwidth})
+    EXPECT_GT(rate, 1e6);
+  if (gpus[0].kernelLatency == 0)
+    GTEST_SKIP() << "no NVRTC, or a machine too busy to time anything";
+  EXPECT_LT(gpus[0].kernelLatency, 0.1);
+  EXPECT_GE(gpus[0].kernelGap, 0);
+  EXPECT_LT(gpus[0].handOver, 0.1);
+}
+
+TEST(ProbeTest, NoDriverNoGpus) {
+  setenv("KTRT_CUDA_DRIVER", "/nowhere/libcuda.so", 1);
+  EXPECT_TRUE(detectGpus(true).empty());
+  unsetenv("KTRT_CUDA_DRIVER");
 }
 
 } // namespace

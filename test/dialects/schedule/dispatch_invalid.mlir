@@ -1,4 +1,4 @@
-// Every check of sched.dispatch: lane, kernel, written operands, units, streams.
+// Every check of sched.dispatch: lane, kernel, written operands, units, streams, hints.
 // RUN: ktc-opt %s -split-input-file -verify-diagnostics
 
 sched.kernel @k "add" {}
@@ -178,4 +178,139 @@ sched.entry @e capacity 1 {
   %n = sched.none
   // expected-error @+1 {{'sched.dispatch' op streams 0 bytes per unit, expected more than 0}}
   sched.dispatch @k on @team(%w, %n) writes [] units 1 per_token 0 {path = "p", bytes_read = 0 : i64, streams = array<i64: 0, 0>}
+}
+
+// -----
+
+sched.device @cpu "cpu" budget 0
+sched.lane @team on @cpu
+sched.arena @io "io" on @cpu bytes 64
+sched.kernel @k "gate_up" {}
+model.weight @w : tensor<4xf32> {file = 0 : i32, offset = 0 : i64, bytes = 16 : i64}
+sched.entry @e capacity 1 {
+  %w = sched.weight @w
+  %n = sched.none
+  %ids = sched.fixed @io at 0 bytes 8
+  // expected-error @+1 {{'sched.dispatch' op expert_bytes has 1 numbers, expected 0}}
+  sched.dispatch @k on @team(%w, %ids) writes [] units 1 per_token 0 {path = "p", bytes_read = 0 : i64, streams = array<i64: 0, 4>, expert_bytes = array<i64: 4>}
+}
+
+// -----
+
+sched.device @cpu "cpu" budget 0
+sched.lane @team on @cpu
+sched.arena @io "io" on @cpu bytes 64
+sched.kernel @k "gate_up" {}
+model.weight @w : tensor<4xf32> {file = 0 : i32, offset = 0 : i64, bytes = 16 : i64}
+sched.entry @e capacity 1 {
+  %w = sched.weight @w
+  %n = sched.none
+  %ids = sched.fixed @io at 0 bytes 8
+  // expected-error @+1 {{'sched.dispatch' op expert_bytes has 0 numbers, expected 1}}
+  sched.dispatch @k on @team(%w, %n, %ids) writes [] units 1 per_token 0 {path = "p", bytes_read = 0 : i64, streams = array<i64: 0, 4>, hint = array<i64: 2, 2, 4, 1>}
+}
+
+// -----
+
+sched.device @cpu "cpu" budget 0
+sched.lane @team on @cpu
+sched.arena @io "io" on @cpu bytes 64
+sched.kernel @k "gate_up" {}
+model.weight @w : tensor<4xf32> {file = 0 : i32, offset = 0 : i64, bytes = 16 : i64}
+sched.entry @e capacity 1 {
+  %w = sched.weight @w
+  %n = sched.none
+  %ids = sched.fixed @io at 0 bytes 8
+  // expected-error @+1 {{'sched.dispatch' op hint has 3 numbers, expected 4}}
+  sched.dispatch @k on @team(%w, %n, %ids) writes [] units 1 per_token 0 {path = "p", bytes_read = 0 : i64, streams = array<i64: 0, 4>, expert_bytes = array<i64: 4>, hint = array<i64: 2, 2, 4>}
+}
+
+// -----
+
+sched.device @cpu "cpu" budget 0
+sched.lane @team on @cpu
+sched.arena @io "io" on @cpu bytes 64
+sched.kernel @k "gate_up" {}
+model.weight @w : tensor<4xf32> {file = 0 : i32, offset = 0 : i64, bytes = 16 : i64}
+sched.entry @e capacity 1 {
+  %w = sched.weight @w
+  %n = sched.none
+  %ids = sched.fixed @io at 0 bytes 8
+  // expected-error @+1 {{'sched.dispatch' op hint names operand 3 of 3}}
+  sched.dispatch @k on @team(%w, %n, %ids) writes [] units 1 per_token 0 {path = "p", bytes_read = 0 : i64, streams = array<i64: 0, 4>, expert_bytes = array<i64: 4>, hint = array<i64: 2, 2, 4, 3>}
+}
+
+// -----
+
+sched.device @cpu "cpu" budget 0
+sched.lane @team on @cpu
+sched.arena @io "io" on @cpu bytes 64
+sched.kernel @k "gate_up" {}
+model.weight @w : tensor<4xf32> {file = 0 : i32, offset = 0 : i64, bytes = 16 : i64}
+sched.entry @e capacity 1 {
+  %w = sched.weight @w
+  %n = sched.none
+  %ids = sched.fixed @io at 0 bytes 8
+  // expected-error @+1 {{'sched.dispatch' op hint is operand 1, expected the last one and no other's}}
+  sched.dispatch @k on @team(%w, %ids, %n) writes [] units 1 per_token 0 {path = "p", bytes_read = 0 : i64, streams = array<i64: 0, 4>, expert_bytes = array<i64: 4>, hint = array<i64: 1, 2, 4, 0>}
+}
+
+// -----
+
+sched.device @cpu "cpu" budget 0
+sched.lane @team on @cpu
+sched.arena @io "io" on @cpu bytes 64
+sched.kernel @k "gate_up" {}
+model.weight @w : tensor<4xf32> {file = 0 : i32, offset = 0 : i64, bytes = 16 : i64}
+sched.entry @e capacity 1 {
+  %w = sched.weight @w
+  %n = sched.none
+  %ids = sched.fixed @io at 0 bytes 8
+  // expected-error @+1 {{'sched.dispatch' op hint operand 2 is no range of a persistent arena, nor in the lists}}
+  sched.dispatch @k on @team(%w, %ids, %n) writes [] units 1 per_token 0 {path = "p", bytes_read = 0 : i64, streams = array<i64: 0, 4>, expert_bytes = array<i64: 4>, hint = array<i64: 2, 2, 4, 1>}
+}
+
+// -----
+
+sched.device @cpu "cpu" budget 0
+sched.lane @team on @cpu
+sched.arena @io "io" on @cpu bytes 64
+sched.kernel @k "gate_up" {}
+model.weight @w : tensor<4xf32> {file = 0 : i32, offset = 0 : i64, bytes = 16 : i64}
+sched.entry @e capacity 1 {
+  %w = sched.weight @w
+  %n = sched.none
+  %ids = sched.fixed @io at 0 bytes 8
+  // expected-error @+1 {{'sched.dispatch' op hint of 5 of 4 experts}}
+  sched.dispatch @k on @team(%w, %n, %ids) writes [] units 1 per_token 0 {path = "p", bytes_read = 0 : i64, streams = array<i64: 0, 4>, expert_bytes = array<i64: 4>, hint = array<i64: 2, 5, 4, 1>}
+}
+
+// -----
+
+sched.device @cpu "cpu" budget 0
+sched.lane @team on @cpu
+sched.arena @io "io" on @cpu bytes 64
+sched.kernel @k "gate_up" {}
+model.weight @w : tensor<4xf32> {file = 0 : i32, offset = 0 : i64, bytes = 16 : i64}
+sched.entry @e capacity 1 {
+  %w = sched.weight @w
+  %n = sched.none
+  %ids = sched.fixed @io at 0 bytes 8
+  // expected-error @+1 {{'sched.dispatch' op hint of 3 ids at 0 of 8 bytes}}
+  sched.dispatch @k on @team(%w, %n, %ids) writes [] units 1 per_token 0 {path = "p", bytes_read = 0 : i64, streams = array<i64: 0, 4>, expert_bytes = array<i64: 4>, hint = array<i64: 2, 3, 4, 1>}
+}
+
+// -----
+
+sched.device @cpu "cpu" budget 0
+sched.lane @team on @cpu
+sched.arena @io "io" on @cpu bytes 64
+sched.kernel @k "gate_up" {}
+model.weight @w : tensor<4xf32> {file = 0 : i32, offset = 0 : i64, bytes = 16 : i64}
+sched.entry @e capacity 1 {
+  %w = sched.weight @w
+  %n = sched.none
+  %ids = sched.fixed @io at 0 bytes 8
+  // expected-error @+1 {{'sched.dispatch' op expert_bytes must be positive}}
+  sched.dispatch @k on @team(%w, %n, %ids) writes [] units 1 per_token 0 {path = "p", bytes_read = 0 : i64, streams = array<i64: 0, 4>, expert_bytes = array<i64: 0>, hint = array<i64: 2, 2, 4, 1>}
 }

@@ -45,3 +45,30 @@ sched.entry @e capacity 1 {
 ^bb0(%a: !sched.buffer):
   %n = sched.none
 }
+
+// -----
+
+// expected-error @+1 {{'sched.entry' op capacity 3 does not fall into 2 parts}}
+sched.entry @e capacity 3 dynamic parts 2 {
+}
+
+// -----
+
+// expected-error @+1 {{'sched.entry' op capacity 3 does not fall into 0 parts}}
+sched.entry @e capacity 3 dynamic parts 0 {
+}
+
+// -----
+
+// expected-error @+1 {{'sched.entry' op has parts, which only dynamic entries have}}
+sched.entry @e capacity 4 parts 2 {
+}
+
+// -----
+
+sched.device @cpu "cpu" budget 0
+sched.lane @team on @cpu
+sched.entry @e capacity 4 dynamic parts 2 {
+  // expected-error @+1 {{'sched.signal' op works on part 2 of 2}}
+  sched.signal 0 on @team {part = 2 : i64}
+}

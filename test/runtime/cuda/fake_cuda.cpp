@@ -57,6 +57,7 @@ struct Kernel {
 const std::map<std::string, Kernel> kernels = {{"store", {store}},
                                                {"prefix", {prefix}},
                                                {"logits", {logits}},
+                                               {"best", {best}},
                                                {"fault", {fault}},
                                                {"\x7f"
                                                 "ELF",
@@ -92,7 +93,6 @@ struct NodeData {
   KtCudaArgs args{};
   CopyNodeParams copy{};
   FillNodeParams fill{};
-  HostNodeParams host{};
   MemoryOperation operation{};
 };
 
@@ -119,9 +119,6 @@ int runNode(NodeData &node) {
     return 0;
   case fake::Node::Kind::Fill:
     memset(reinterpret_cast<void *>(node.fill.destination), int(node.fill.value), node.fill.width);
-    return 0;
-  case fake::Node::Kind::Host:
-    node.host.function(node.host.user);
     return 0;
   case fake::Node::Kind::Wait:
     while (load(reinterpret_cast<uint32_t *>(node.operation.address)) != node.operation.value &&
@@ -242,6 +239,7 @@ FAKE int cuGetErrorString(int error, const char **text) {
 FAKE int cuDeviceGetCount(int *count) { return *count = state.devices, 0; }
 FAKE int cuDeviceGet(int *device, int ordinal) { return *device = ordinal, 0; }
 FAKE int cuDeviceGetName(char *name, int length, int) { return strncpy(name, "Fake GPU", size_t(length)), 0; }
+FAKE int cuDeviceTotalMem_v2(size_t *bytes, int) { return *bytes = state.totalBytes, 0; }
 FAKE int cuDeviceGetAttribute(int *value, int attribute, int) {
   return *value = attribute == kMajorVersion ? state.major : state.minor, 0;
 }
@@ -379,13 +377,6 @@ FAKE int cuGraphAddMemsetNode(GraphNode *node, Graph graph, const GraphNode *aft
              ? kInvalid
              : addNode(node, graph, after, count, std::move(data));
 }
-FAKE int cuGraphAddHostNode(GraphNode *node, Graph graph, const GraphNode *after, size_t count,
-                            const HostNodeParams *params) {
-  NodeData data;
-  data.host = *params;
-  data.record = {fake::Node::Kind::Host, {}, "", false, false, 0};
-  return addNode(node, graph, after, count, std::move(data));
-}
 FAKE int cuGraphAddBatchMemOpNode(GraphNode *node, Graph graph, const GraphNode *after, size_t count,
                                   const MemoryNodeParams *params) {
   NodeData data;
@@ -466,12 +457,7 @@ FAKE int cuMemcpyAsync(DeviceAddress destination, DeviceAddress source, size_t b
   node.copy.source.device = source;
   node.copy.width = bytes;
   node.record.kind = fake::Node::Kind::Copy;
-  return launchNode(stream, std::move(node));
-}
-FAKE int cuLaunchHostFunc(Stream stream, HostFunction function, void *user) {
-  NodeData node;
-  node.host = {function, user};
-  node.record.kind = fake::Node::Kind::Host;
+  count(state.copies, 1);
   return launchNode(stream, std::move(node));
 }
 FAKE int cuStreamBatchMemOp_v2(Stream stream, unsigned count, MemoryOperation *operations, unsigned) {

@@ -9,7 +9,7 @@
 namespace fake {
 
 struct Node {
-  enum class Kind { Kernel, Copy, Fill, Host, Wait, Write };
+  enum class Kind { Kernel, Copy, Fill, Wait, Write };
   Kind kind = Kind::Kernel;
   std::vector<size_t> after;      // earlier nodes of the graph
   std::string kernel;             // name of a kernel
@@ -39,6 +39,7 @@ struct State {
   size_t deviceAllocations = 0, hostAllocations = 0; // alive
   size_t objects = 0;                                // alive: contexts, streams, events, modules, graphs
   size_t copiedToDevice = 0;                         // bytes, apart from graphs
+  size_t copies = 0;                                 // by themselves, of any direction
   size_t modules = 0;                                // ever loaded
   bool stop = false;                                 // ends kernels that hang
 };

@@ -3,6 +3,7 @@
 
 #include "runtime/abi/kt_cuda.h"
 
+#include <cmath>
 #include <cstdint>
 
 namespace fake {
@@ -29,6 +30,20 @@ inline int logits(const KtCudaArgs &args) {
     for (int v = 0; v < 10; ++v)
       operand<float>(args, 1)[t * 10 + unsigned(v)] =
           operand<float>(args, 0)[args.step->rowOffset + t] * float(v);
+  return 0;
+}
+// The three largest: the toy logits rise with the id.
+inline int best(const KtCudaArgs &args) {
+  for (unsigned t = 0; t < args.step->nTokens; ++t) {
+    const float *row = operand<float>(args, 0) + t * 10;
+    operand<float>(args, 3)[t] = 0;
+    for (int v = 0; v < 10; ++v)
+      operand<float>(args, 3)[t] += std::exp(row[v] - row[9]);
+    for (int i = 0; i < 3; ++i) {
+      operand<int>(args, 1)[t * 3 + unsigned(i)] = 9 - i;
+      operand<float>(args, 2)[t * 3 + unsigned(i)] = row[9 - i];
+    }
+  }
   return 0;
 }
 

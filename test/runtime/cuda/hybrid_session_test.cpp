@@ -1,28 +1,12 @@
 // Sessions with a CPU and a GPU lane on the fake driver: results, hand-over of every kind, and everything that
 // can go wrong with a GPU.
-#include "runtime/executor/session.h"
-#include "test/runtime/cuda/toy_gpu.h"
+#include "test/runtime/cuda/hybrid_session.h"
 
 #include <chrono>
 
 using namespace ktrt;
 
 namespace {
-
-class HybridSession : public FakeGpuTest {
-protected:
-  HybridSession() { toy::makeHybrid(plan); }
-
-  kt::Result<std::unique_ptr<Session>> open(uint32_t timeoutMillis = 10000) {
-    return toy::open(plan, directory, timeoutMillis, false);
-  }
-  std::string openError() {
-    auto session = open();
-    EXPECT_FALSE(session);
-    return session ? "" : session.error().message;
-  }
-  void expectRightLogits(Session &session) { toy::expectRightLogits(session, 30); }
-};
 
 class EveryHandOver : public HybridSession, public testing::WithParamInterface<const char *> {};
 
@@ -52,7 +36,7 @@ TEST_P(EveryHandOver, GivesTheRightLogitsNodeByNode) {
   expectAllReleased();
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, EveryHandOver, testing::Values("fused", "memop", "host"));
+INSTANTIATE_TEST_SUITE_P(Kinds, EveryHandOver, testing::Values("fused", "memop"));
 
 TEST_F(HybridSession, RefusesOtherGraphModes) {
   setenv("KTRT_GRAPH", "no", 1);
@@ -139,22 +123,18 @@ TEST_F(HybridSession, StartsKernelsLateWhereEarlyIsNotPossible) {
 
 TEST_F(HybridSession, HandsOverByNodes) {
   using Kind = fake::Node::Kind;
-  for (auto [name, raise, wait] :
-       {std::tuple{"memop", Kind::Write, Kind::Wait}, {"host", Kind::Host, Kind::Host}}) {
-    setenv("KTRT_HANDOVER", name, 1);
-    gpu->graphs.clear();
-    auto session = open();
-    ASSERT_TRUE(session) << session.error().message;
-    const fake::GraphRecord &decode = gpu->graphs[toy::Decode1];
-    ASSERT_EQ(decode.size(), 7u);
-    EXPECT_FALSE(decode[2].raises);
-    EXPECT_EQ(decode[3].kind, raise);
-    EXPECT_EQ(decode[3].after, std::vector<size_t>{2});
-    EXPECT_EQ(decode[5].kind, wait);
-    EXPECT_FALSE(decode[6].waits);
-  }
+  setenv("KTRT_HANDOVER", "memop", 1);
+  auto session = open();
+  ASSERT_TRUE(session) << session.error().message;
+  const fake::GraphRecord &decode = gpu->graphs[toy::Decode1];
+  ASSERT_EQ(decode.size(), 7u);
+  EXPECT_FALSE(decode[2].raises);
+  EXPECT_EQ(decode[3].kind, Kind::Write);
+  EXPECT_EQ(decode[3].after, std::vector<size_t>{2});
+  EXPECT_EQ(decode[5].kind, Kind::Wait);
+  EXPECT_FALSE(decode[6].waits);
   setenv("KTRT_HANDOVER", "telepathy", 1);
-  EXPECT_NE(openError().find("KTRT_HANDOVER is 'telepathy', expected fused, memop or host"), std::string::npos);
+  EXPECT_NE(openError().find("KTRT_HANDOVER is 'telepathy', expected fused or memop"), std::string::npos);
 }
 
 TEST_F(HybridSession, UploadsWeightsOnly) {

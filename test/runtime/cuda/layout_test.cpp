@@ -55,9 +55,6 @@ SAME_PLACE(own::FillNodeParams, elementBytes, CUDA_MEMSET_NODE_PARAMS, elementSi
 SAME_PLACE(own::FillNodeParams, width, CUDA_MEMSET_NODE_PARAMS, width);
 SAME_PLACE(own::FillNodeParams, height, CUDA_MEMSET_NODE_PARAMS, height);
 
-static_assert(sizeof(own::HostNodeParams) == sizeof(CUDA_HOST_NODE_PARAMS));
-SAME_PLACE(own::HostNodeParams, user, CUDA_HOST_NODE_PARAMS, userData);
-
 using WaitValue = CUstreamBatchMemOpParams::CUstreamMemOpWaitValueParams_st;
 using WriteValue = CUstreamBatchMemOpParams::CUstreamMemOpWriteValueParams_st;
 static_assert(sizeof(own::MemoryOperation) == sizeof(CUstreamBatchMemOpParams));
@@ -163,14 +160,12 @@ TEST(DriverInterface, IsThatOfTheHeader) {
   COMPARE(functionSetAttribute, cuFuncSetAttribute);
   COMPARE(copy, cuMemcpyAsync);
   COMPARE(launchKernel, cuLaunchKernel);
-  COMPARE(launchHostFunction, cuLaunchHostFunc);
   COMPARE(streamMemoryOperations, cuStreamBatchMemOp);
   COMPARE(graphCreate, cuGraphCreate);
   COMPARE(graphDestroy, cuGraphDestroy);
   COMPARE(graphAddKernelNode, cuGraphAddKernelNode);
   COMPARE(graphAddCopyNode, cuGraphAddMemcpyNode);
   COMPARE(graphAddFillNode, cuGraphAddMemsetNode);
-  COMPARE(graphAddHostNode, cuGraphAddHostNode);
   COMPARE(graphAddMemoryNode, cuGraphAddBatchMemOpNode);
   COMPARE(graphAddDependencies, cuGraphAddDependencies);
   COMPARE(graphInstantiate, cuGraphInstantiateWithFlags);

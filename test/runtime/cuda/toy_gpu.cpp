@@ -106,6 +106,38 @@ void makeHybrid(Plan &plan, bool fakeCode) {
   setProgram(head, kGpuLane, list(logitsOnGpu()));
 }
 
+void leaveLogitsOnGpu(Plan &plan) {
+  PlanT &table = plan.plan;
+  const Arena own = Arena(table.arenas.size());
+  table.arenas.push_back(std::make_unique<ArenaT>());
+  table.arenas[own]->name = "io.gpu";
+  table.arenas[own]->kind = ArenaKind::Io;
+  table.arenas[own]->device = kGpuDevice;
+  table.arenas[own]->bytes = kHead * kVocab * 4;
+  const Kernel best = Kernel(table.kernels.size());
+  table.kernels.push_back(std::make_unique<KernelT>());
+  table.kernels[best]->name = "toy_best";
+  table.kernels[best]->family = "best";
+  addImage(plan, *table.kernels[best], "sm_90a", "best", 4);
+  const uint64_t idsAt = kLogitsAt, valuesAt = idsAt + kHead * kBest * 4, sumsAt = valuesAt + kHead * kBest * 4;
+  for (Entry index : {Decode1, Decode2, Head}) {
+    EntryT &entry = *table.entries[index];
+    auto &commands = entry.programs[kGpuLane]->commands;
+    for (auto &command : commands)
+      if (FillT *fill = command->body.AsFill())
+        fill->destination = std::make_unique<Operand>(arena(own));
+    commands.back()->body.AsDispatch()->operands[1] = arena(own);
+    commands.push_back(std::make_unique<CommandT>(after(
+        dispatch(best, {arena(own), arena(Io, idsAt), arena(Io, valuesAt), arena(Io, sumsAt)}, 0, 1, false),
+        {uint32_t(commands.size() - 1)})));
+    entry.logits = std::make_unique<Operand>(arena(own));
+    entry.best_count = kBest;
+    entry.best_ids = std::make_unique<Operand>(arena(Io, idsAt));
+    entry.best_logits = std::make_unique<Operand>(arena(Io, valuesAt));
+    entry.best_sums = std::make_unique<Operand>(arena(Io, sumsAt));
+  }
+}
+
 kt::Result<std::unique_ptr<ktrt::Session>> open(Plan &plan, const TemporaryDirectory &directory,
                                                 uint32_t timeoutMillis, bool pinThreads) {
   ktrt::SessionOptions options;

@@ -27,6 +27,11 @@ void setGpuImage(Plan &plan, ktrt::plan::KernelT &kernel, const std::string &isa
 // With `fakeCode`, kernels get code for the fake driver.
 void makeHybrid(Plan &plan, bool fakeCode = true);
 
+// After makeHybrid(): logits stay in an arena of the GPU, and a kernel picks the kBest largest out into the io
+// arena.
+inline constexpr uint32_t kBest = 3;
+void leaveLogitsOnGpu(Plan &plan);
+
 // Opens the plan, which is written to `directory`, with two threads.
 kt::Result<std::unique_ptr<ktrt::Session>> open(Plan &plan, const TemporaryDirectory &directory,
                                                 uint32_t timeoutMillis, bool pinThreads);

@@ -1,6 +1,8 @@
 // Open units are taken once each, by whatever threads, in every replay.
 #include "runtime/executor/open_units.h"
 
+#include "runtime/executor/work_split.h"
+
 #include <gtest/gtest.h>
 #include <thread>
 #include <vector>
@@ -12,6 +14,20 @@ TEST(OpenUnits, EndOfTheShare) {
   EXPECT_EQ(openUnits(1), 1u);
   EXPECT_EQ(openUnits(12), 2u);
   EXPECT_EQ(openUnits(13), 3u);
+}
+
+TEST(WorkSplit, SharesFollowEachOther) {
+  for (uint64_t total : {0ull, 1ull, 3ull, 16ull, 192ull, 4294967295ull})
+    for (uint32_t threads : {1u, 3u, 16u, 1024u}) {
+      uint32_t end = 0;
+      for (uint32_t thread = 0; thread < threads; ++thread) {
+        const UnitRange share = shareOf(total, thread, threads);
+        ASSERT_EQ(share.begin, end);
+        ASSERT_LE(share.end - share.begin, total / threads + 1);
+        end = share.end;
+      }
+      ASSERT_EQ(end, total);
+    }
 }
 
 TEST(OpenUnits, GrainsEndWithTheShare) {

@@ -6,6 +6,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 using namespace ktrt;
 
 namespace {
@@ -66,6 +68,51 @@ TEST_P(SessionThreads, OpenSharesGiveTheSameLogits) {
       ASSERT_TRUE(logits) << logits.error().message;
       for (uint32_t v = 0; v < toy::kVocab; ++v)
         EXPECT_EQ((*logits)[v], toy::expectedLogit(tokens, done + step - 1, v));
+    }
+  }
+}
+
+// Rewrites a prefill entry for two parts of its tokens: every command is there once for each.
+void cutPrefill(plan::PlanT &plan) {
+  plan::EntryT &entry = *plan.entries[toy::Prefill];
+  entry.parts = 2;
+  const uint64_t shift = 4 * toy::kPrefill / entry.parts; // every row is of 4 bytes
+  auto move = [&](plan::Operand &operand) {
+    if (operand.kind() == plan::OperandKind::Arena && operand.index() != toy::Cache)
+      operand = toy::arena(toy::Arena(operand.index()), operand.offset() + shift);
+  };
+  std::vector<std::unique_ptr<plan::CommandT>> both;
+  for (auto &first : entry.programs[0]->commands) {
+    auto second = std::make_unique<plan::CommandT>(*first);
+    second->part = 1;
+    if (plan::DispatchT *dispatch = second->body.AsDispatch()) {
+      std::for_each(dispatch->operands.begin(), dispatch->operands.end(), move);
+    } else if (plan::CopyT *copy = second->body.AsCopy()) {
+      move(*copy->source);
+      move(*copy->destination);
+    }
+    both.push_back(std::move(first));
+    both.push_back(std::move(second));
+  }
+  entry.programs[0]->commands = std::move(both);
+}
+
+// The second part has what does not fit into the first: nothing, one token, or as many.
+TEST_P(SessionThreads, PartsGiveTheSameLogits) {
+  cutPrefill(plan.plan);
+  SessionOptions options;
+  options.threads = GetParam();
+  auto session = openToy(plan, directory, options);
+  ASSERT_NE(session, nullptr);
+  std::vector<int32_t> tokens = someTokens(30);
+  for (size_t step : {3, 4, 5, 7, 8, 30}) {
+    session->kvTruncate(0);
+    for (size_t done = 0; done < tokens.size(); done += step) {
+      size_t count = std::min(step, tokens.size() - done);
+      auto logits = session->evaluate(std::span(tokens).subspan(done, count), uint32_t(done));
+      ASSERT_TRUE(logits) << logits.error().message;
+      for (uint32_t v = 0; v < toy::kVocab; ++v)
+        ASSERT_EQ((*logits)[v], toy::expectedLogit(tokens, done + count - 1, v)) << "step " << step;
     }
   }
 }

@@ -131,6 +131,17 @@ void addStream(DispatchT &dispatch, uint32_t operand, uint64_t unitBytes) {
   dispatch.streams.push_back(std::move(stream));
 }
 
+void addHint(DispatchT &dispatch, Operand ids, uint32_t choices, uint32_t experts, uint32_t lists,
+             uint64_t expertBytes) {
+  dispatch.hint = std::make_unique<HintT>();
+  dispatch.hint->ids = std::make_unique<Operand>(ids);
+  dispatch.hint->choices = choices;
+  dispatch.hint->experts = experts;
+  dispatch.hint->lists = lists;
+  for (auto &stream : dispatch.streams)
+    stream->expert_bytes = expertBytes;
+}
+
 CommandT copy(Operand source, Operand destination, uint64_t bytes, uint64_t bytesPerToken, bool barrier) {
   CopyT body;
   body.source = std::make_unique<Operand>(source);

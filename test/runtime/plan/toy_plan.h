@@ -44,6 +44,9 @@ ktrt::plan::CommandT dispatch(Kernel kernel, std::vector<ktrt::plan::Operand> op
                               uint32_t unitsPerToken, bool barrier);
 // Lets threads prefetch operand `operand` of `dispatch` while they wait.
 void addStream(ktrt::plan::DispatchT &dispatch, uint32_t operand, uint64_t unitBytes);
+// Makes `dispatch`, which has streams, one of `experts` experts of `expertBytes` bytes with a hint.
+void addHint(ktrt::plan::DispatchT &dispatch, ktrt::plan::Operand ids, uint32_t choices, uint32_t experts,
+             uint32_t lists, uint64_t expertBytes);
 ktrt::plan::CommandT copy(ktrt::plan::Operand source, ktrt::plan::Operand destination, uint64_t bytes,
                           uint64_t bytesPerToken, bool barrier);
 ktrt::plan::CommandT fill(ktrt::plan::Operand destination, uint64_t bytes, uint64_t bytesPerToken,

@@ -164,8 +164,12 @@ const Case cases[] = {
      [](Edit &edit) { *edit.cpu[3]->body.AsFill()->destination = operand(OperandKind::Arena, DeviceArena); }},
     {"PositionsOnGpu", "entries[0].positions is not in the memory of a CPU device",
      [](Edit &edit) { *edit.plan.entries[Decode1]->positions = operand(OperandKind::Arena, DeviceArena); }},
-    {"LogitsOnGpu", "entries[0].logits is not in the memory of a CPU device",
-     [](Edit &edit) { *edit.plan.entries[Decode1]->logits = operand(OperandKind::Arena, DeviceArena); }},
+    {"BestOnGpu", "entries[0].best_ids is not in the memory of a CPU device",
+     [](Edit &edit) {
+       EntryT &entry = *edit.plan.entries[Decode1];
+       entry.best_count = 1;
+       entry.best_ids = std::make_unique<Operand>(operand(OperandKind::Arena, DeviceArena));
+     }},
 };
 
 class LanesTest : public testing::TestWithParam<Case> {};

@@ -3,9 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cfloat>
 #include <cmath>
 #include <map>
+#include <numeric>
+#include <random>
 
 namespace ktrt {
 namespace {
@@ -123,6 +126,120 @@ TEST(Sampler, SameSeedSameTokens) {
   };
   EXPECT_EQ(run(42), run(42));
   EXPECT_NE(run(42), run(43));
+}
+
+// What a GPU would pick out of `logits`.
+struct Best {
+  std::vector<int32_t> ids;
+  std::vector<float> values;
+  BestLogits best;
+
+  Best(const std::vector<float> &logits, size_t count) : ids(logits.size()) {
+    std::iota(ids.begin(), ids.end(), 0);
+    std::stable_sort(ids.begin(), ids.end(), [&](int32_t a, int32_t b) { return logits[a] > logits[b]; });
+    float sum = 0;
+    for (float logit : logits)
+      sum += std::exp(logit - logits[ids[0]]);
+    ids.resize(count);
+    for (int32_t id : ids)
+      values.push_back(logits[id]);
+    best = {ids, values, sum, uint32_t(logits.size())};
+  }
+};
+
+// Random logits in steps, so that many are equal.
+std::vector<float> steppedLogits(std::mt19937 &random, size_t count, float spread) {
+  std::normal_distribution<float> normal(0, spread);
+  std::vector<float> logits(count);
+  for (float &logit : logits)
+    logit = std::round(normal(random) * 16) / 16;
+  return logits;
+}
+
+// Draws 40 tokens twice, from the best logits where they are enough and from all of them. Returns how often
+// they were enough; 0 after a difference.
+int compareWithAll(const SamplingParams &params, size_t count, float spread, std::vector<int32_t> forbidden) {
+  std::mt19937 random(uint32_t(params.seed));
+  Sampler fromAll(params), fromBest(params);
+  int enough = 0;
+  for (int i = 0; i < 40; ++i) {
+    std::vector<float> logits = steppedLogits(random, 2000, spread), masked = logits;
+    for (int32_t id : forbidden)
+      masked[size_t(id)] = -INFINITY;
+    const int32_t expected = fromAll.sample(masked);
+    const std::optional<int32_t> best = fromBest.sampleBest(Best(logits, count).best, forbidden);
+    enough += best.has_value();
+    const int32_t token = best ? *best : fromBest.sample(masked);
+    EXPECT_EQ(token, expected) << "step " << i << ", " << (best ? "best" : "all");
+    if (token != expected)
+      return 0;
+    fromAll.accept(token);
+    fromBest.accept(token);
+  }
+  return enough;
+}
+
+TEST(SamplerBest, SameTokensAsFromAll) {
+  uint64_t seed = 1;
+  for (float temperature : {0.0f, 0.7f, 1.5f})
+    for (int32_t topK : {0, 1, 40, 64, 300})
+      for (float topP : {0.5f, 0.95f, 1.0f})
+        for (float minP : {0.0f, 0.05f})
+          for (float penalty : {1.0f, 1.3f, 0.8f})
+            for (float spread : {0.5f, 3.0f})
+              for (const std::vector<int32_t> &forbidden : {std::vector<int32_t>{}, {3, 500, 501, 1999}}) {
+                const SamplingParams params{temperature, topK, topP, minP, penalty, 64, ++seed};
+                compareWithAll(params, 64, spread, forbidden);
+                if (HasFailure())
+                  FAIL() << "temperature " << temperature << " top-k " << topK << " top-p " << topP << " min-p "
+                         << minP << " penalty " << penalty << " spread " << spread;
+              }
+}
+
+TEST(SamplerBest, IsEnoughForUsualSettings) {
+  SamplingParams params; // the defaults: 40 best
+  EXPECT_EQ(compareWithAll(params, 64, 0.5f, {}), 40);
+  EXPECT_EQ(compareWithAll(params, 64, 0.5f, {3, 500}), 40);
+  params.repeatPenalty = 1.1f;
+  EXPECT_EQ(compareWithAll(params, 128, 3.0f, {}), 40);
+  params.temperature = 0;
+  params.topK = 0;
+  EXPECT_EQ(compareWithAll(params, 64, 3.0f, {}), 40);
+  SamplingParams nucleus = plain();
+  nucleus.topP = 0.5f;
+  EXPECT_GT(compareWithAll(nucleus, 64, 3.0f, {}), 30) << "decided by the sum of all";
+  EXPECT_EQ(compareWithAll(nucleus, 64, 0.01f, {}), 0) << "too flat";
+  SamplingParams share = plain();
+  share.minP = 0.2f;
+  EXPECT_GT(compareWithAll(share, 64, 3.0f, {}), 30);
+  EXPECT_EQ(compareWithAll(plain(), 2000, 1.0f, {}), 40) << "these are all";
+}
+
+TEST(SamplerBest, SaysWhenItIsNotEnough) {
+  std::mt19937 random(7);
+  const std::vector<float> logits = steppedLogits(random, 500, 2.0f);
+  const Best best(logits, 32);
+  auto chooses = [&](SamplingParams params, const BestLogits &from) {
+    Sampler sampler(params);
+    sampler.accept(1);
+    return sampler.sampleBest(from, {}).has_value();
+  };
+  SamplingParams params; // keeps 40
+  EXPECT_FALSE(chooses(params, best.best));
+  params.topK = 32;
+  EXPECT_TRUE(chooses(params, best.best));
+  params.repeatPenalty = 0.5f;
+  EXPECT_FALSE(chooses(params, best.best)) << "may lift any token";
+  params.repeatPenalty = 1;
+  EXPECT_FALSE(chooses(params, {}));
+  BestLogits damaged = best.best;
+  damaged.vocabulary = 1;
+  EXPECT_FALSE(chooses(params, damaged)) << "ids outside the vocabulary";
+  std::vector<float> infinite = best.values;
+  infinite[0] = INFINITY;
+  damaged = {best.ids, infinite, best.best.sum, 500};
+  EXPECT_FALSE(chooses(params, damaged));
+  EXPECT_FALSE(chooses(plain(), best.best));
 }
 
 TEST(Sampler, SurvivesNonNumbers) {
