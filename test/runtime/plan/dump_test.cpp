@@ -17,6 +17,7 @@ TEST(Dump, ShowsEverything) {
   plan.plan.chat_template = "{{ messages }}\nentry[0]";
   plan.plan.provenance->transforms = {"fewer_experts=4"};
   auto &entry = *plan.plan.entries[toy::Decode1];
+  toy::addHint(*entry.programs[0]->commands[1]->body.AsDispatch(), toy::arena(toy::Cache, 8), 1, 1, 1, 4);
   entry.signals = 1;
   entry.programs[0]->commands.push_back(std::make_unique<ktrt::plan::CommandT>(toy::signal(0, true)));
   entry.programs[0]->commands.push_back(std::make_unique<ktrt::plan::CommandT>(toy::wait(0)));
@@ -37,7 +38,8 @@ TEST(Dump, ShowsEverything) {
            "\nentry[0] 'decode_1' capacity 1 signals 1 tokens arena[0]+0x0 positions arena[0]+0x40 logits "
            "arena[0]+0x80\n  on lane[0] 'cpu' commands 7\n",
            "\n    [1] barrier; dispatch kernel[1] 'toy_prefix' (arena[0]+0x40, arena[2]+0x0, weight[0]+0x0, "
-           "arena[1]+0x40) units 0 + 1/token reads 4 path 'model.layers.0' streams 2 by 4\n",
+           "arena[1]+0x40) units 0 + 1/token reads 4 path 'model.layers.0' streams 2 by 4 of 4 hint "
+           "arena[2]+0x8: 1 of 1 experts\n",
            "\n    [2] barrier; copy arena[1]+0x40 -> arena[1]+0x0 bytes 0 + 4/token\n",
            "\n    [3] barrier; fill arena[0]+0x80 bytes 0 + 40/token value 255\n",
            "\n    [5] barrier; signal 0\n    [6] wait 0\n",
