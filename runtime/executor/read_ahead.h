@@ -11,7 +11,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <cstdlib>
 #include <vector>
 
 namespace ktrt {
@@ -82,14 +81,15 @@ public:
   uint64_t hintedBytes() const { return mostHinted - left - (target.ids ? end - position : 0); }
 
 private:
-  // Goes on to the next matrix, of the same expert first.
+  // Goes on to the same matrix of the next expert, then to the next matrix. So when the time does not suffice
+  // for everything, the kernel finds one matrix of many experts in the cache and the other one not, and memory
+  // is busy while it computes from the cache.
   bool next() {
-    const bool more = left != 0 || !target.ids;
-    if (matricesFirst ? choice + 1 < target.choices && more : stream + 1 < target.count) {
-      ++(matricesFirst ? choice : stream);
-    } else if (matricesFirst ? stream + 1 < target.count && more : choice + 1 < target.choices && more) {
-      ++(matricesFirst ? stream : choice);
-      (matricesFirst ? choice : stream) = 0;
+    if (choice + 1 < target.choices && left != 0) {
+      ++choice;
+    } else if (stream + 1 < target.count && (left != 0 || !target.ids)) {
+      ++stream;
+      choice = 0;
     } else {
       return false;
     }
@@ -122,7 +122,6 @@ private:
   const uint32_t thread, threads;
   const uint64_t mostHinted;
   StreamTarget target;
-  static inline const bool matricesFirst = getenv("KTRT_HINT_ORDER") && *getenv("KTRT_HINT_ORDER") == 'm';
   uint32_t choice = 0, stream = 0;
   uint64_t left = 0; // of mostHinted
   uint64_t position = 0, end = 0;

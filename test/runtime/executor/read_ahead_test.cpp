@@ -114,8 +114,8 @@ TEST_F(HintedExperts, ReadsTheThreadsUnitsOfEveryMatrix) {
     ReadAhead ahead(streams, thread, 4, kMostHinted);
     const uint64_t begin = 10 * thread, end = begin + 10;
     EXPECT_EQ(rangesOf(ahead),
-              (Ranges{share(kGate, 5, begin, end), share(kUp, 5, begin, end), share(kGate, 0, begin, end),
-                      share(kUp, 0, begin, end), share(kGate, 7, begin, end), share(kUp, 7, begin, end)}));
+              (Ranges{share(kGate, 5, begin, end), share(kGate, 0, begin, end), share(kGate, 7, begin, end),
+                      share(kUp, 5, begin, end), share(kUp, 0, begin, end), share(kUp, 7, begin, end)}));
     EXPECT_EQ(ahead.hintedBytes(), 6 * 10 * kUnitBytes);
   }
 }
@@ -151,8 +151,8 @@ TEST_F(HintedExperts, StopsAtTheMostOfAllTogether) {
   constexpr uint64_t most = 25 * kUnitBytes + 64;
   ReadAhead ahead(streams, 0, 4, most);
   EXPECT_EQ(rangesOf(ahead), (Ranges{share(kGate, 5, 0, 10),
-                                     share(kUp, 5, 0, 10),
-                                     {share(kGate, 0, 0, 5).first, share(kGate, 0, 0, 5).second + 64}}));
+                                     share(kGate, 0, 0, 10),
+                                     {share(kGate, 7, 0, 5).first, share(kGate, 7, 0, 5).second + 64}}));
   EXPECT_EQ(ahead.hintedBytes(), most);
   EXPECT_FALSE(ahead.step());
 }
