@@ -57,6 +57,14 @@ int64_t readSplits(const Params &params, int64_t least, bool dynamic) {
   return splits;
 }
 
+// How many positions a split is for.
+int64_t readSplitPositions(const Params &params) {
+  const int64_t positions = optionalInt(params, "split_positions", defaultSplitPositions, 16, 65536);
+  if (positions % 16 != 0)
+    reject("split_positions", "a multiple of 16", positions);
+  return positions;
+}
+
 // Whether attention merges its splits itself.
 bool readMerge(const Params &params, int64_t splits) {
   const bool merge = flag(params, "merge");
@@ -166,6 +174,7 @@ AttentionGqaSpec readAttentionGqa(const Params &params) {
   spec.sinks = flag(params, "sinks");
   spec.dynamic = flag(params, "dynamic");
   spec.splits = readSplits(params, 1, spec.dynamic);
+  spec.splitPositions = readSplitPositions(params);
   spec.merge = readMerge(params, spec.splits);
   spec.bfloatY = readBfloatY(params);
   checkTokens(params);
@@ -188,6 +197,7 @@ AttentionMlaSpec readAttentionMla(const Params &params) {
   spec.qStride = stride(params, "q_stride", spec.heads * spec.qRowStride);
   spec.dynamic = flag(params, "dynamic");
   spec.splits = readSplits(params, 1, spec.dynamic);
+  spec.splitPositions = readSplitPositions(params);
   spec.merge = readMerge(params, spec.splits);
   spec.bfloatY = readBfloatY(params);
   checkTokens(params);
@@ -199,6 +209,7 @@ AttentionMergeSpec readAttentionMerge(const Params &params) {
   spec.heads = needInt(params, "heads", 1, 4096);
   spec.vDim = needMultiple(params, "v_dim", 8, 8, 4096);
   spec.splits = readSplits(params, 2, false);
+  spec.splitPositions = readSplitPositions(params);
   spec.bfloatY = readBfloatY(params);
   spec.yStride = stride(params, "y_stride", spec.heads * spec.vDim);
   spec.window = optionalInt(params, "window", 0, 0, INT32_MAX);

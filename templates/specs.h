@@ -49,6 +49,9 @@ struct KvStoreSpec {
   int64_t cacheStride = 0; // elements of `type`
 };
 
+// Positions per split where nothing else is said; a GPU has more blocks to share them.
+inline constexpr int64_t defaultSplitPositions = 256;
+
 struct AttentionGqaSpec {
   int64_t heads = 0, kvHeads = 0, headDim = 0, vDim = 0;
   float scale = 0;
@@ -57,7 +60,8 @@ struct AttentionGqaSpec {
   int64_t window = 0;
   bool sinks = false; // a logit per head that takes part in the denominator only
   bool dynamic = false;
-  int64_t splits = 1;   // of the positions; more than 1: partial results
+  int64_t splits = 1; // of the positions; more than 1: partial results
+  int64_t splitPositions = defaultSplitPositions;
   bool merge = false;   // of the partial results, in the same kernel (GPU kernels)
   bool bfloatY = false; // y rows are bfloat16 (GPU kernels)
 };
@@ -69,12 +73,13 @@ struct AttentionMlaSpec {
   int64_t qStride = 0, qRowStride = 0; // of the rotary part
   bool dynamic = false;
   int64_t splits = 1;
+  int64_t splitPositions = defaultSplitPositions;
   bool merge = false;
   bool bfloatY = false;
 };
 
 struct AttentionMergeSpec {
-  int64_t heads = 0, vDim = 0, splits = 2, yStride = 0, window = 0;
+  int64_t heads = 0, vDim = 0, splits = 2, splitPositions = defaultSplitPositions, yStride = 0, window = 0;
   bool sinks = false;
   bool bfloatY = false;
 };

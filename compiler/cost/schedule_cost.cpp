@@ -305,6 +305,14 @@ void predictSchedule(ModuleOp module, const policy::Machine &machine, const Sche
   }
   if (!machine.measured)
     prediction.assumptions.push_back("the machine was not measured (ktc probe does); its rates are assumed");
+  int64_t hinted = 0;
+  module.walk([&](sched::DispatchOp dispatch) {
+    const auto hint = dispatch.getHint();
+    hinted += hint && isa<sched::FixedOp>(sched::baseOf(dispatch->getOperand((*hint)[0])).op);
+  });
+  if (hinted > 0)
+    prediction.assumptions.push_back("a GPU guesses the experts of " + std::to_string(hinted) +
+                                     " layers for the CPU to prefetch; what that gains is not counted");
   for (const std::string &assumption : predictor.assumptions())
     prediction.assumptions.push_back(assumption);
 }

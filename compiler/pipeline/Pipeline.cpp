@@ -47,7 +47,9 @@ void addSchedulePasses(OpPassManager &passes, const ScheduleOptions &options) {
   // After the residual, which takes sums that need no norm.
   passes.addPass(createSchedFuseAddNorm());
   // After what goes into the norms, and before routers become part of other products.
-  if (options.hintExperts)
+  if (options.expertHints == "on")
+    passes.addPass(createSchedHintExperts({0}));
+  else if (options.expertHints == "auto")
     passes.addPass(createSchedHintExperts());
   // After the residual, whose sums become part of single products.
   passes.addPass(createSchedFuseLinears());

@@ -19,9 +19,9 @@ struct ScheduleOptions {
   std::vector<int64_t> decodeSizes = {1, 2, 4, 8, 16}; // token counts of decode entries
   std::string kvType = "bf16";                         // of the KV cache: bf16, f16, f32 or q8_0
   bool prefetch = true;                                // weights of the next unit of work, in matrix kernels
-  bool hintExperts = true;                             // guess the experts of the next layer for prefetching
-  int64_t deferExperts = 0;                            // of a token, added one layer later: changes results
-  int64_t memoryNodes = 1;                             // of the machine; weights are split over them
+  std::string expertHints = "auto"; // guess the experts of the next layer: auto (large ones), on or off
+  int64_t deferExperts = 0;         // of a token, added one layer later: changes results
+  int64_t memoryNodes = 1;          // of the machine; weights are split over them
 };
 
 // Dialects of all stages, for contexts and for ktc-opt.

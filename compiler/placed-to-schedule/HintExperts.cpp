@@ -8,6 +8,9 @@
 //
 //   gpu   norm  router  raise   (norm  router of the next layer → hint)      wait …
 //   cpu                  └ wait   gate_up  down                raise   wait: reads ahead by the hint
+//
+// Between gate_up and down, where threads wait for the last of them, they read ahead by the lists of the chosen
+// experts in the same way.
 #include "compiler/placed-to-schedule/LaneTable.h"
 #include "compiler/placed-to-schedule/MatrixOperands.h"
 #include "compiler/placed-to-schedule/Passes.h"
@@ -35,38 +38,46 @@ constexpr int64_t kLineBytes = 64; // a hint has cache lines of its own: the GPU
 constexpr unsigned kNormX = 0, kNormW = 1, kNormF32 = 2, kNormBf16 = 4;
 constexpr unsigned kLinearX = 0, kLinearW = 1, kLinearY = 2, kLinearBias = 3;
 constexpr unsigned kRouterLogits = 0, kRouterBias = 1, kRouterIds = 2, kRouterWeights = 3, kRouterLists = 4;
-constexpr unsigned kExpertLists = 5; // of gate_up
+constexpr unsigned kGateUpLists = 5;
+constexpr unsigned kDownLists = 4;
 
-// How one layer chooses its experts on a GPU, and the first that the CPU does with them.
+// How one layer chooses its experts on a GPU, and what the CPU does with them.
 struct Routing {
   sched::DispatchOp norm, linear, topk, gateUp;
 };
 
 struct HintExperts : impl::SchedHintExpertsBase<HintExperts> {
+  using SchedHintExpertsBase::SchedHintExpertsBase;
+
   void runOnOperation() override {
     ModuleOp module = getOperation();
     KernelEditor editor(module);
     LaneTable table(module);
     kernels = &editor;
     lanes = &table;
-    SmallVector<std::pair<sched::EntryOp, SmallVector<Routing>>> entries;
-    int64_t count = 0, bytes = 0;
+    // Hints are numbered by their place in an entry.
+    SmallVector<SmallVector<std::pair<Routing, Routing>>> guesses;
+    size_t count = 0;
+    int64_t bytes = 0;
     for (auto entry : module.getOps<sched::EntryOp>()) {
       if (entry.getDynamic() || entry.getCapacity() != 1)
         continue;
-      entries.push_back({entry, routings(entry)});
-      count = std::max<int64_t>(count, static_cast<int64_t>(entries.back().second.size()) - 1);
-      for (Routing &routing : entries.back().second)
-        bytes = std::max(bytes, kernels->integer(routing.topk, "top_k") * int64_t(sizeof(int32_t)));
+      guesses.emplace_back();
+      SmallVector<Routing> layers = routings(entry);
+      for (size_t i = 1; i < layers.size(); ++i)
+        if (canGuess(layers[i - 1], layers[i])) {
+          guesses.back().push_back({layers[i - 1], layers[i]});
+          bytes = std::max(bytes, kernels->integer(layers[i].topk, "top_k") * int64_t(sizeof(int32_t)));
+        }
+      count = std::max(count, guesses.back().size());
     }
-    if (count <= 0)
+    if (count == 0)
       return;
     const int64_t stride = (bytes + kLineBytes - 1) / kLineBytes * kLineBytes;
-    declareArena(count * stride);
-    for (auto &[entry, chain] : entries)
-      for (size_t i = 1; i < chain.size(); ++i)
-        if (canGuess(chain[i - 1], chain[i]))
-          emitGuess(entry, chain[i - 1], chain[i], static_cast<int64_t>(i - 1) * stride, bytes);
+    declareArena(static_cast<int64_t>(count) * stride);
+    for (auto &ofEntry : guesses)
+      for (auto [i, guess] : llvm::enumerate(ofEntry))
+        emitGuess(guess.first, guess.second, static_cast<int64_t>(i) * stride, bytes);
   }
 
   // Persistent memory of the host: what one replay leaves there, the next may read.
@@ -105,10 +116,10 @@ struct HintExperts : impl::SchedHintExpertsBase<HintExperts> {
           kernels->integer(gateUp, "dense") != 0)
         continue;
       Routing routing{{}, {}, {}, gateUp};
-      routing.topk = writerOf(gateUp->getOperand(kExpertLists), gateUp, "router_topk");
+      routing.topk = writerOf(gateUp->getOperand(kGateUpLists), gateUp, "router_topk");
       // Lists of deferred choices are others.
       if (!routing.topk || !lanes->isGpu(routing.topk) || routing.topk.getNumOperands() <= kRouterLists ||
-          routing.topk->getOperand(kRouterLists) != gateUp->getOperand(kExpertLists))
+          routing.topk->getOperand(kRouterLists) != gateUp->getOperand(kGateUpLists))
         continue;
       routing.linear = writerOf(routing.topk->getOperand(kRouterLogits), routing.topk, "linear");
       if (routing.linear)
@@ -119,22 +130,23 @@ struct HintExperts : impl::SchedHintExpertsBase<HintExperts> {
     return found;
   }
 
-  // True if the norm of `next` can be applied to what that of `now` reads, on the same GPU, and the rows of the
-  // experts lie in whole units.
+  // True if the work of `now` is long enough, the norm of `next` can be applied to what that of `now` reads, on
+  // the same GPU, and the rows of the experts lie in whole units.
   bool canGuess(Routing &now, Routing &next) {
     auto sameShape = [&](StringRef name) {
       return kernels->integer(now.norm, name) == kernels->integer(next.norm, name);
     };
-    return now.topk.getLane() == next.norm.getLane() && now.topk.getLane() == next.topk.getLane() &&
+    return static_cast<int64_t>(now.gateUp.getBytesRead()) >= leastBytes &&
+           now.topk.getLane() == next.norm.getLane() && now.topk.getLane() == next.topk.getLane() &&
            sameShape("k") && sameShape("x_stride") && sameShape("rows") && !streamsOf(next.gateUp).empty();
   }
 
   // The matrices of the chosen experts; none if one of them is no weight or has incomplete units.
-  SmallVector<MatrixOperand> streamsOf(sched::DispatchOp gateUp) {
-    SmallVector<MatrixOperand> matrices = matrixOperands(gateUp, *kernels);
+  SmallVector<MatrixOperand> streamsOf(sched::DispatchOp dispatch) {
+    SmallVector<MatrixOperand> matrices = matrixOperands(dispatch, *kernels);
     for (const MatrixOperand &matrix : matrices)
       if (matrix.rowBytes <= 0 || matrix.rows <= 0 || matrix.rows % KT_ROWS_PER_UNIT != 0 ||
-          !isa_and_nonnull<sched::WeightOp>(sched::baseOf(gateUp->getOperand(matrix.operand)).op))
+          !isa_and_nonnull<sched::WeightOp>(sched::baseOf(dispatch->getOperand(matrix.operand)).op))
         return {};
     return matrices;
   }
@@ -169,12 +181,13 @@ struct HintExperts : impl::SchedHintExpertsBase<HintExperts> {
     copy.setShadow(true);
   }
 
-  void emitGuess(sched::EntryOp entry, Routing &now, Routing &next, int64_t offset, int64_t bytes) {
-    OpBuilder builder = OpBuilder::atBlockBegin(&entry.getBody().front());
-    Value ids = builder.create<sched::FixedOp>(entry.getLoc(), now.topk->getOperand(kRouterIds).getType(),
-                                               kHintArena, offset, bytes, builder.getStringAttr("expert hint"));
+  void emitGuess(Routing &now, Routing &next, int64_t offset, int64_t bytes) {
+    const Location loc = now.topk.getLoc();
+    OpBuilder builder = OpBuilder::atBlockBegin(now.topk->getBlock());
+    Value ids = builder.create<sched::FixedOp>(loc, now.topk->getOperand(kRouterIds).getType(), kHintArena,
+                                               offset, bytes, builder.getStringAttr("expert hint"));
     builder.setInsertionPointAfter(now.topk);
-    Value none = builder.create<sched::NoneOp>(entry.getLoc(), ids.getType());
+    Value none = builder.create<sched::NoneOp>(loc, ids.getType());
     const Value x = next.linear->getOperand(kLinearX);
     const bool isBf16 = next.norm.getNumOperands() > kNormBf16 && next.norm->getOperand(kNormBf16) == x;
     Value rows = bufferLike(builder, x, "guessed rows");
@@ -192,28 +205,50 @@ struct HintExperts : impl::SchedHintExpertsBase<HintExperts> {
     emitShadow(builder, next.topk, {"lists", "defer"},
                {logits, here(builder, next.topk->getOperand(kRouterBias)), ids, weights},
                {int32_t(kRouterIds), int32_t(kRouterWeights)});
-    annotate(next, ids);
+    // Without those that are deferred.
+    const int64_t listed = kernels->integer(next.gateUp, "choices"),
+                  choices = listed > 0 ? listed : kernels->integer(next.topk, "top_k");
+    const int64_t gateBytes = kernels->integer(next.gateUp, "gate_expert_rows"),
+                  upBytes = kernels->integer(next.gateUp, "up_expert_rows");
+    annotate(next.gateUp, ids, choices, kGateUpLists, {gateBytes, upBytes});
+    if (sched::DispatchOp down = downOf(next.gateUp)) {
+      OpBuilder here(down);
+      Value chosen = here.create<sched::ViewOp>(loc, ids.getType(), down->getOperand(kDownLists),
+                                                ktExpertListIds() * sizeof(int32_t));
+      annotate(down, chosen, choices, kDownLists, {kernels->integer(down, "n")});
+    }
   }
 
-  // Tells the CPU where the hint is and where the experts' rows are.
-  void annotate(Routing &routing, Value ids) {
-    sched::DispatchOp gateUp = routing.gateUp;
-    SmallVector<int64_t> streams, strides;
-    for (const MatrixOperand &matrix : streamsOf(gateUp)) {
-      const StringRef stride = streams.empty() ? "gate_expert_rows" : "up_expert_rows";
-      streams.append({matrix.operand, KT_ROWS_PER_UNIT * matrix.rowBytes});
-      strides.push_back(kernels->integer(gateUp, stride) * matrix.rowBytes);
+  // The `down` with the experts of `gateUp`, which the threads meet before; null if there is none that can be
+  // prefetched.
+  sched::DispatchOp downOf(sched::DispatchOp gateUp) {
+    for (Operation *op = gateUp->getNextNode(); op; op = op->getNextNode()) {
+      auto dispatch = dyn_cast<sched::DispatchOp>(op);
+      if (!dispatch || dispatch.getLane() != gateUp.getLane())
+        continue;
+      if (kernels->family(dispatch) == "quantize")
+        continue;
+      const bool isDown = kernels->family(dispatch) == "down" && kernels->integer(dispatch, "dense") == 0 &&
+                          dispatch->getOperand(kDownLists) == gateUp->getOperand(kGateUpLists);
+      return isDown && !streamsOf(dispatch).empty() ? dispatch : nullptr;
     }
-    const int64_t operand = gateUp.getNumOperands();
-    // Without those that are deferred.
-    const int64_t listed = kernels->integer(gateUp, "choices");
-    const int64_t choices = listed > 0 ? listed : kernels->integer(routing.topk, "top_k");
-    gateUp.getOperands_Mutable().append(ids);
-    OpBuilder builder(gateUp);
-    gateUp.setStreams(ArrayRef<int64_t>(streams));
-    gateUp.setExpertBytes(ArrayRef<int64_t>(strides));
-    gateUp.setHint(
-        ArrayRef<int64_t>{operand, choices, kernels->integer(routing.topk, "experts"), kExpertLists});
+    return nullptr;
+  }
+
+  // Tells the CPU where the ids of `choices` experts are and where the rows of each are: every matrix has
+  // `expertRows` from one expert to the next.
+  void annotate(sched::DispatchOp dispatch, Value ids, int64_t choices, unsigned lists,
+                ArrayRef<int64_t> expertRows) {
+    SmallVector<int64_t> streams, strides;
+    for (auto [matrix, rows] : llvm::zip_equal(streamsOf(dispatch), expertRows)) {
+      streams.append({matrix.operand, KT_ROWS_PER_UNIT * matrix.rowBytes});
+      strides.push_back(rows * matrix.rowBytes);
+    }
+    const int64_t operand = dispatch.getNumOperands(), experts = kernels->integer(dispatch, "experts");
+    dispatch.getOperands_Mutable().append(ids);
+    dispatch.setStreams(ArrayRef<int64_t>(streams));
+    dispatch.setExpertBytes(ArrayRef<int64_t>(strides));
+    dispatch.setHint(ArrayRef<int64_t>{operand, choices, experts, lists});
   }
 
   static constexpr llvm::StringLiteral kGuess = " (guess)";

@@ -124,7 +124,7 @@ def SchedPlanPrefetch : Pass<"sched-plan-prefetch", "::mlir::ModuleOp"> {
   let summary = "Say which weights a thread can prefetch while it waits for the others";
   let description = [{
     In entries for an exact number of tokens the share of each thread of a matrix is known beforehand: `linear` and dense `gate_up` and
-    `down` get `streams`. Which experts are needed is known too late for that. Has no effect on results.
+    `down` get `streams`. Experts are left to sched-hint-experts. Has no effect on results.
   }];
 }
 
@@ -135,8 +135,10 @@ def SchedHintExperts : Pass<"sched-hint-experts", "::mlir::ModuleOp"> {
     In entries for one token, where a GPU chooses experts that the CPU computes in one layer and the next: behind the router of the one,
     the norm and router of the other are applied to the residual stream as it is then, in the shadow of the CPU's work. The ids that they choose go to the
     persistent arena `hints`, and `gate_up` gets `hint`, `streams` and `expert_bytes`, so that threads that wait for the GPU can
-    prefetch. Nobody waits for a hint, and it has no effect on results.
+    prefetch; so does its `down`, by the lists of the experts that were chosen. Nobody waits for a hint, and it has no effect on results. Where the CPU reads less than `least-bytes` for gate and up, its work is
+    too short to cast such a shadow, and the layer after it gets no hint.
   }];
+  let options = [Option<"leastBytes", "least-bytes", "int64_t", "4 << 20", "Smallest work of the CPU to guess beside">];
 }
 
 def SchedSplitNodes : Pass<"sched-split-nodes", "::mlir::ModuleOp"> {

@@ -160,8 +160,8 @@ PlanOptions describePlan(const Target &target, const CompileOptions &options, in
     plan.options += " --prefill-parts " + std::to_string(options.schedule.parts);
   if (options.schedule.deferExperts > 0)
     plan.options += " --defer-experts " + std::to_string(options.schedule.deferExperts);
-  if (!options.schedule.hintExperts)
-    plan.options += " --no-expert-hints";
+  if (options.schedule.expertHints != "auto")
+    plan.options += " --expert-hints " + options.schedule.expertHints;
   if (!options.target.gpuMem.empty())
     plan.options += " --gpu-mem " + options.target.gpuMem;
   plan.policyName = target.policy.name;
@@ -346,8 +346,12 @@ void addCompileCommand(CLI::App &app, int &exitCode) {
                    "Add this many of a token's experts on the CPU one layer later; changes results")
       ->check(CLI::Range(0, 255))
       ->capture_default_str();
-  command->add_flag("--no-expert-hints{false}", options->schedule.hintExperts,
-                    "Do not let GPUs guess the experts of the next layer for the CPU to prefetch");
+  command
+      ->add_option(
+          "--expert-hints", options->schedule.expertHints,
+          "Let a GPU guess the experts of the next layer for the CPU to prefetch: auto (large ones), on, off")
+      ->check(CLI::IsMember({"auto", "on", "off"}))
+      ->capture_default_str();
   command
       ->add_option("--weights", options->weights, "Leave weights in the GGUF file or copy them into the plan")
       ->check(CLI::IsMember({"auto", "link", "pack"}))

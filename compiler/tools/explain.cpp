@@ -81,8 +81,12 @@ void addExplainCommand(CLI::App &app, int &exitCode) {
                    "Predict for a plan that adds this many of a token's experts one layer later")
       ->check(CLI::Range(0, 255))
       ->capture_default_str();
-  command->add_flag("--no-expert-hints{false}", options->schedule.hintExperts,
-                    "Do not let GPUs guess the experts of the next layer for the CPU to prefetch");
+  command
+      ->add_option(
+          "--expert-hints", options->schedule.expertHints,
+          "Let a GPU guess the experts of the next layer for the CPU to prefetch: auto (large ones), on, off")
+      ->check(CLI::IsMember({"auto", "on", "off"}))
+      ->capture_default_str();
   command->add_option("--chunk", options->schedule.chunk, "Largest prefill chunk in tokens")
       ->check(CLI::Range(1, 8192))
       ->capture_default_str();

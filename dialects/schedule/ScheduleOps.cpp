@@ -160,13 +160,17 @@ static LogicalResult checkHint(DispatchOp op) {
       return op.emitOpError() << "hint names operand " << operand << " of " << op.getNumOperands();
   if (hint[0] != static_cast<int64_t>(op.getNumOperands()) - 1 || hint[0] == hint[3])
     return op.emitOpError() << "hint is operand " << hint[0] << ", expected the last one and no other's";
-  auto ids = dyn_cast_or_null<FixedOp>(baseOf(op.getOperand(static_cast<unsigned>(hint[0]))).op);
-  if (!ids)
-    return op.emitOpError() << "hint operand " << hint[0] << " is no range of a persistent arena";
+  const Base ids = baseOf(op.getOperand(static_cast<unsigned>(hint[0])));
+  auto fixed = dyn_cast_or_null<FixedOp>(ids.op);
+  auto lists = dyn_cast_or_null<AllocOp>(baseOf(op.getOperand(static_cast<unsigned>(hint[3]))).op);
+  if (!fixed && !(lists && ids.op == lists))
+    return op.emitOpError() << "hint operand " << hint[0]
+                            << " is no range of a persistent arena, nor in the lists";
+  const uint64_t bytes = fixed ? fixed.getBytes() : lists.getBytes();
   if (hint[1] <= 0 || hint[2] <= 0 || hint[1] > hint[2])
     return op.emitOpError() << "hint of " << hint[1] << " of " << hint[2] << " experts";
-  if (hint[1] > static_cast<int64_t>(ids.getBytes() / sizeof(int32_t)))
-    return op.emitOpError() << "hint of " << hint[1] << " ids in " << ids.getBytes() << " bytes";
+  if (ids.offset > bytes || static_cast<uint64_t>(hint[1]) > (bytes - ids.offset) / sizeof(int32_t))
+    return op.emitOpError() << "hint of " << hint[1] << " ids at " << ids.offset << " of " << bytes << " bytes";
   if (llvm::any_of(*op.getExpertBytes(), [](int64_t bytes) { return bytes <= 0; }))
     return op.emitOpError() << "expert_bytes must be positive";
   return success();

@@ -193,8 +193,9 @@ def Sched_DispatchOp : Sched_Command<"dispatch",
 
     `hint` says where it finds out which experts will probably be needed: four numbers, the operand with the hint, how many expert ids
     (int32) it holds, the number of experts, and the operand with the lists of the experts that were chosen in the end. `expert_bytes` then gives, for
-    every stream, the bytes from one expert to the next. The operand with the hint counts as neither read nor written: another lane
-    writes it at any time, and nothing depends on what it holds.
+    every stream, the bytes from one expert to the next. A hint is a range of a persistent arena, or a part of the lists themselves for a command before which
+    threads meet when they are known. As an operand it counts as neither read nor written: another lane may write it at any time, and nothing
+    depends on what it holds.
 
     `shadow` is said of work of a GPU that nobody waits for: it begins when what was signalled before it is done.
 

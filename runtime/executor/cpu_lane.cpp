@@ -116,12 +116,14 @@ template <bool Profiling> void CpuLane::threadMain(void *lane, uint32_t thread) 
 // Compares a hint with the experts that have been chosen.
 static void countGuesses(const StreamTarget &target, ReadAhead &readAhead, CommandTime &time) {
   readAhead.aim(target); // unless it is there
+  time.ahead += readAhead.hintedBytes();
   const uint32_t chosen = std::min(uint32_t(target.lists[0]), target.experts);
   const int32_t *first = target.lists + ktExpertListIds(), *last = first + chosen;
+  if (target.ids == first)
+    return; // no guess
   time.chosen += chosen;
   for (uint32_t i = 0; i < target.choices; ++i)
     time.guessed += std::find(first, last, target.idAt(i)) != last;
-  time.ahead += readAhead.hintedBytes();
 }
 
 // Thread 0 keeps time: a command lasts until the barrier of the next one has been passed.

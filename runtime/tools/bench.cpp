@@ -101,10 +101,12 @@ void printProfileRow(void *, const KtrtProfileRow *row) {
   double rate = row->seconds > 0 ? static_cast<double>(row->bytesRead) / row->seconds : 0;
   std::fprintf(stderr, "%-12s %-20s %10llu commands %10.3f ms %8.2f GB/s", row->entry, row->family,
                static_cast<unsigned long long>(row->commands), row->seconds * 1e3, rate * 1e-9);
-  if (row->expertsChosen)
-    std::fprintf(stderr, "  %.1f %% of the experts guessed, %.0f KB of each thread read ahead a time",
-                 100.0 * static_cast<double>(row->expertsGuessed) / static_cast<double>(row->expertsChosen),
+  if (row->hintedBytes)
+    std::fprintf(stderr, "  each thread read %.0f KB ahead",
                  1e-3 * static_cast<double>(row->hintedBytes) / static_cast<double>(row->commands));
+  if (row->expertsChosen)
+    std::fprintf(stderr, ", %.1f %% of the experts guessed",
+                 100.0 * static_cast<double>(row->expertsGuessed) / static_cast<double>(row->expertsChosen));
   std::fprintf(stderr, "\n");
 }
 

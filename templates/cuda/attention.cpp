@@ -20,7 +20,7 @@ struct Problem {
   int64_t keyLength, valueLength;
   bool joined;   // values are the first part of the keys
   int64_t group; // query heads per KV head
-  int64_t m, splits;
+  int64_t m, splits, splitPositions;
   bool dynamic, merge;
 };
 
@@ -88,9 +88,10 @@ Instance makeAttention(const Problem &problem, const Rest &rest, Sm sm) {
     throw ParamError("parameter 'm' must be at most 65535 with splits, found " + std::to_string(problem.m));
   const std::string shape =
       typeName("AttentionBlock", {block.rows, block.rowWarps, block.columnWarps, block.keys, block.stages});
-  const std::string body = typeName("Attention", {rest.operands, cacheTypeName(rest.type), shape, rest.scale,
-                                                  rest.window, rest.sinks, problem.splits, problem.merge,
-                                                  rest.bfloatY, problem.dynamic, problem.m});
+  const std::string body =
+      typeName("Attention", {rest.operands, cacheTypeName(rest.type), shape, rest.scale, rest.window,
+                             rest.sinks, problem.splits, problem.splitPositions, problem.merge, rest.bfloatY,
+                             problem.dynamic, problem.m});
   const uint32_t threads = static_cast<uint32_t>(block.threads());
   const uint32_t shared = static_cast<uint32_t>(sharedBytes(problem, block));
   const std::string source = kernelSource("attention.cuh", body, threads);
@@ -108,9 +109,10 @@ Instance makeGqa(const Params &params, Sm sm) {
   const int64_t m = optionalInt(params, "m", 1, 1, maxTokensPerReplay);
   const std::string operands =
       typeName("GqaOperands", {spec.heads, spec.kvHeads, spec.headDim, spec.vDim, spec.qStride, spec.yStride});
-  return makeAttention(
-      {spec.headDim, spec.vDim, false, spec.heads / spec.kvHeads, m, spec.splits, spec.dynamic, spec.merge},
-      {operands, spec.type, spec.scale, spec.window, spec.sinks, spec.bfloatY, spec.kvHeads}, sm);
+  return makeAttention({spec.headDim, spec.vDim, false, spec.heads / spec.kvHeads, m, spec.splits,
+                        spec.splitPositions, spec.dynamic, spec.merge},
+                       {operands, spec.type, spec.scale, spec.window, spec.sinks, spec.bfloatY, spec.kvHeads},
+                       sm);
 }
 
 Instance makeMla(const Params &params, Sm sm) {
@@ -118,9 +120,9 @@ Instance makeMla(const Params &params, Sm sm) {
   const int64_t m = optionalInt(params, "m", 1, 1, maxTokensPerReplay);
   const std::string operands =
       typeName("MlaOperands", {spec.heads, spec.latent, spec.rope, spec.qStride, spec.qRowStride});
-  return makeAttention(
-      {spec.latent + spec.rope, spec.latent, true, spec.heads, m, spec.splits, spec.dynamic, spec.merge},
-      {operands, spec.type, spec.scale, 0, false, spec.bfloatY, 1}, sm);
+  return makeAttention({spec.latent + spec.rope, spec.latent, true, spec.heads, m, spec.splits,
+                        spec.splitPositions, spec.dynamic, spec.merge},
+                       {operands, spec.type, spec.scale, 0, false, spec.bfloatY, 1}, sm);
 }
 
 Instance makeMerge(const Params &params, Sm) {
@@ -128,8 +130,8 @@ Instance makeMerge(const Params &params, Sm) {
   const int64_t m = optionalInt(params, "m", 1, 1, maxTokensPerReplay);
   const int64_t threads = std::clamp<int64_t>((spec.vDim + 31) / 32 * 32, 32, 256);
   const std::string body =
-      typeName("AttentionMerge", {spec.heads, spec.vDim, spec.splits, spec.yStride, spec.window, spec.sinks,
-                                  spec.bfloatY, threads, flag(params, "dynamic"), m});
+      typeName("AttentionMerge", {spec.heads, spec.vDim, spec.splits, spec.splitPositions, spec.yStride,
+                                  spec.window, spec.sinks, spec.bfloatY, threads, flag(params, "dynamic"), m});
   return {kernelSource("attention_merge.cuh", body, static_cast<uint32_t>(threads)),
           {static_cast<uint32_t>(m * spec.heads), 1, 1, static_cast<uint32_t>(threads), 0}};
 }

@@ -54,13 +54,17 @@ Instance gateUpStream(const GateUpSpec &spec, Sm sm) {
   const bool together = spec.gate == spec.up;
   const StreamNeed need = together ? streamNeed(*spec.gate, m, 2)
                                    : larger(streamNeed(*spec.gate, m, 1), streamNeed(*spec.up, m, 1));
-  const StreamShape shape = chooseStream(sm, need, std::max(unitsOf(*spec.gate, m.k), unitsOf(*spec.up, m.k)));
+  const int64_t gateUnits = unitsOf(*spec.gate, m.k), upUnits = unitsOf(*spec.up, m.k);
+  StreamWork work = {std::max(gateUnits, upUnits), std::min(gateUnits, upUnits), 0, e.dense};
+  if (e.dense)
+    work.blocks = ceilDiv(m.n, 16);
+  const StreamShape shape = chooseStream(sm, need, work);
   const int64_t sums = kt::streamSumBytes(static_cast<int>(shape.warps), 2, m.m > 8 ? 2 : 1);
   TemplateText body("GateUpStream");
   body << spec.gate->id << spec.up->id << m.n << m.k << m.m << e.experts << e.topK << e.dense << spec.act
        << m.bias << spec.xStride << spec.gateRows << spec.upRows << m.xBfloat << spec.xAlign() << m.yBfloat
        << shape.warps << shape.stages;
-  return {kernelSource("gate_up.cuh", body.str(), shape.warps * 32, 2),
+  return {kernelSource("gate_up.cuh", body.str(), shape.warps * 32, shape.blocksPerSm),
           {ceilDiv(m.n, 16), static_cast<uint32_t>(std::min(e.experts, m.m * e.topK)), 1, shape.warps * 32,
            static_cast<uint32_t>(std::max(shape.ringBytes, sums))}};
 }
@@ -106,9 +110,8 @@ Instance makeDown(const Params &params, Sm sm) {
     throw ParamError("routed 'down' is for exactly 1 to 16 tokens, found m = " + std::to_string(m.m) +
                      (m.dynamic ? ", dynamic" : "") + "; use down_slots and slot_sum");
   const KtTypeInfo &format = readFormat(params, "format", m.k);
-  const int64_t units = unitsOf(format, m.k);
-  const StreamShape shape =
-      chooseStream(sm, streamNeed(format, m, 1), units * std::min(e.experts, m.m * e.topK));
+  const int64_t shared = unitsOf(format, m.k) * std::min(e.experts, m.m * e.topK);
+  const StreamShape shape = chooseStream(sm, streamNeed(format, m, 1), {shared, shared, 0, false});
   // As many experts at a time as there are, then warps that share k.
   uint32_t teams = shape.warps;
   while (teams > 1 && teams > std::min(e.experts, m.m * e.topK))

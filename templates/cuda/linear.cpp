@@ -52,11 +52,12 @@ std::string streamText(const LinearSpec &spec, int part, int64_t tiles, const St
 static Instance streamInstance(const LinearSpec &spec, bool isDown, Sm sm) {
   const MatrixSpec &m = spec.matrix;
   const int64_t tiles = rowTiles(spec);
-  const StreamShape shape = chooseStream(sm, streamNeed(*spec.format, m, tiles), unitsOf(*spec.format, m.k));
+  const int64_t units = unitsOf(*spec.format, m.k), blocks = ceilDiv(m.n, tiles * 16) * spec.batch;
+  const StreamShape shape = chooseStream(sm, streamNeed(*spec.format, m, tiles), {units, units, blocks, true});
   const int64_t sums =
       kt::streamSumBytes(static_cast<int>(shape.warps), static_cast<int>(tiles), m.m > 8 ? 2 : 1);
   const std::string body = streamText(spec, partOf(isDown), tiles, shape);
-  return {kernelSource("linear.cuh", body, shape.warps * 32, 2),
+  return {kernelSource("linear.cuh", body, shape.warps * 32, shape.blocksPerSm),
           {ceilDiv(m.n, tiles * 16), static_cast<uint32_t>(spec.batch), 1, shape.warps * 32,
            static_cast<uint32_t>(std::max(shape.ringBytes, sums))}};
 }

@@ -41,13 +41,15 @@ Instance makeLinearGroup(const Params &params, Sm sm) {
                      std::to_string(parts.size()));
   // All blocks are alike: each part fits into what the largest needs.
   StreamNeed need;
-  int64_t units = 1, blocks = 0;
+  StreamWork work = {1, maxRowElements, 0, true};
   for (const Part &part : parts) {
     need = larger(need, streamNeed(*part.spec.format, part.spec.matrix, part.tiles));
-    units = std::max(units, unitsOf(*part.spec.format, part.spec.matrix.k));
-    blocks += part.blocks;
+    const int64_t units = unitsOf(*part.spec.format, part.spec.matrix.k);
+    work.units = std::max(work.units, units);
+    work.fewestUnits = std::min(work.fewestUnits, units);
+    work.blocks += part.blocks;
   }
-  const StreamShape shape = chooseStream(sm, need, units);
+  const StreamShape shape = chooseStream(sm, need, work);
   // Blocks that take long start first, so that the short ones fill what is left at the end.
   std::stable_sort(parts.begin(), parts.end(),
                    [](const Part &a, const Part &b) { return a.blockBytes() > b.blockBytes(); });
@@ -61,8 +63,8 @@ Instance makeLinearGroup(const Params &params, Sm sm) {
                                kt::streamSumBytes(static_cast<int>(shape.warps), static_cast<int>(part.tiles),
                                                   part.spec.matrix.m > 8 ? 2 : 1));
   }
-  return {kernelSource("linear_group.cuh", body.str(), shape.warps * 32, 2),
-          {static_cast<uint32_t>(blocks), 1, 1, shape.warps * 32, static_cast<uint32_t>(shared)}};
+  return {kernelSource("linear_group.cuh", body.str(), shape.warps * 32, shape.blocksPerSm),
+          {static_cast<uint32_t>(work.blocks), 1, 1, shape.warps * 32, static_cast<uint32_t>(shared)}};
 }
 
 } // namespace

@@ -73,21 +73,43 @@ StreamNeed larger(const StreamNeed &a, const StreamNeed &b) {
   return {std::max(a.stage, b.stage), std::max(a.scales, b.scales)};
 }
 
-StreamShape chooseStream(Sm sm, const StreamNeed &need, int64_t units) {
-  const int64_t budget = mostSharedBytes(sm) / 2 - 1024; // the driver keeps 1 KiB per block
+// Large GPUs have about as many.
+static constexpr int64_t kSms = 132;
+
+static int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Stages of a warp for which `bytes` of shared memory suffice, at most `units`: with all units in the ring of
+// an early kernel each has its scales.
+static int64_t fittingStages(const StreamNeed &need, const StreamWork &work, int64_t units, int64_t bytes) {
+  if (work.early && bytes / (need.stage + need.scales) >= units)
+    return units;
+  const int64_t stages = (bytes - need.scales) / need.stage;
+  return work.early && stages >= units ? std::max<int64_t>(units - 1, 2) : std::min(stages, units);
+}
+
+StreamShape chooseStream(Sm sm, const StreamNeed &need, const StreamWork &work) {
+  const int64_t whole = mostSharedBytes(sm);
+  const int64_t budget = whole / 2 - 1024; // the driver keeps 1 KiB per block
   StreamShape best;
-  for (uint32_t warps = 8; warps >= 1; warps /= 2) {
-    if (warps > 1 && warps > units)
+  // Blocks that have an SM alone need twice as many warps to hide what each of them waits for.
+  for (uint32_t warps = work.early && work.blocks != 0 && work.blocks <= kSms ? 16 : 8; warps >= 1;
+       warps /= 2) {
+    if (warps > 1 && warps > work.units)
       continue;
-    const int64_t wanted = std::min<int64_t>((units + warps - 1) / warps, 5);
-    const int64_t fitting = (budget / warps - need.scales) / need.stage;
+    const int64_t units = ceilDiv(work.units, warps), wanted = std::min<int64_t>(units, 5);
+    const int64_t fitting = fittingStages(need, work, units, budget / warps);
     const int64_t stages = std::clamp<int64_t>(fitting, std::min<int64_t>(wanted, 2), wanted);
-    best = {warps, static_cast<uint32_t>(stages), warps * (stages * need.stage + need.scales)};
+    const int64_t scales = work.early && ceilDiv(work.fewestUnits, warps) <= stages ? stages : 1;
+    best = {warps, static_cast<uint32_t>(stages), warps * (stages * need.stage + scales * need.scales), 2};
     // Enough bytes must be under way; where they are, more warps are better than deeper rings.
     const bool looksAhead = fitting >= std::min<int64_t>(wanted, 3);
     if (looksAhead || (fitting == 2 && warps * need.stage >= int64_t(20) << 10))
       break;
   }
+  if (best.warps > 8)
+    best.blocksPerSm = 1;
+  else if (work.blocks > 2 * kSms && work.blocks <= 3 * kSms && 3 * (best.ringBytes + 1024) <= whole)
+    best.blocksPerSm = 3;
   return best;
 }
 

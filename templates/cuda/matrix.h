@@ -58,14 +58,23 @@ StreamNeed streamNeed(const KtTypeInfo &format, const MatrixSpec &spec, int64_t 
 // What both of two kinds of rings fit into, one after the other, with the same stages.
 StreamNeed larger(const StreamNeed &a, const StreamNeed &b);
 
+// What the blocks of a streaming kernel have to do.
+struct StreamWork {
+  int64_t units = 1;       // of k, that the warps of a block share
+  int64_t fewestUnits = 1; // of one of several matrices
+  int64_t blocks = 0;      // 0: not known
+  bool early = false;      // Stream<…, Early>
+};
+
 // How a streaming kernel is laid out.
 struct StreamShape {
   uint32_t warps = 1, stages = 2;
-  int64_t ringBytes = 0; // of all warps
+  int64_t ringBytes = 0;    // of all warps
+  uint32_t blocksPerSm = 2; // that registers and shared memory are to allow
 };
-// Warps and stages for `units` units of k that up to eight warps share. Two blocks fit into an SM where
-// possible.
-StreamShape chooseStream(Sm sm, const StreamNeed &need, int64_t units);
+// Warps and stages for `work`. Two blocks fit into an SM where possible, three where that lets all blocks run
+// at once.
+StreamShape chooseStream(Sm sm, const StreamNeed &need, const StreamWork &work);
 // Units of k of a format (kernels/quant.cuh).
 int64_t unitsOf(const KtTypeInfo &format, int64_t k);
 

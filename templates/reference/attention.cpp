@@ -63,10 +63,10 @@ void forEachHead(const KtKernelArgs *args, int64_t heads, int64_t kvHeads, bool 
   });
 }
 
-// Splits of the positions of a token: one per 256, rounded up to a power of two, at most `most`.
-int64_t splitCount(int64_t length, int64_t most) {
+// Splits of the positions of a token: one per `each`, rounded up to a power of two, at most `most`.
+int64_t splitCount(int64_t length, int64_t each, int64_t most) {
   int64_t count = 1;
-  while (count < most && count * 256 < length)
+  while (count < most && count * each < length)
     count *= 2;
   return count;
 }
@@ -154,7 +154,8 @@ static KernelFn makeAttentionMerge(const Params &params) {
     const int32_t *positions = static_cast<const int32_t *>(args->operands[2]);
     forEachUnit(args, spec.heads, [&](int64_t token, int64_t head) {
       const int64_t row = spec.vDim + 16, seen = int64_t(positions[token]) + 1;
-      const int64_t count = splitCount(spec.window > 0 ? std::min(seen, spec.window) : seen, spec.splits);
+      const int64_t count =
+          splitCount(spec.window > 0 ? std::min(seen, spec.window) : seen, spec.splitPositions, spec.splits);
       const float *from = partials + (token * spec.heads + head) * spec.splits * row;
       double largest = spec.sinks ? double(static_cast<const float *>(args->operands[3])[head]) : -FLT_MAX;
       double sum = spec.sinks ? 1 : 0, sink = largest;

@@ -1,5 +1,4 @@
 // Sweep of the `linear` and `embed` families: every format, ISA and token count against the scalar reference.
-#include "templates/reference/reference.h"
 #include "test/templates/support/encode.h"
 #include "test/templates/support/host.h"
 #include "test/templates/support/matrix_case.h"
@@ -45,21 +44,6 @@ KernelCase linearCase(const std::string &name, int64_t n, int64_t k, int64_t tok
   return result;
 }
 
-// W x with dequantised weights and float32 activations.
-std::vector<float> floatProducts(const KernelCase &kernelCase, int64_t n, int64_t k, int64_t tokens) {
-  const KtTypeInfo &format = formatInfo(stringParam(kernelCase.params, "format", ""));
-  std::vector<float> weights(n * k), x = activationValues(tokens, k, 1), y;
-  reference::dequantize(format.id, kernelCase.operands[1].data(), weights.data(), weights.size());
-  for (int64_t t = 0; t < tokens; ++t)
-    for (int64_t row = 0; row < n; ++row) {
-      double sum = 0;
-      for (int64_t i = 0; i < k; ++i)
-        sum += double(weights[row * k + i]) * x[t * k + i];
-      y.push_back(static_cast<float>(sum));
-    }
-  return y;
-}
-
 class LinearFormats : public testing::TestWithParam<std::string> {};
 
 KernelCase withForm(const KernelCase &whole, int64_t n, const Form &form) {
@@ -77,7 +61,8 @@ TEST_P(LinearFormats, linearSweep) {
       for (int64_t n : {1, 6, 8, 23}) {
         SCOPED_TRACE(std::string(isaName(isa)) + " n " + std::to_string(n) + " k " + std::to_string(k));
         KernelCase whole = linearCase(GetParam(), n, k, mostTokens);
-        const std::vector<float> exact = floatProducts(whole, n, k, mostTokens);
+        const std::vector<float> exact =
+            floatProducts(formatInfo(GetParam()), whole.operands[1], activationValues(mostTokens, k, 1), n, k);
         std::vector<float> all[2]; // by tiles, by panels
         for (bool dynamic : {false, true}) {
           whole.params["dynamic"] = int64_t(dynamic);

@@ -1,12 +1,11 @@
 // router_topk and expert_group: generated code against the references, and the references against brute force.
-#include "test/templates/kernel_case.h"
+#include "test/templates/support/router_case.h"
 
 #include <algorithm>
 #include <cmath>
 #include <gtest/gtest.h>
 #include <limits>
 #include <numeric>
-#include <random>
 #include <set>
 
 using namespace ktc;
@@ -14,21 +13,10 @@ using namespace ktc::test;
 
 namespace {
 
-struct Router {
-  int64_t experts, topK;
-  std::string gating = "softmax";
-  bool bias = false, norm = false;
-  double scale = 1.0;
-  int64_t groups = 1, groupsUsed = 1;
-};
-
 KernelCase routerCase(const Router &router, std::vector<float> logits, std::vector<float> bias) {
   KernelCase result;
   result.family = "router_topk";
-  result.params = {{"experts", router.experts},    {"top_k", router.topK},
-                   {"gating", router.gating},      {"bias", int64_t(router.bias)},
-                   {"norm", int64_t(router.norm)}, {"scale", router.scale},
-                   {"groups", router.groups},      {"groups_used", router.groupsUsed}};
+  result.params = routerParams(router);
   size_t tokens = logits.size() / router.experts;
   result.operands = {toBytes(logits), router.bias ? toBytes(bias) : Bytes(), Bytes(tokens * router.topK * 4),
                      Bytes(tokens * router.topK * 4)};
@@ -96,15 +84,8 @@ TEST(RouterTopk, NanGivesValidDistinctIds) {
     logits[3 * router.experts - 1] = -std::numeric_limits<float>::infinity();
     KernelCase route = routerCase(router, logits, randomFloats(4, router.experts));
     checkKernel(route, [&](size_t operand, const Bytes &got, const Bytes &) {
-      if (operand != 2)
-        return;
-      std::vector<int32_t> ids = fromBytes<int32_t>(got);
-      for (size_t token = 0; token < 3; ++token) {
-        std::set<int32_t> distinct(ids.begin() + token * router.topK, ids.begin() + (token + 1) * router.topK);
-        EXPECT_EQ(distinct.size(), size_t(router.topK));
-        EXPECT_GE(*distinct.begin(), 0);
-        EXPECT_LT(*distinct.rbegin(), router.experts);
-      }
+      if (operand == 2)
+        expectDistinctIds(router, fromBytes<int32_t>(got));
     });
   }
 }
@@ -179,42 +160,13 @@ TEST(RouterTopk, TinySumIsNotDividedBy) {
   EXPECT_NEAR(weight, std::exp(-20.0) / 6.103515625e-5, 1e-8);
 }
 
-KernelCase groupCase(int64_t experts, int64_t topK, const std::vector<int32_t> &ids, bool dynamic) {
-  KernelCase result;
-  result.family = "expert_group";
-  int64_t tokens = static_cast<int64_t>(ids.size()) / topK;
-  result.params = {{"experts", experts},
-                   {"top_k", topK},
-                   {"m", dynamic ? tokens + 3 : tokens},
-                   {"dynamic", int64_t(dynamic)}};
-  result.operands = {toBytes(ids), Bytes(ktExpertListBytes(experts, ids.size()), 0x11)};
-  result.outputs = {1};
-  result.step = {static_cast<uint32_t>(tokens), 0, 0, 0};
-  return result;
-}
-
-std::vector<int32_t> randomIds(int64_t experts, int64_t topK, int64_t tokens, uint32_t seed) {
-  std::mt19937 generator(seed);
-  std::vector<int32_t> all(experts), ids;
-  std::iota(all.begin(), all.end(), 0);
-  for (int64_t token = 0; token < tokens; ++token) {
-    std::shuffle(all.begin(), all.end(), generator);
-    ids.insert(ids.end(), all.begin(), all.begin() + topK);
-  }
-  return ids;
-}
-
 TEST(ExpertGroup, SameBytesAsReference) {
   for (auto [experts, topK] : {std::pair{1, 1}, {8, 2}, {64, 6}, {65, 5}, {256, 8}, {384, 8}, {1024, 16}})
     for (int64_t tokens : {1, 2, 16, 77})
       for (bool dynamic : {false, true})
-        checkKernel(groupCase(experts, topK, randomIds(experts, topK, tokens, 5), dynamic), expectEqual);
-}
-
-KernelCase choicesCase(KernelCase group, int64_t first, int64_t count) {
-  group.params["first"] = first;
-  group.params["count"] = count;
-  return group;
+        checkKernel(
+            groupCase(experts, topK, randomIds(experts, topK, tokens, 5), dynamic ? tokens + 3 : tokens),
+            expectEqual);
 }
 
 TEST(ExpertGroup, SomeChoicesSameBytesAsReference) {
@@ -222,7 +174,8 @@ TEST(ExpertGroup, SomeChoicesSameBytesAsReference) {
     for (int64_t tokens : {1, 2, 16})
       for (int64_t deferred = 1; deferred < topK; ++deferred)
         for (bool dynamic : {false, true}) {
-          const KernelCase group = groupCase(experts, topK, randomIds(experts, topK, tokens, 5), dynamic);
+          const KernelCase group =
+              groupCase(experts, topK, randomIds(experts, topK, tokens, 5), dynamic ? tokens + 3 : tokens);
           checkKernel(choicesCase(group, 0, topK - deferred), expectEqual);
           checkKernel(choicesCase(group, topK - deferred, deferred), expectEqual);
         }
@@ -230,7 +183,7 @@ TEST(ExpertGroup, SomeChoicesSameBytesAsReference) {
 
 TEST(ExpertGroup, ReferenceListsTheChoicesOfTheRange) {
   // Choices 1 and 2 of the two tokens: slots 1, 2, 4, 5 of experts 7, 2, 2, 0.
-  const KernelCase group = choicesCase(groupCase(8, 3, {5, 7, 2, 1, 2, 0}, false), 1, 2);
+  const KernelCase group = choicesCase(groupCase(8, 3, {5, 7, 2, 1, 2, 0}, 2), 1, 2);
   const std::vector<int32_t> lists = fromBytes<int32_t>(runReference(group)[1]);
   const int32_t *start = &lists[ktExpertListStart(8)], *slots = &lists[ktExpertListSlots(8)];
   EXPECT_EQ(lists[0], 3);
@@ -240,13 +193,13 @@ TEST(ExpertGroup, ReferenceListsTheChoicesOfTheRange) {
 }
 
 TEST(ExpertGroup, SkipsIdsOutOfRange) {
-  checkKernel(groupCase(8, 2, {3, -1, 8, 2147483647, 3, 0, -2147483647 - 1, 7}, false), expectEqual);
+  checkKernel(groupCase(8, 2, {3, -1, 8, 2147483647, 3, 0, -2147483647 - 1, 7}, 4), expectEqual);
 }
 
 TEST(ExpertGroup, ReferenceListsEverySlotOnce) {
   const int64_t experts = 40, topK = 4;
   std::vector<int32_t> ids = randomIds(experts, topK, 9, 2);
-  std::vector<int32_t> lists = fromBytes<int32_t>(runReference(groupCase(experts, topK, ids, false))[1]);
+  std::vector<int32_t> lists = fromBytes<int32_t>(runReference(groupCase(experts, topK, ids, 9))[1]);
   std::set<int32_t> used(ids.begin(), ids.end());
   ASSERT_EQ(lists[0], int32_t(used.size()));
   EXPECT_TRUE(std::all_of(lists.begin() + 1, lists.begin() + 16, [](int32_t value) { return value == 0; }));

@@ -77,7 +77,10 @@ static bool mergesItself(const AttentionCall &call, int64_t splits, EntryBuilder
          std::min<int64_t>(group, kMostRows) * call.valueLength * splits * 4 <= kMergeBytes;
 }
 
-// How many splits the positions of a decoded token have at most: one per 256 positions, enough for the threads
+// Positions per split: a block of a GPU takes about as long for 128 as the merge of two splits.
+static int64_t splitPositions(EntryBuilder &entry) { return entry.getLane().isGpu ? 128 : 256; }
+
+// How many splits the positions of a decoded token have at most: one per splitPositions, enough for the threads
 // of a large machine together with the heads, and few where partial results of many heads would need much
 // memory.
 static int64_t mostSplits(const AttentionCall &call, EntryBuilder &entry) {
@@ -85,7 +88,7 @@ static int64_t mostSplits(const AttentionCall &call, EntryBuilder &entry) {
   const int64_t context = entry.getSettings().context;
   const int64_t seen = call.window > 0 ? std::min(call.window, context) : context;
   int64_t splits = 1;
-  while (splits < limit && splits * 256 < seen)
+  while (splits < limit && splits * splitPositions(entry) < seen)
     splits *= 2;
   return entry.getShape().dynamic ? 1 : splits;
 }
@@ -110,6 +113,9 @@ void dispatchAttention(AttentionCall call, EntryBuilder &entry, StringRef path) 
   operands[3] = entry.none();
   operands.append({entry.none(), partials});
   call.params.push_back({"splits", entry.integer(splits)});
+  const Param positions = {"split_positions", entry.integer(splitPositions(entry))};
+  if (entry.getLane().isGpu)
+    call.params.push_back(positions);
   if (mergesItself(call, splits, entry)) {
     call.params.append(yType);
     call.params.push_back({"merge", entry.integer(1)});
@@ -126,6 +132,8 @@ void dispatchAttention(AttentionCall call, EntryBuilder &entry, StringRef path) 
       {"splits", entry.integer(splits)},      {"y_stride", entry.integer(call.heads * call.valueLength)},
       {"window", entry.integer(call.window)}, {"sinks", entry.integer(call.sinks ? 1 : 0)}};
   merge.append(yType);
+  if (entry.getLane().isGpu)
+    merge.push_back(positions);
   entry.dispatch("attention_merge", merge,
                  {partials, call.y, call.positions, call.sinks ? call.sinks : entry.none()}, {1},
                  {0, call.heads}, path);

@@ -37,7 +37,7 @@ template <int Heads_, int Latent, int Rotary, int64_t QStride, int64_t QRowStrid
 };
 
 template <class Operands, CacheType Type, class Block, uint32_t Scale, int Window, bool Sinks, int Splits,
-          bool Merge, bool BfloatY, bool Dynamic, int M>
+          int SplitPositions, bool Merge, bool BfloatY, bool Dynamic, int M>
 struct Attention {
   using Shape = AttentionShape<Type, Operands::keyLength, Operands::valueLength, Operands::joined, Block>;
   using Tiles = AttentionTiles<Shape, Block>;
@@ -51,6 +51,7 @@ struct Attention {
     int firstRow, rowCount;   // rows of the KV head, `group` per token, from that of `token` on
     int begin, end;           // positions
     int splits;               // that the token has
+    int last;                 // with splits: the token's position
     __device__ int rowToken(int row) const { return token + (firstRow + row) / group; }
     __device__ int rowHead(int row) const { return kvHead * group + (firstRow + row) % group; }
   };
@@ -70,10 +71,11 @@ struct Attention {
     work.firstRow = blockIdx.x % rowBlocks * Block::rows;
     work.rowCount = min(Block::rows, group - work.firstRow);
     const int last = position(args, work.token), first = firstSeen(last), length = last + 1 - first;
-    const int count = splitCount<Splits>(length);
+    const int count = splitCount<SplitPositions, Splits>(length);
     if (work.split >= count)
       return false;
     work.splits = count;
+    work.last = last;
     const int share = ((length + count - 1) / count + 15) / 16 * 16;
     work.begin = min(last + 1, first + work.split * share);
     work.end = min(last + 1, work.begin + share);
@@ -91,6 +93,7 @@ struct Attention {
     work.firstRow = block * Block::rows % group;
     work.kvHead = blockIdx.y;
     work.split = 0;
+    work.splits = 1;
     work.rowCount = min(Block::rows, rows - block * Block::rows);
     int first = 0x7fffffff, last = 0;
     for (int token = work.token; token <= work.rowToken(work.rowCount - 1); ++token) {
@@ -106,6 +109,13 @@ struct Attention {
   // The largest float16 where a query would not fit into one.
   static __device__ float limited(float value) {
     return Type == CacheType::Half ? fminf(fmaxf(value, -65504.0f), 65504.0f) : value;
+  }
+
+  // The last position that row `row` sees; none if there is no such row.
+  static __device__ int lastSeen(const KtCudaArgs &args, const Work &work, int row) {
+    if (row >= work.rowCount)
+      return -1;
+    return Splits > 1 ? work.last : position(args, work.rowToken(row));
   }
 
   // Queries in 16-bit floats, zeros where there are none.
@@ -144,45 +154,52 @@ struct Attention {
     }
   }
 
-  // Row `r` of the state goes to y, or as a partial result to operand 6.
+  // What is left to do to the sums of a row that nobody merges: 1 / Σ p, with the sink among them.
+  static __device__ float finalFactor(const KtCudaArgs &args, const State &state, int r, int head) {
+    if constexpr (Sinks) {
+      const float sink = static_cast<const float *>(args.operands[5])[head] * log2OfE;
+      const float largest = fmaxf(sink, state.largest[r]);
+      const float scaled = exp2f(state.largest[r] - largest);
+      return scaled / (state.total[r] * scaled + exp2f(sink - largest));
+    }
+    return 1.0f / state.total[r];
+  }
+
+  // Row `r` of the state goes to y if the block has all its positions, else as a partial result to operand 6.
   static __device__ void storeRow(const KtCudaArgs &args, const Work &work, const State &state, int r) {
     const int row = Tiles::blockRow(r), lane = threadIdx.x % 32;
     if (row >= work.rowCount)
       return;
     const int token = work.rowToken(row), head = work.rowHead(row);
     const int column = Tiles::warpColumn() * (State::valueTiles * 8) + lane % 4 * 2;
-    float factor = 1;
-    void *to = args.operands[3];
-    int64_t at = token * Operands::yStride + int64_t(head) * Shape::valueLength;
-    if constexpr (Splits > 1) {
-      to = args.operands[6];
-      at = ((int64_t(token) * Operands::heads + head) * Splits + work.split) * (Shape::valueLength + 16);
-      if (Tiles::warpColumn() == 0 && lane % 4 == 0) {
-        float *partial = static_cast<float *>(to) + at + Shape::valueLength;
-        partial[0] = state.largest[r] == minusInfinity() ? -3.402823466e+38f : state.largest[r] * lnOf2;
-        partial[1] = state.total[r];
-      }
-    } else if constexpr (Sinks) {
-      const float sink = static_cast<const float *>(args.operands[5])[head] * log2OfE;
-      const float largest = fmaxf(sink, state.largest[r]);
-      const float scaled = exp2f(state.largest[r] - largest);
-      factor = scaled / (state.total[r] * scaled + exp2f(sink - largest));
-    } else {
-      factor = 1.0f / state.total[r];
+    if (hasAll(work)) {
+      const float factor = finalFactor(args, state, r, head);
+      const int64_t at = token * Operands::yStride + int64_t(head) * Shape::valueLength;
+#pragma unroll
+      for (int v = 0; v < State::valueTiles; ++v)
+        if (column + v * 8 < Shape::valueLength)
+          storePair(args.operands[3], at + column + v * 8, state.sums[r / 2][v][r % 2 * 2] * factor,
+                    state.sums[r / 2][v][r % 2 * 2 + 1] * factor);
+      return;
+    }
+    float *partial =
+        static_cast<float *>(args.operands[6]) +
+        ((int64_t(token) * Operands::heads + head) * Splits + work.split) * (Shape::valueLength + 16);
+    if (Tiles::warpColumn() == 0 && lane % 4 == 0) {
+      partial[Shape::valueLength] =
+          state.largest[r] == minusInfinity() ? -3.402823466e+38f : state.largest[r] * lnOf2;
+      partial[Shape::valueLength + 1] = state.total[r];
     }
 #pragma unroll
     for (int v = 0; v < State::valueTiles; ++v)
       if (column + v * 8 < Shape::valueLength) {
-        const float low = state.sums[r / 2][v][r % 2 * 2] * factor;
-        const float high = state.sums[r / 2][v][r % 2 * 2 + 1] * factor;
-        if constexpr (Splits > 1) {
-          static_cast<float *>(to)[at + column + v * 8] = low;
-          static_cast<float *>(to)[at + column + v * 8 + 1] = high;
-        } else {
-          storePair(to, at + column + v * 8, low, high);
-        }
+        partial[column + v * 8] = state.sums[r / 2][v][r % 2 * 2];
+        partial[column + v * 8 + 1] = state.sums[r / 2][v][r % 2 * 2 + 1];
       }
   }
+
+  // True if there is nothing to merge. Most tokens of a short context need one split.
+  static __device__ bool hasAll(const Work &work) { return Splits == 1 || (Merge && work.splits == 1); }
 
   static __device__ void run(const KtCudaArgs &args) {
     extern __shared__ __align__(128) uint16_t shared[];
@@ -205,8 +222,7 @@ struct Attention {
     State state;
 #pragma unroll
     for (int r = 0; r < State::rows; ++r) {
-      const int row = Tiles::blockRow(r);
-      const int last = row < work.rowCount ? position(args, work.rowToken(row)) : -1;
+      const int last = lastSeen(args, work, Tiles::blockRow(r));
       state.first[r] = max(work.begin, firstSeen(last));
       state.last[r] = min(work.end - 1, last);
     }
@@ -215,7 +231,8 @@ struct Attention {
     for (int r = 0; r < State::rows; ++r)
       storeRow(args, work, state, r);
     if constexpr (Merge)
-      mergeSplits(args, work, reinterpret_cast<float *>(shared));
+      if (!hasAll(work))
+        mergeSplits(args, work, reinterpret_cast<float *>(shared));
   }
 
   // The last block of a token's rows puts the splits together. Operand 7 counts the blocks of the rows and

@@ -5,8 +5,8 @@
 
 namespace kt {
 
-template <int Heads, int VDim, int Splits, int64_t YStride, int Window, bool Sinks, bool BfloatY, int Threads,
-          bool Dynamic, int M>
+template <int Heads, int VDim, int Splits, int SplitPositions, int64_t YStride, int Window, bool Sinks,
+          bool BfloatY, int Threads, bool Dynamic, int M>
 struct AttentionMerge {
   static __device__ void run(const KtCudaArgs &args) {
     constexpr int row = VDim + 16;
@@ -15,7 +15,7 @@ struct AttentionMerge {
     if (token >= tokenCount<Dynamic, M>(args))
       return;
     const int seen = static_cast<const int32_t *>(args.operands[2])[token] + 1;
-    const int count = splitCount<Splits>(Window > 0 ? min(seen, Window) : seen);
+    const int count = splitCount<SplitPositions, Splits>(Window > 0 ? min(seen, Window) : seen);
     const float *partials =
         static_cast<const float *>(args.operands[0]) + (int64_t(token) * Heads + head) * Splits * row;
     // Every warp finds the scale of the splits.

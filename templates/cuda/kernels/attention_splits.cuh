@@ -6,10 +6,10 @@
 
 namespace kt {
 
-// Splits of `length` positions: one per 256, rounded up to a power of two, at most Most.
-template <int Most> __device__ inline int splitCount(int length) {
+// Splits of `length` positions: one per Each, rounded up to a power of two, at most Most.
+template <int Each, int Most> __device__ inline int splitCount(int length) {
   int count = 1;
-  while (count < Most && count * 256 < length)
+  while (count < Most && count * Each < length)
     count *= 2;
   return count;
 }

@@ -14,13 +14,16 @@ template <CacheType Type> __host__ __device__ constexpr int64_t cacheBytes(int64
   return Type == CacheType::Q8 ? elements / 32 * 34 : Type == CacheType::Float ? elements * 4 : elements * 2;
 }
 
-// Rotates pair `i` of the row at x (global or shared memory) by the angles of its position.
-template <int Dims, bool Neox> __device__ inline void rotatePair(float *x, const float *angles, int i) {
+// Rotates pair `i` of the row at x (global or shared memory) by an angle's cosine and sine.
+template <int Dims, bool Neox> __device__ inline void rotatePair(float *x, float2 angle, int i) {
   float *first = Neox ? x + i : x + 2 * i, *second = Neox ? x + i + Dims / 2 : x + 2 * i + 1;
-  const float2 angle = reinterpret_cast<const float2 *>(angles)[i];
   const float a = *first, b = *second;
   *first = a * angle.x - b * angle.y;
   *second = a * angle.y + b * angle.x;
+}
+// The same by the angles of its position, one for each pair.
+template <int Dims, bool Neox> __device__ inline void rotatePair(float *x, const float *angles, int i) {
+  rotatePair<Dims, Neox>(x, reinterpret_cast<const float2 *>(angles)[i], i);
 }
 
 // One block of q8_0 by a warp, an element per lane: d = max|x| / 127 as float16, then the bytes. Addresses are

@@ -15,7 +15,7 @@ template <int Type, int N, int K, int M, int Experts, int TopK, bool Accumulate,
           int64_t ExpertRows, bool XBfloat, int XAlign, int Teams, int TeamWarps, int Stages>
 struct DownStream {
   static constexpr int tokenTiles = (M + 7) / 8, xBytes = XBfloat ? 2 : 4, warps = Teams * TeamWarps;
-  using S = Stream<Type, K, 1, tokenTiles, M, xBytes, XAlign, Stages, TeamWarps>;
+  using S = Stream<Type, K, 1, tokenTiles, M, xBytes, XAlign, Stages, TeamWarps, false>;
   using Lists = ExpertLists<Experts, false>;
 
   static __device__ void run(const KtCudaArgs &args) {

@@ -14,8 +14,8 @@ template <int GateType, int UpType, int N, int K, int M, int Experts, int TopK, 
 struct GateUpStream {
   static constexpr int tokenTiles = (M + 7) / 8, xBytes = XBfloat ? 2 : 4;
   static constexpr bool together = GateType == UpType; // one ring for both matrices
-  using S = Stream<GateType, K, together ? 2 : 1, tokenTiles, M, xBytes, XAlign, Stages, Warps>;
-  using U = Stream<UpType, K, 1, tokenTiles, M, xBytes, XAlign, Stages, Warps>;
+  using S = Stream<GateType, K, together ? 2 : 1, tokenTiles, M, xBytes, XAlign, Stages, Warps, Dense>;
+  using U = Stream<UpType, K, 1, tokenTiles, M, xBytes, XAlign, Stages, Warps, false>;
   using Lists = ExpertLists<Experts, Dense>;
   static constexpr int warpBytes = S::warpBytes > U::warpBytes || together ? S::warpBytes : U::warpBytes;
 
@@ -58,7 +58,7 @@ struct GateUpStream {
     float *parked = reinterpret_cast<float *>(shared);
     float *parkedUp = parked + Warps * tokenTiles * 128;
     float sums[together ? 2 : 1][tokenTiles][4] = {};
-    S::template run<Dense>(ring, warp, tokens, Rows<false>(args, expert.id), tokenAt, sums);
+    S::run(ring, warp, tokens, Rows<false>(args, expert.id), tokenAt, sums);
     float upSums[1][tokenTiles][4] = {};
     if constexpr (!together)
       U::run(ring, warp, tokens, Rows<true>(args, expert.id), tokenAt, upSums);

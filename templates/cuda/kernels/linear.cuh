@@ -20,25 +20,34 @@ template <int Part> struct LinearOperands {
   static constexpr int x = 0, w = isDown ? 2 : 1 + 3 * Part, y = w + 1, bias = isDown ? 6 : w + 2;
 };
 
-// Writes one result, with what is added to it.
+// What a result is added to.
+template <class L, int Part, bool Accumulate>
+__device__ inline float readLinear(const KtCudaArgs &args, int64_t token, int batch, int row) {
+  if (!Accumulate)
+    return 0;
+  const float *y = static_cast<const float *>(args.operands[LinearOperands<Part>::y]);
+  return y[token * L::yStride + batch * L::yBatchStride + row];
+}
+
+// Writes one result; `kept`: what readLinear() gave.
 template <class L, int N, int Part, bool Bias, bool Accumulate, bool YBfloat>
-__device__ inline void storeLinear(const KtCudaArgs &args, int64_t token, int batch, int row, float value) {
+__device__ inline void storeLinear(const KtCudaArgs &args, int64_t token, int batch, int row, float value,
+                                   float kept) {
   using O = LinearOperands<Part>;
   if (Bias)
     value += static_cast<const float *>(args.operands[O::bias])[int64_t(batch) * N + row];
   if (O::isDown && args.operands[5])
     value *= static_cast<const float *>(args.operands[5])[token];
-  const int64_t index = token * L::yStride + batch * L::yBatchStride + row;
   if (Accumulate)
-    value += static_cast<const float *>(args.operands[O::y])[index];
-  store<YBfloat>(args.operands[O::y], index, value);
+    value += kept;
+  store<YBfloat>(args.operands[O::y], token * L::yStride + batch * L::yBatchStride + row, value);
 }
 
 template <int Type, int N, int K, int M, class L, bool XBfloat, int XAlign, bool YBfloat, bool Bias,
           bool Accumulate, int Part, int Tiles, int Warps, int Stages>
 struct LinearStream {
   static constexpr int tokenTiles = (M + 7) / 8, xBytes = XBfloat ? 2 : 4;
-  using S = Stream<Type, K, Tiles, tokenTiles, M, xBytes, XAlign, Stages, Warps>;
+  using S = Stream<Type, K, Tiles, tokenTiles, M, xBytes, XAlign, Stages, Warps, true>;
 
   using O = LinearOperands<Part>;
 
@@ -70,17 +79,27 @@ struct LinearStream {
     const int warp = threadIdx.x / 32, first = block * Tiles * 16;
     const uint8_t *x = static_cast<const uint8_t *>(args.operands[O::x]) + batch * L::xBatchStride * xBytes;
     auto tokenAt = [&](int t) { return x + t * L::xStride * xBytes; };
+    // What is added to is read while the tokens are on their way, where a thread has one result at most.
+    constexpr int results = Tiles * 16 * M;
+    constexpr bool readsAhead = Accumulate && results <= Warps * 32;
+    const auto read = [&](int i) {
+      const int row = first + i % (Tiles * 16);
+      return i < results && row < N ? readLinear<L, Part, Accumulate>(args, i / (Tiles * 16), batch, row)
+                                    : 0.0f;
+    };
+    const float ahead = readsAhead ? read(threadIdx.x) : 0.0f;
     float sums[Tiles][tokenTiles][4] = {};
-    S::template run<true>(shared + warp * S::warpBytes, warp, M, Rows(args, block, batch), tokenAt, sums);
+    S::run(shared + warp * S::warpBytes, warp, M, Rows(args, block, batch), tokenAt, sums);
     __syncthreads();
     float *parked = reinterpret_cast<float *>(shared);
     S::park(parked, warp, sums);
     __syncthreads();
-    for (int i = threadIdx.x; i < Tiles * 16 * M; i += Warps * 32) {
+    for (int i = threadIdx.x; i < results; i += Warps * 32) {
       const int row = i % (Tiles * 16), token = i / (Tiles * 16);
       if (first + row < N)
         storeLinear<L, N, Part, Bias, Accumulate, YBfloat>(
-            args, token, batch, first + row, S::sumAt(parked, 0, Warps, row / 16, row % 16, token));
+            args, token, batch, first + row, S::sumAt(parked, 0, Warps, row / 16, row % 16, token),
+            readsAhead ? ahead : read(i));
     }
   }
 };

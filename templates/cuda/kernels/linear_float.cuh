@@ -79,7 +79,9 @@ struct LinearFloat {
 #pragma unroll
       for (int warp = 0; warp < threads / 32; ++warp)
         sum += parked[warp][t];
-      storeLinear<L, N, Part, Bias, Accumulate, YBfloat>(args, firstToken + t, batch, row, sum);
+      storeLinear<L, N, Part, Bias, Accumulate, YBfloat>(
+          args, firstToken + t, batch, row, sum,
+          readLinear<L, Part, Accumulate>(args, firstToken + t, batch, row));
     }
   }
 };

@@ -30,7 +30,9 @@ struct LinearTile {
     T::template run<Type>(shared, rowAt, tokenAt, sums);
     T::forEach(sums, [&](int row, int token, float value, int, int, int) {
       if (first + row < N && firstToken + token < count)
-        storeLinear<L, N, Part, Bias, Accumulate, YBfloat>(args, firstToken + token, batch, first + row, value);
+        storeLinear<L, N, Part, Bias, Accumulate, YBfloat>(
+            args, firstToken + token, batch, first + row, value,
+            readLinear<L, Part, Accumulate>(args, firstToken + token, batch, first + row));
     });
   }
 };

@@ -62,19 +62,23 @@ template <int Bytes> struct PlainWeights {
   static __device__ int laneGroup(int c, int i) { return 2 * c + i; }
 };
 
-template <> struct Weights<0> : PlainWeights<4> { // f32
+// Those of them that are rounded to bfloat16.
+template <int Type, int Bytes> struct RoundedWeights : PlainWeights<Bytes> {
+  static __device__ void pairs(const uint8_t *start, int group, int valid, uint32_t (&out)[8]) {
+    float values[16];
+    Weights<Type>::floats(start, group, valid, values);
+#pragma unroll
+    for (int i = 0; i < 8; ++i)
+      out[i] = pack<Bfloat>(values[2 * i], values[2 * i + 1]);
+  }
+};
+
+template <> struct Weights<0> : RoundedWeights<0, 4> { // f32
   static __device__ void floats(const uint8_t *start, int group, int valid, float (&out)[16]) {
     const float *from = reinterpret_cast<const float *>(start) + group * 16;
 #pragma unroll
     for (int i = 0; i < 16; ++i)
       out[i] = i < valid ? from[i] : 0.0f;
-  }
-  static __device__ void pairs(const uint8_t *start, int group, int valid, uint32_t (&out)[8]) {
-    float values[16];
-    floats(start, group, valid, values);
-#pragma unroll
-    for (int i = 0; i < 8; ++i)
-      out[i] = pack<Bfloat>(values[2 * i], values[2 * i + 1]);
   }
 };
 
@@ -91,7 +95,7 @@ __device__ inline void readHalves(const uint8_t *start, int group, int valid, ui
     words[i] = (2 * i < valid ? halves[2 * i] : 0) | uint32_t(2 * i + 1 < valid ? halves[2 * i + 1] : 0) << 16;
 }
 
-template <> struct Weights<1> : PlainWeights<2> { // f16
+template <> struct Weights<1> : RoundedWeights<1, 2> { // f16
   static __device__ void floats(const uint8_t *start, int group, int valid, float (&out)[16]) {
     uint32_t words[8];
     readHalves(start, group, valid, words);
@@ -99,13 +103,6 @@ template <> struct Weights<1> : PlainWeights<2> { // f16
     for (int i = 0; i < 8; ++i)
       out[2 * i] = halfToFloat(static_cast<uint16_t>(words[i])),
               out[2 * i + 1] = halfToFloat(static_cast<uint16_t>(words[i] >> 16));
-  }
-  static __device__ void pairs(const uint8_t *start, int group, int valid, uint32_t (&out)[8]) {
-    float values[16];
-    floats(start, group, valid, values);
-#pragma unroll
-    for (int i = 0; i < 8; ++i)
-      out[i] = pack<Bfloat>(values[2 * i], values[2 * i + 1]);
   }
 };
 

@@ -42,7 +42,7 @@ template <class Rule, int Groups, int GroupsUsed> struct RouterGroups {
 #pragma unroll
     for (int i = 0; i < perLane; ++i)
       groups.keys[i] = lane + 32 * i < Groups ? score(values, lane + 32 * i) : excludedKey;
-    groups.findBest();
+    groups.sort();
     uint32_t used[perLane] = {};
     for (int i = 0; i < GroupsUsed; ++i) {
       const int group = groups.take(lane);
@@ -87,10 +87,10 @@ struct Router {
         p[i] = expf(p[i] - largest);
         sum += lane + 32 * i < experts ? p[i] : 0.0f;
       }
-      sum = warpSum(sum);
+      const float inverse = 1.0f / warpSum(sum);
 #pragma unroll
       for (int i = 0; i < perLane; ++i)
-        p[i] = p[i] / sum;
+        p[i] *= inverse;
     }
   }
 
@@ -130,7 +130,7 @@ struct Router {
       if (lane + 32 * i < experts)
         values[lane + 32 * i] = p[i];
     __syncwarp();
-    candidates.findBest();
+    candidates.sort();
     int id = 0;
     for (int i = 0; i < topK; ++i) {
       const int index = candidates.take(lane);
@@ -151,6 +151,11 @@ struct Router {
     if constexpr (!Lists) {
       if (token < tokenCount<Dynamic, M>(args))
         route(args, token, values[warp], lane);
+    } else if constexpr (M == 1) {
+      const int id = route(args, 0, values[0], lane);
+      listChoices<experts, 0, topK - Deferred>(id, lane, static_cast<int32_t *>(args.operands[4]));
+      if constexpr (Deferred > 0)
+        listChoices<experts, topK - Deferred, Deferred>(id, lane, static_cast<int32_t *>(args.operands[5]));
     } else {
       constexpr int slots = M * topK;
       __shared__ int32_t ids[slots];
@@ -162,7 +167,7 @@ struct Router {
       if constexpr (Deferred > 0)
         if (lane < topK)
           deferred[token * topK + lane] = lane < topK - Deferred ? -1 : id;
-      const auto sync = [] { Warps == 1 ? __syncwarp() : __syncthreads(); };
+      const auto sync = [] { __syncthreads(); };
       sync();
       rankLists<experts, slots, Warps * 32>(ids, firsts, static_cast<int32_t *>(args.operands[4]), threadIdx.x,
                                             sync);

@@ -15,34 +15,42 @@ __device__ inline uint32_t orderKey(float value) {
 }
 constexpr uint32_t excludedKey = 0;
 
-// Candidates of a warp: lane l holds those with indices l + 32 i.
+// Candidates of a warp: lane l holds those with indices l + 32 i. Each lane sorts its own once, so that taking
+// one, of which many follow each other, is two reductions and a shift.
 template <int PerLane> struct Candidates {
-  uint32_t keys[PerLane];
-  uint32_t bestKey;
-  int best; // i of the lane's best
+  uint32_t keys[PerLane];   // set before sort(): candidate i
+  uint32_t places[PerLane]; // its i afterwards
 
-  __device__ void findBest() {
-    bestKey = keys[0];
-    best = 0;
+  // Descending; neighbours change places only if they are out of order, so that equals stay as they are.
+  __device__ void sort() {
 #pragma unroll
-    for (int i = 1; i < PerLane; ++i)
-      if (keys[i] > bestKey) {
-        bestKey = keys[i];
-        best = i;
+    for (int i = 0; i < PerLane; ++i)
+      places[i] = i;
+#pragma unroll
+    for (int round = 0; round < PerLane; ++round)
+#pragma unroll
+      for (int i = round % 2; i + 1 < PerLane; i += 2) {
+        const bool swaps = keys[i] < keys[i + 1];
+        const uint32_t key = keys[i], place = places[i];
+        keys[i] = swaps ? keys[i + 1] : key;
+        keys[i + 1] = swaps ? key : keys[i + 1];
+        places[i] = swaps ? places[i + 1] : place;
+        places[i + 1] = swaps ? place : places[i + 1];
       }
   }
 
   // Takes the largest candidate of the warp out and returns its index to every lane.
   __device__ int take(int lane) {
-    const uint32_t largest = __reduce_max_sync(allLanes, bestKey);
-    const uint32_t mine = bestKey == largest ? uint32_t(lane + 32 * best) : 0xffffffffu;
+    const uint32_t largest = __reduce_max_sync(allLanes, keys[0]);
+    const uint32_t mine = keys[0] == largest ? lane + 32 * places[0] : 0xffffffffu;
     const uint32_t index = __reduce_min_sync(allLanes, mine);
-    if (index == mine) {
+    const bool isMine = index == mine;
 #pragma unroll
-      for (int i = 0; i < PerLane; ++i)
-        if (i == best)
-          keys[i] = excludedKey;
-      findBest();
+    for (int i = 0; i < PerLane; ++i) {
+      const uint32_t key = i + 1 < PerLane ? keys[i + 1] : excludedKey;
+      keys[i] = isMine ? key : keys[i];
+      if (i + 1 < PerLane)
+        places[i] = isMine ? places[i + 1] : places[i];
     }
     return static_cast<int>(index);
   }
@@ -61,6 +69,26 @@ template <int TopK, int First, int Count> struct Choices {
     return Count == TopK || uint32_t(slot % TopK - First) < uint32_t(Count);
   }
 };
+
+// The lists of one token by a warp, whose lane i has the token's choice `id` number i: slots First … First +
+// Count - 1 are listed. Choices of a token are distinct, so that every one has a list of its own.
+template <int Experts, int First, int Count>
+__device__ inline void listChoices(int id, int lane, int32_t *lists) {
+  using Places = ListPlaces<Experts>;
+  int place = 0;
+#pragma unroll
+  for (int other = First; other < First + Count; ++other)
+    place += __shfl_sync(allLanes, id, other) < id;
+  if (uint32_t(lane - First) < uint32_t(Count)) {
+    lists[Places::ids + place] = id;
+    lists[Places::start + place] = place;
+    lists[Places::slots + place] = lane;
+  }
+  if (lane < 16)
+    lists[lane] = lane == 0 ? Count : 0;
+  if (lane == 16)
+    lists[Places::start + Count] = Count;
+}
 
 // Builds the lists of few slots by a team of Threads threads, at least 32, which are all here: a slot's place
 // is the number of slots that come before it. `ids` (Slots of them, visible to the team) and `firsts` (2 *

@@ -13,8 +13,10 @@
 namespace kt {
 
 // Rows of K weights of format Type, in Tiles tiles of 16 rows, times up to TokenTiles * 8 tokens of XBytes per
-// element; XAlign divides the addresses of all token rows, in bytes. A warp takes every Step-th unit of k.
-template <int Type, int K, int Tiles, int TokenTiles, int Tokens, int XBytes, int XAlign, int Stages, int Step>
+// element; XAlign divides the addresses of all token rows, in bytes. A warp takes every Step-th unit of k. With
+// Early the copies of its first weights are started by prefetch(), before run() with the same parameters.
+template <int Type, int K, int Tiles, int TokenTiles, int Tokens, int XBytes, int XAlign, int Stages, int Step,
+          bool Early>
 struct Stream {
   using W = Weights<Type>;
   static constexpr int units = (K + W::unitElements - 1) / W::unitElements;
@@ -27,13 +29,15 @@ struct Stream {
   using Q = Quads<Type>;
   static constexpr int scales = W::unitElements / 16 / Q::groupsPerScale, scalePitch = scales + 1;
   static constexpr int scaleBytes = Q::exists ? streamScaleBytes(Tiles, scales) : 0;
-  static constexpr int warpBytes = Stages * stageBytes + scaleBytes;
   static constexpr int quarterBytes = W::unitElements / 4 * XBytes;
 
   // What is under way at a time: all units of a warp, or all but the one in use.
   static constexpr int perWarp = (units + Step - 1) / Step;
   static constexpr bool isWhole = perWarp <= Stages;
   static constexpr int ahead = isWhole ? perWarp : Stages - 1;
+  // The scales of all units are prepared while the tokens are on their way.
+  static constexpr bool preparesAll = Q::exists && isWhole && Early;
+  static constexpr int warpBytes = Stages * stageBytes + (preparesAll ? perWarp : 1) * scaleBytes;
   static_assert(ahead >= 1, "a ring needs two stages");
 
   // Place of byte `offset` of a token's unit.
@@ -228,16 +232,23 @@ struct Stream {
     }
   }
 
-  // Starts the copies of the first weights that run() with Prefetched and otherwise equal parameters will use.
+  // Starts the copies of the first weights that run() will use.
   template <class RowAt> static __device__ void prefetch(uint8_t *ring, int first, RowAt rowAt) {
+    static_assert(Early, "run() starts the copies of all weights");
 #pragma unroll
     for (int s = 0; s < ahead; ++s)
       if (first + s * Step < units)
         fetchRows(ring + s * stageBytes, first + s * Step, threadIdx.x % 32, rowAt);
+    commitCopies();
+  }
+
+  // Where the scales of the unit in stage `stage` are.
+  static __device__ float2 *preparedOf(uint8_t *ring, int stage) {
+    return reinterpret_cast<float2 *>(ring + Stages * stageBytes + (preparesAll ? stage : 0) * scaleBytes);
   }
 
   // Adds units first, first + Step, … to `sums`. `ring` is warpBytes of this warp alone, 16-byte aligned.
-  template <bool Prefetched = false, class RowAt, class TokenAt>
+  template <class RowAt, class TokenAt>
   static __device__ void run(uint8_t *ring, int first, int tokens, RowAt rowAt, TokenAt tokenAt,
                              float (&sums)[Tiles][TokenTiles][4]) {
     const int lane = threadIdx.x % 32;
@@ -245,11 +256,19 @@ struct Stream {
     for (int s = 0; s < ahead; ++s) {
       const int unit = first + s * Step;
       if (unit < units) {
-        if constexpr (!Prefetched)
+        if constexpr (!Early)
           fetchRows(ring + s * stageBytes, unit, lane, rowAt);
         fetchTokens(ring + s * stageBytes, unit, lane, tokens, tokenAt);
       }
-      commitCopies(); // the first of them with all that has been prefetched
+      commitCopies();
+    }
+    if constexpr (preparesAll) {
+      waitForCopies<ahead>(); // for the weights, not for the tokens
+      __syncwarp();
+#pragma unroll
+      for (int s = 0; s < ahead; ++s)
+        if (first + s * Step < units)
+          prepareScales(preparedOf(ring, s), ring + s * stageBytes, first + s * Step, lane, rowAt);
     }
     int stage = 0, next = ahead % Stages;
     for (int unit = first; unit < units; unit += Step) {
@@ -261,9 +280,11 @@ struct Stream {
       }
       commitCopies();
       if constexpr (Q::exists) {
-        float2 *prepared = reinterpret_cast<float2 *>(ring + Stages * stageBytes);
-        prepareScales(prepared, ring + stage * stageBytes, unit, lane, rowAt);
-        __syncwarp();
+        float2 *prepared = preparedOf(ring, stage);
+        if constexpr (!preparesAll) {
+          prepareScales(prepared, ring + stage * stageBytes, unit, lane, rowAt);
+          __syncwarp();
+        }
         multiplyQuads(ring + stage * stageBytes, prepared, unit, lane, tokens, rowAt, sums);
       } else {
         multiply(ring + stage * stageBytes, unit, lane, tokens, rowAt, sums);

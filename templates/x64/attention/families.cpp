@@ -12,6 +12,7 @@ static Kernel generateGqa(const Params &params, const Target &target) {
   AttentionGqaSpec spec = readAttentionGqa(params);
   needGpu("y_type", spec.bfloatY);
   needGpu("merge", spec.merge);
+  needGpu("split_positions", spec.splitPositions != defaultSplitPositions);
   AttentionShape shape;
   shape.heads = spec.heads;
   shape.headsPerKv = spec.heads / spec.kvHeads;
@@ -33,6 +34,7 @@ static Kernel generateMla(const Params &params, const Target &target) {
   AttentionMlaSpec spec = readAttentionMla(params);
   needGpu("y_type", spec.bfloatY);
   needGpu("merge", spec.merge);
+  needGpu("split_positions", spec.splitPositions != defaultSplitPositions);
   AttentionShape shape;
   shape.heads = spec.heads;
   shape.headsPerKv = spec.heads;

@@ -156,6 +156,7 @@ private:
 
 Kernel generateMerge(const Params &params, const Target &target) {
   const AttentionMergeSpec spec = readAttentionMerge(params);
+  needGpu("split_positions", spec.splitPositions != defaultSplitPositions);
   needGpu("y_type", spec.bfloatY);
   return MergeKernel(target, spec).emit();
 }

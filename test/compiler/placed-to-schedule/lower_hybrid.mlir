@@ -4,8 +4,8 @@
 
 // CHECK-DAG: sched.kernel @[[BF16:linear.[0-9]+]] "linear" {{{.*}}m = 2 : i64, n = 32 : i64, {{.*}}x_type = "bf16", {{.*}}y_type = "f32"}
 // CHECK-DAG: sched.kernel @[[F32:linear.[0-9]+]] "linear" {{{.*}}format = "f32", {{.*}}m = 2 : i64, {{.*}}x_type = "f32", {{.*}}y_type = "f32"}
-// 2 groups of heads and 8 splits of the 2048 positions; a head of the CPU lane would have as many.
-// CHECK-DAG: sched.kernel @[[ATTENTION:attention_gqa.[0-9]+]] "attention_gqa" {{{.*}}m = 2 : i64, merge = 1 : i64, {{.*}}splits = 8 : i64, {{.*}}y_type = "bf16"
+// 2 groups of heads and 16 splits of the 2048 positions; a head of the CPU lane would have 8.
+// CHECK-DAG: sched.kernel @[[ATTENTION:attention_gqa.[0-9]+]] "attention_gqa" {{{.*}}m = 2 : i64, merge = 1 : i64, {{.*}}split_positions = 128 : i64, splits = 16 : i64, {{.*}}y_type = "bf16"
 // The kernels of the two lanes differ in what is said about rows and prefetching.
 // CHECK-DAG: sched.kernel @[[ROUTED:gate_up.[0-9]+]] "gate_up" {{{.*}}experts = 8 : i64, {{.*}}m = 2 : i64, {{.*}}prefetch = 1 : i64
 // CHECK-DAG: sched.kernel @[[SHARED:gate_up.[0-9]+]] "gate_up" {{{.*}}dense = 1 : i64, {{.*}}m = 2 : i64, {{.*}}x_type = "bf16", y_type = "bf16"}

@@ -266,7 +266,7 @@ sched.entry @e capacity 1 {
   %w = sched.weight @w
   %n = sched.none
   %ids = sched.fixed @io at 0 bytes 8
-  // expected-error @+1 {{'sched.dispatch' op hint operand 2 is no range of a persistent arena}}
+  // expected-error @+1 {{'sched.dispatch' op hint operand 2 is no range of a persistent arena, nor in the lists}}
   sched.dispatch @k on @team(%w, %ids, %n) writes [] units 1 per_token 0 {path = "p", bytes_read = 0 : i64, streams = array<i64: 0, 4>, expert_bytes = array<i64: 4>, hint = array<i64: 2, 2, 4, 1>}
 }
 
@@ -296,7 +296,7 @@ sched.entry @e capacity 1 {
   %w = sched.weight @w
   %n = sched.none
   %ids = sched.fixed @io at 0 bytes 8
-  // expected-error @+1 {{'sched.dispatch' op hint of 3 ids in 8 bytes}}
+  // expected-error @+1 {{'sched.dispatch' op hint of 3 ids at 0 of 8 bytes}}
   sched.dispatch @k on @team(%w, %n, %ids) writes [] units 1 per_token 0 {path = "p", bytes_read = 0 : i64, streams = array<i64: 0, 4>, expert_bytes = array<i64: 4>, hint = array<i64: 2, 3, 4, 1>}
 }
 

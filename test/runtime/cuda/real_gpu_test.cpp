@@ -41,28 +41,11 @@ protected:
                       {IMAGE_OF(store, cubin), IMAGE_OF(prefix, cubin), IMAGE_OF(logits, cubin)});
   }
   std::unique_ptr<Session> open(uint32_t timeoutMillis = 10000) {
-    SessionOptions options;
-    options.threads = 2;
-    options.signalTimeoutMillis = timeoutMillis;
-    auto session = Session::open(plan.write(directory.path), options);
+    auto session = toy::open(plan, directory, timeoutMillis, true);
     EXPECT_TRUE(session) << session.error().message;
     return session ? std::move(*session) : nullptr;
   }
-  void expectRightLogits(Session &session) {
-    std::vector<int32_t> tokens;
-    for (int i = 0; i < 60; ++i)
-      tokens.push_back(i * 7 % 10);
-    for (size_t step : {1, 2, 3, 8, 17}) {
-      session.kvTruncate(0);
-      for (size_t done = 0; done < tokens.size(); done += step) {
-        const size_t count = std::min(step, tokens.size() - done);
-        auto logits = session.evaluate(std::span(tokens).subspan(done, count), uint32_t(done));
-        ASSERT_TRUE(logits) << logits.error().message;
-        for (uint32_t v = 0; v < toy::kVocab; ++v)
-          ASSERT_EQ((*logits)[v], toy::expectedLogit(tokens, done + count - 1, v)) << "step " << step;
-      }
-    }
-  }
+  void expectRightLogits(Session &session) { toy::expectRightLogits(session, 60); }
 
   toy::TemporaryDirectory directory;
   toy::Plan plan;

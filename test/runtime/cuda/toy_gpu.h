@@ -1,6 +1,7 @@
 // The toy plan spread over a CPU and a GPU, and access to the fake driver.
 #pragma once
 
+#include "runtime/executor/session.h"
 #include "test/runtime/cuda/fake_cuda.h"
 #include "test/runtime/plan/toy_plan.h"
 
@@ -30,6 +31,13 @@ void makeHybrid(Plan &plan, bool fakeCode = true);
 // arena.
 inline constexpr uint32_t kBest = 3;
 void leaveLogitsOnGpu(Plan &plan);
+
+// Opens the plan, which is written to `directory`, with two threads.
+kt::Result<std::unique_ptr<ktrt::Session>> open(Plan &plan, const TemporaryDirectory &directory,
+                                                uint32_t timeoutMillis, bool pinThreads);
+
+// Checks the logits of `count` tokens, evaluated in steps of every kind of entry.
+void expectRightLogits(ktrt::Session &session, int count);
 
 // Commands that this one follows in its lane program.
 ktrt::plan::CommandT after(ktrt::plan::CommandT command, std::vector<uint32_t> earlier);

@@ -1,13 +1,12 @@
 // Runs a kernel case on the GPU, for the tests of the CUDA families.
 //
 // Environment:
-//   KT_CUDA_COMPILE_ONLY=1   instances are made and compiled, nothing runs: checks kernels without a GPU and
-//   fills
-//                            the cache (KTC_CUDA_CACHE) for a machine that has one
-//   KT_CUDA_TARGET=sm_80     compile for this target instead of the GPU at hand (compile-only: instead of
-//   sm_90a) KT_CUDA_EXACT=1          operands without red zones, each an allocation of its own size:
-//   compute-sanitizer then
-//                            sees every access outside
+//   KT_CUDA_COMPILE_ONLY=1  instances are made and compiled, nothing runs: checks kernels without a GPU and
+//                           fills the cache (KTC_CUDA_CACHE) for a machine that has one
+//   KT_CUDA_TARGET=sm_80    compile for this target instead of the GPU at hand (compile-only: of sm_90a)
+//   KT_CUDA_EXACT=1         operands without red zones, each an allocation of its own size: compute-sanitizer
+//                           then sees every access outside
+//   KT_CUDA_EVERY=5         only every fifth case of the sweeps
 #pragma once
 
 #include "test/templates/kernel_case.h"
@@ -21,6 +20,9 @@ bool cudaAvailable();
 
 // True if KT_CUDA_COMPILE_ONLY is set.
 bool cudaCompileOnly();
+
+// Counts the cases of this process; true if KT_CUDA_EVERY leaves this one out.
+bool cudaLeavesOut();
 
 // Operands after the kernel ran. They lie in device memory, 256-byte aligned, between red zones of NaN bytes.
 // `units` of the case mean nothing here. Errors name the kernel: it cannot be made or compiled, CUDA refuses

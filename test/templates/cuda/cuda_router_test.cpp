@@ -1,24 +1,16 @@
 // router_topk, expert_group and top_logits on the GPU.
 #include "templates/specs.h"
 #include "test/templates/cuda/cuda_sweep.h"
+#include "test/templates/support/router_case.h"
 
 #include <cmath>
-#include <numeric>
-#include <random>
-#include <set>
+#include <functional>
+#include <limits>
 
 namespace ktc::test {
 namespace {
 
 using Visit = std::function<void(const KernelCase &)>;
-
-struct Router {
-  int64_t experts, topK;
-  std::string gating = "softmax";
-  bool bias = false, norm = false;
-  double scale = 1.0;
-  int64_t groups = 1, groupsUsed = 1;
-};
 
 const std::vector<Router> routers = {
     {128, 8, "softmax", false, true},           // Qwen3
@@ -41,17 +33,10 @@ KernelCase routerCase(const Router &router, const std::vector<float> &logits, in
   const int64_t tokens = int64_t(logits.size()) / router.experts;
   KernelCase result;
   result.family = "router_topk";
-  result.params = {{"experts", router.experts},
-                   {"top_k", router.topK},
-                   {"gating", router.gating},
-                   {"bias", int64_t(router.bias)},
-                   {"norm", int64_t(router.norm)},
-                   {"scale", router.scale},
-                   {"groups", router.groups},
-                   {"groups_used", router.groupsUsed},
-                   {"m", m},
-                   {"dynamic", int64_t(m != tokens)},
-                   {"lists", int64_t(lists)}};
+  result.params = routerParams(router);
+  result.params["m"] = m;
+  result.params["dynamic"] = int64_t(m != tokens);
+  result.params["lists"] = int64_t(lists);
   result.operands = {toBytes(logits),
                      router.bias ? toBytes(randomFloats(2, size_t(router.experts), 0.1f)) : Bytes(),
                      Bytes(size_t(m * router.topK) * 4), Bytes(size_t(m * router.topK) * 4)};
@@ -100,43 +85,15 @@ void sweepRouters(const Visit &visit) {
   }
 }
 
-KernelCase groupCase(int64_t experts, int64_t topK, const std::vector<int32_t> &ids, int64_t m) {
-  const int64_t tokens = int64_t(ids.size()) / topK;
-  KernelCase result;
-  result.family = "expert_group";
-  result.params = {{"experts", experts}, {"top_k", topK}, {"m", m}, {"dynamic", int64_t(m != tokens)}};
-  result.operands = {toBytes(ids), Bytes(ktExpertListBytes(size_t(experts), size_t(m * topK)), 0x11)};
-  result.outputs = {1};
-  result.step = {uint32_t(tokens), 0, 0, 1};
-  return result;
-}
-
-KernelCase choicesCase(KernelCase group, int64_t first, int64_t count) {
-  group.params["first"] = first;
-  group.params["count"] = count;
-  return group;
-}
-
-std::vector<int32_t> randomIds(int64_t experts, int64_t topK, int64_t tokens) {
-  std::mt19937 generator(5);
-  std::vector<int32_t> all(static_cast<size_t>(experts)), ids;
-  std::iota(all.begin(), all.end(), 0);
-  for (int64_t token = 0; token < tokens; ++token) {
-    std::shuffle(all.begin(), all.end(), generator);
-    ids.insert(ids.end(), all.begin(), all.begin() + topK);
-  }
-  return ids;
-}
-
 void sweepGroups(const Visit &visit) {
   for (auto [experts, topK] : {std::pair{1, 1}, {8, 2}, {65, 5}, {256, 8}})
     for (int64_t tokens : {1, 5, 16})
-      visit(groupCase(experts, topK, randomIds(experts, topK, tokens), tokens));
+      visit(groupCase(experts, topK, randomIds(experts, topK, tokens, 5), tokens));
   for (auto [experts, topK] : {std::pair{8, 2}, {128, 8}, {384, 8}, {1024, 16}, {2000, 16}})
     for (int64_t tokens : {1, 77, 2048})
-      visit(groupCase(experts, topK, randomIds(experts, topK, tokens), tokens == 2048 ? 2048 : 2049));
+      visit(groupCase(experts, topK, randomIds(experts, topK, tokens, 5), tokens == 2048 ? 2048 : 2049));
   for (int64_t tokens : {1, 16, 77}) {
-    const KernelCase group = groupCase(128, 8, randomIds(128, 8, tokens), tokens);
+    const KernelCase group = groupCase(128, 8, randomIds(128, 8, tokens, 5), tokens);
     visit(choicesCase(group, 0, 5));
     visit(choicesCase(group, 5, 3));
   }
@@ -223,14 +180,7 @@ TEST_F(CudaRouter, NanGivesValidDistinctIds) {
     ASSERT_TRUE(static_cast<bool>(got)) << got.error().message;
     if (cudaCompileOnly())
       continue;
-    const std::vector<int32_t> ids = fromBytes<int32_t>((*got)[2]);
-    for (int64_t token = 0; token < 7; ++token) {
-      const auto begin = ids.begin() + token * router.topK;
-      const std::set<int32_t> distinct(begin, begin + router.topK);
-      EXPECT_EQ(distinct.size(), size_t(router.topK));
-      EXPECT_GE(*distinct.begin(), 0);
-      EXPECT_LT(*distinct.rbegin(), router.experts);
-    }
+    expectDistinctIds(router, fromBytes<int32_t>((*got)[2]));
   }
 }
 

@@ -1,5 +1,4 @@
 // Sweep of `linear` on the GPU: every format and token count against the scalar reference.
-#include "templates/reference/reference.h"
 #include "test/templates/cuda/matrix_case.h"
 
 namespace ktc::test {
@@ -102,15 +101,8 @@ TEST_P(CudaLinear, closeToFloat) {
   const int64_t n = 48, k = length(2);
   for (int64_t m : {4, 40}) {
     KernelCase test = linearCase(GetParam(), {n, k, m});
-    std::vector<float> weights(n * k), x = fromBytes<float>(test.operands[0]), y;
-    reference::dequantize(formatInfo(GetParam()).id, test.operands[1].data(), weights.data(), weights.size());
-    for (int64_t t = 0; t < m; ++t)
-      for (int64_t row = 0; row < n; ++row) {
-        double sum = 0;
-        for (int64_t i = 0; i < k; ++i)
-          sum += double(weights[row * k + i]) * x[t * k + i];
-        y.push_back(static_cast<float>(sum));
-      }
+    const std::vector<float> y =
+        floatProducts(formatInfo(GetParam()), test.operands[1], fromBytes<float>(test.operands[0]), n, k);
     kt::Result<std::vector<Bytes>> got = runCuda(test);
     ASSERT_TRUE(static_cast<bool>(got)) << got.error().message;
     if (!cudaCompileOnly()) {

@@ -1,6 +1,7 @@
 // Ready-made kernel calls of the matrix families: see matrix_case.h.
 #include "test/templates/support/matrix_case.h"
 
+#include "templates/reference/reference.h"
 #include "test/templates/support/encode.h"
 
 #include <algorithm>
@@ -43,6 +44,20 @@ Bytes activationRows(const KtTypeInfo &format, int64_t rows, int64_t k, uint32_t
   if (ktTypeTakesF32Activations(format.id))
     return toBytes(values);
   return ktTypeTakesQ8k(format.id) ? encodeQ8k(values, k) : encodeQ8(values, k);
+}
+
+std::vector<float> floatProducts(const KtTypeInfo &format, const Bytes &weights, const std::vector<float> &x,
+                                 int64_t n, int64_t k) {
+  std::vector<float> w(static_cast<size_t>(n * k)), y;
+  reference::dequantize(format.id, weights.data(), w.data(), w.size());
+  for (size_t token = 0; token < x.size(); token += static_cast<size_t>(k))
+    for (int64_t row = 0; row < n; ++row) {
+      double sum = 0;
+      for (int64_t i = 0; i < k; ++i)
+        sum += double(w[static_cast<size_t>(row * k + i)]) * x[token + static_cast<size_t>(i)];
+      y.push_back(static_cast<float>(sum));
+    }
+  return y;
 }
 
 Bytes expertLists(const std::vector<int32_t> &ids, int64_t experts) {

@@ -24,6 +24,10 @@ Bytes activationRows(const KtTypeInfo &format, int64_t rows, int64_t k, uint32_t
 // The same values as float32, before quantisation.
 std::vector<float> activationValues(int64_t rows, int64_t k, uint32_t seed);
 
+// W x in double precision with dequantised weights [n][k]: [tokens][n] of x [tokens][k].
+std::vector<float> floatProducts(const KtTypeInfo &format, const Bytes &weights, const std::vector<float> &x,
+                                 int64_t n, int64_t k);
+
 // Expert lists of kt_abi.h for token-major ids [tokens][topK].
 Bytes expertLists(const std::vector<int32_t> &ids, int64_t experts);
 

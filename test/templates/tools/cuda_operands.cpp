@@ -14,7 +14,7 @@ class Maker {
 public:
   Maker(const Params &params, const Sizes &sizes) : params(params), sizes(sizes) {}
 
-  std::vector<TimedOperand> operands = std::vector<TimedOperand>(10);
+  std::vector<TimedOperand> operands = std::vector<TimedOperand>(16);
 
   void linear() {
     const uint64_t m = get("m"), batch = get("batch", 1), n = get("n"), k = get("k");
@@ -82,10 +82,63 @@ public:
     const uint64_t k = get("k"), rows = get("m") * get("rows", 1), adds = get("adds", 0);
     floats(0, rows * std::max(get("x_row_stride", k), k));
     floats(1, k);
-    floats(2, rows * std::max(get("y_row_stride", k), k));
+    // With a group: float32 for a router and quantised rows for experts; else what a product reads.
+    const uint64_t written = rows * std::max(get("y_row_stride", k), k);
+    if (get("group", 0) != 0) {
+      floats(2, written);
+      operands[3].bytes = rows * (k * 2 + 64);
+    } else {
+      operands[4].bytes = written * 2;
+    }
     for (uint64_t i = 0; i < adds; ++i)
       floats(5 + i, rows * k);
     floats(7, stringParam(params, "add_gate", "none") == "none" ? 0 : rows);
+  }
+
+  void linearGroup() {
+    const uint64_t m = get("m"), k = get("k");
+    activations(0, m * get("x_stride", k), "x_type");
+    for (size_t part = 0; part < 4; ++part) {
+      const std::string number = std::to_string(part), format = "format" + number;
+      const uint64_t n = get(("n" + number).c_str(), 0);
+      if (n == 0)
+        break;
+      weights(1 + 3 * part, format.c_str(), n, k);
+      floats(2 + 3 * part, m * get(("y_stride" + number).c_str(), n));
+      floats(3 + 3 * part, flag(("bias" + number).c_str()) ? n : 0);
+    }
+  }
+  void gqaPrepare() {
+    const uint64_t m = get("m"), heads = get("heads"), kvHeads = get("kv_heads"), dim = get("head_dim"),
+                   vDim = get("v_dim", dim), seen = static_cast<uint64_t>(sizes.past) + m;
+    floats(0, m * get("q_stride", heads * dim));
+    floats(1, m * get("k_stride", kvHeads * dim));
+    floats(2, m * get("v_stride", kvHeads * vDim));
+    floats(3, flag("norm") ? dim : 0);
+    floats(4, flag("norm") ? dim : 0);
+    floats(5, seen * get("dims", 0));
+    positions(6);
+    floats(7, seen * kvHeads * dim); // of any type
+    floats(8, seen * kvHeads * vDim);
+  }
+  void mlaPrepare() {
+    const uint64_t m = get("m"), heads = get("heads"), latent = get("latent"), rope = get("rope"),
+                   seen = static_cast<uint64_t>(sizes.past) + m;
+    floats(0, m * std::max(get("q_stride", heads * rope), heads * get("q_row_stride", rope)));
+    floats(1, m * get("kv_stride", latent + rope));
+    floats(2, latent);
+    floats(3, seen * rope);
+    positions(4);
+    floats(5, seen * (latent + rope));
+  }
+  void routerTopk() {
+    const uint64_t m = get("m"), experts = get("experts"), slots = m * get("top_k");
+    floats(0, m * experts);
+    floats(1, flag("bias") ? experts : 0);
+    floats(2, slots);
+    floats(3, slots);
+    for (size_t lists = 4; lists < 6; ++lists)
+      floats(lists, flag("lists") ? 64 + 2 * experts + slots : 0);
   }
 
 private:
@@ -154,6 +207,10 @@ std::vector<TimedOperand> timedOperands(const std::string &family, const Params 
       {"attention_mla", &Maker::attentionMla},
       {"attention_merge", &Maker::attentionMerge},
       {"rms_norm", &Maker::rmsNorm},
+      {"linear_group", &Maker::linearGroup},
+      {"gqa_prepare", &Maker::gqaPrepare},
+      {"mla_prepare", &Maker::mlaPrepare},
+      {"router_topk", &Maker::routerTopk},
   };
   Maker maker(params, sizes);
   if (auto found = makers.find(family); found != makers.end())

@@ -12,7 +12,7 @@ struct TimedOperand {
   test::Bytes content;   // what it begins with; empty: anything
 };
 
-// The operands of linear, gate_up, down, down_slots, slot_sum, attention and norms; of other families only
+// The operands of products, attention, norms, what prepares attention and router_topk; of other families only
 // those that `sizes` names. Routed tokens choose experts at random, each a different set.
 std::vector<TimedOperand> timedOperands(const std::string &family, const Params &params, const Sizes &sizes);
 

@@ -11,10 +11,14 @@
 //   --time            run it on the GPU at hand with weights from outside its L2 cache, and print its rate
 //   --past N          with --time and attention: positions in the cache before the tokens (0)
 //   --operand I=BYTES with --time: size of operand I, for families whose sizes kt-cuda does not know
+//   --chain FILE      time the kernels of a catalogue one after the other, as decode runs them, after a pause
+//   each time
+//                     (cuda_chain.h); --layers N, --pause MICROSECONDS
 //   --catalogue FILE  compile all kernels of a catalogue (cuda_catalogue.h) instead; --verbose prints each, and
 //                     with --all-families every family must be in it, --first-of-families takes one of each
 #include "test/templates/cuda/driver.h"
 #include "test/templates/tools/cuda_catalogue.h"
+#include "test/templates/tools/cuda_chain.h"
 #include "test/templates/tools/cuda_timing.h"
 #include "test/templates/tools/param_text.h"
 
@@ -28,9 +32,10 @@ namespace {
 using namespace ktc;
 
 struct Options {
-  std::string family, target, nvrtc, cubin, catalogue;
+  std::string family, target, nvrtc, cubin, catalogue, chain;
   Params params;
   cuda_timing::Sizes sizes;
+  cuda_timing::ChainOptions chainOptions;
   bool source = false, log = false, time = false, verbose = false, allFamilies = false, firstOfFamilies = false;
 };
 
@@ -47,8 +52,14 @@ bool parseOption(Options &options, const std::string &name, const char *value) {
     options.catalogue = value;
   else if (name == "--param")
     return parseParam(value, options.params);
+  else if (name == "--chain")
+    options.chain = value;
   else if (name == "--past")
-    options.sizes.past = std::strtoll(value, nullptr, 10);
+    options.sizes.past = options.chainOptions.past = std::strtoll(value, nullptr, 10);
+  else if (name == "--layers")
+    options.chainOptions.layers = std::strtoll(value, nullptr, 10);
+  else if (name == "--pause")
+    options.chainOptions.pause = std::strtoll(value, nullptr, 10);
   else if (name == "--operand" && std::strchr(value, '='))
     options.sizes.operands[std::strtoull(value, nullptr, 10)] =
         std::strtoull(std::strchr(value, '=') + 1, nullptr, 10);
@@ -100,6 +111,16 @@ int compileCatalogue(const Options &options, const cuda::Compiler &compiler, con
   return catalogue::compileAll(compiler, *entries, target, options.verbose, stdout) && complete ? 0 : 1;
 }
 
+int timeChain(const Options &options, const cuda::Compiler &compiler, const cuda::Target &target) {
+  kt::Result<std::vector<catalogue::Entry>> entries = catalogue::read(options.chain);
+  if (!entries)
+    return fail(entries.error().message);
+  if (options.chainOptions.layers < 3 || entries->empty())
+    return fail("a chain has kernels, and at least 3 layers");
+  kt::Status status = cuda_timing::runChain(compiler, *entries, target, options.chainOptions);
+  return status ? 0 : fail(status.error().message);
+}
+
 int makeOne(const Options &options, const cuda::Compiler &compiler, const cuda::Target &target) {
   if (options.source) {
     kt::Result<cuda::Instance> instance = cuda::instantiate(options.family, options.params, target.sm);
@@ -135,12 +156,15 @@ int makeOne(const Options &options, const cuda::Compiler &compiler, const cuda::
 
 int main(int argc, char **argv) {
   Options options;
-  if (!parse(options, argc, argv) || (options.family.empty() && options.catalogue.empty()))
+  if (!parse(options, argc, argv) ||
+      (options.family.empty() && options.catalogue.empty() && options.chain.empty()))
     return 2;
   kt::Result<cuda::Target> target = chooseTarget(options);
   if (!target)
     return fail(target.error().message);
   const cuda::Compiler compiler({options.nvrtc});
+  if (!options.chain.empty())
+    return timeChain(options, compiler, *target);
   return options.catalogue.empty() ? makeOne(options, compiler, *target)
                                    : compileCatalogue(options, compiler, *target);
 }
