@@ -13,8 +13,8 @@ namespace ktc {
 // What shapes the schedule.
 struct ScheduleOptions {
   int64_t context = 4096;                              // positions of the KV cache
-  int64_t chunk = 2048;                                // tokens of a prefill chunk
-  int64_t parts = 0;                                   // of a chunk; 0: two if a CPU and a GPU take turns
+  int64_t chunk = 0;                                   // tokens of a prefill chunk; 0: parts of 2048
+  int64_t parts = 0;                                   // of a chunk; 0: two if CPU and GPU take turns
   int64_t headRows = 16;                               // rows of the head entry
   std::vector<int64_t> decodeSizes = {1, 2, 4, 8, 16}; // token counts of decode entries
   std::string kvType = "bf16";                         // of the KV cache: bf16, f16, f32 or q8_0

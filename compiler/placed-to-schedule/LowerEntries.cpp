@@ -104,12 +104,10 @@ LogicalResult LowerEntries::prepare() {
                               << body.getResultTypes()[0];
   if (decodeSizes.empty())
     decodeSizes = {1, 2, 4, 8, 16};
-  if (chunk <= 0 || headRows <= 0 || context <= 0 ||
-      llvm::any_of(decodeSizes, [](int64_t m) { return m <= 0; }))
+  if (chunk < 0 || headRows <= 0 || context <= 0 || llvm::any_of(decodeSizes, [](int64_t m) { return m <= 0; }))
     return module.emitError() << "decode sizes, chunk, head-rows and context must be positive";
   if (kvType != "f16" && kvType != "bf16" && kvType != "f32" && kvType != "q8_0")
     return module.emitError() << "kv-type must be f16, bf16, f32 or q8_0, found " << kvType;
-  headRows = std::min(headRows, chunk); // the head reads rows of the hidden states that a chunk leaves
   settings.context = context;
   settings.kvType = kvType;
   settings.prefetch = prefetch;
@@ -120,6 +118,7 @@ LogicalResult LowerEntries::prepare() {
   lanes = std::move(*used);
   if (failed(choosePartCount()))
     return failure();
+  headRows = std::min<int64_t>(headRows, chunk); // the head reads rows of the hidden states that a chunk leaves
   width = cast<RankedTensorType>(body.getResultTypes()[0]).getDimSize(1);
   vocab = cast<RankedTensorType>(head.getResultTypes()[0]).getDimSize(1);
   logitLane = &lanes.front();
@@ -143,10 +142,16 @@ static bool takesTurns(func::FuncOp body) {
   return false;
 }
 
-// Decides `parts` if it is left to us.
+// Decides the size of a chunk and its `parts` if they are left to us. Experts are decoded once for each part,
+// so parts of fewer tokens lose more than they gain.
 LogicalResult LowerEntries::choosePartCount() {
-  if (parts == 0)
-    parts = chunk % 2 == 0 && takesTurns(body) ? 2 : 1;
+  constexpr int64_t partTokens = 2048;
+  if (parts == 0) {
+    const bool isLong = chunk == 0 ? context > partTokens : chunk % 2 == 0 && chunk / 2 >= partTokens;
+    parts = isLong && takesTurns(body) ? 2 : 1;
+  }
+  if (chunk == 0)
+    chunk = partTokens * parts;
   if (parts > 0 && chunk % parts == 0)
     return success();
   return getOperation().emitError() << "a chunk of " << int64_t(chunk) << " tokens does not fall into "

@@ -13,8 +13,8 @@ def SchedLowerEntries : Pass<"sched-lower-entries", "::mlir::ModuleOp"> {
   }];
   let options = [
     ListOption<"decodeSizes", "decode", "int64_t", "Token counts of the decode entries (default 1,2,4,8,16)">,
-    Option<"chunk", "chunk", "int64_t", "2048", "Largest prefill chunk in tokens">,
-    Option<"parts", "parts", "int64_t", "0", "Parts of a chunk; 0: two if a CPU and a GPU take turns in it, else one">,
+    Option<"chunk", "chunk", "int64_t", "0", "Largest prefill chunk in tokens; 0: parts of 2048">,
+    Option<"parts", "parts", "int64_t", "0", "Parts of a chunk; 0: two of at least 2048 tokens if a CPU and a GPU take turns, else one">,
     Option<"headRows", "head-rows", "int64_t", "16", "Largest number of rows of the head entry">,
     Option<"context", "context", "int64_t", "4096", "Positions of the KV cache">,
     Option<"kvType", "kv-type", "std::string", "\"bf16\"", "Element type of the KV cache: bf16, f16, f32 or q8_0">,

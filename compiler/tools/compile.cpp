@@ -154,8 +154,10 @@ PlanOptions describePlan(const Target &target, const CompileOptions &options, in
   plan.hugePages = target.machine.usesHugePages();
   plan.compiler = "ktc " KT_VERSION " (" KT_COMMIT ")";
   plan.options = "--cpu " + options.cpu + (options.gpu == "none" ? "" : " --gpu " + options.gpu) + " --ctx " +
-                 std::to_string(context) + " --weights " + options.weights + " --chunk " +
-                 std::to_string(options.schedule.chunk) + " --kv-type " + options.schedule.kvType;
+                 std::to_string(context) + " --weights " + options.weights + " --kv-type " +
+                 options.schedule.kvType;
+  if (options.schedule.chunk > 0)
+    plan.options += " --chunk " + std::to_string(options.schedule.chunk);
   if (options.schedule.parts > 0)
     plan.options += " --prefill-parts " + std::to_string(options.schedule.parts);
   if (options.schedule.deferExperts > 0)
@@ -331,12 +333,14 @@ void addCompileCommand(CLI::App &app, int &exitCode) {
       "--nvrtc", options->nvrtc,
       "The library that compiles GPU kernels (default: $KTC_NVRTC, or where CUDA or Python has it)");
   command->add_option("--ctx", options->context, "Positions of the KV cache")->check(CLI::Range(1, 1 << 22));
-  command->add_option("--chunk", options->schedule.chunk, "Largest prefill chunk in tokens")
-      ->check(CLI::Range(1, 8192))
-      ->capture_default_str();
+  command
+      ->add_option("--chunk", options->schedule.chunk,
+                   "Largest prefill chunk in tokens (default: 2048 for each of its parts)")
+      ->check(CLI::Range(1, 8192));
   command
       ->add_option("--prefill-parts", options->schedule.parts,
-                   "Parts of a chunk that CPU and GPU work on at the same time (default: 2 if they take turns)")
+                   "Parts of a chunk that CPU and GPU work on at the same time (default: 2 if they take turns\n"
+                   "and a part has 2048 tokens)")
       ->check(CLI::Range(1, KT_MAX_PARTS));
   command->add_option("--kv-type", options->schedule.kvType, "Element type of the KV cache")
       ->check(CLI::IsMember({"bf16", "f16", "f32", "q8_0"}))

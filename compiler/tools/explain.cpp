@@ -87,12 +87,14 @@ void addExplainCommand(CLI::App &app, int &exitCode) {
           "Let a GPU guess the experts of the next layer for the CPU to prefetch: auto (large ones), on, off")
       ->check(CLI::IsMember({"auto", "on", "off"}))
       ->capture_default_str();
-  command->add_option("--chunk", options->schedule.chunk, "Largest prefill chunk in tokens")
-      ->check(CLI::Range(1, 8192))
-      ->capture_default_str();
+  command
+      ->add_option("--chunk", options->schedule.chunk,
+                   "Largest prefill chunk in tokens (default: 2048 for each of its parts)")
+      ->check(CLI::Range(1, 8192));
   command
       ->add_option("--prefill-parts", options->schedule.parts,
-                   "Parts of a chunk that CPU and GPU work on at the same time (default: 2 if they take turns)")
+                   "Parts of a chunk that CPU and GPU work on at the same time (default: 2 if they take turns\n"
+                   "and a part has 2048 tokens)")
       ->check(CLI::Range(1, KT_MAX_PARTS));
   command->add_flag("--json", options->json, "One JSON object on stdout");
   command->callback([options, &exitCode] { exitCode = explain(*options); });
