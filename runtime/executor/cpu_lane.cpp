@@ -139,9 +139,10 @@ template <bool Profiling> void CpuLane::replayProgram(uint32_t thread) {
     const ResolvedCommand &command = program.commands[i];
     if (command.barrierBefore || command.kind == ResolvedCommand::Kind::Wait)
       readAhead.aim(program.ahead[i]);
-    if (command.barrierBefore) {
-      team->barrier(thread, [&] { return readAhead.step(); });
-    }
+    // Who raises a signal waits with nothing under way: everybody waits for what he does next.
+    const bool raises = command.kind == ResolvedCommand::Kind::Signal && thread == 0;
+    if (command.barrierBefore)
+      team->barrier(thread, [&] { return !raises && readAhead.step(); });
     if (Profiling && times) {
       uint64_t now = nowNanos();
       if (i != 0) {
@@ -250,7 +251,8 @@ void CpuLane::takeOpenUnits(const ResolvedCommand &command, KtKernelArgs &argume
 void CpuLane::waitForSignal(uint32_t signal, ReadAhead &readAhead) {
   if (missedSignal.load(std::memory_order_relaxed) >= 0)
     return;
-  if (!signals.wait(signal, replay, spinNanos, signalTimeoutNanos, [&] { return readAhead.step(); })) {
+  if (!signals.wait(signal, replay, spinNanos, signalTimeoutNanos,
+                    [&] { return readAhead.step(ReadAhead::kManyLines); })) {
     int64_t none = -1;
     missedSignal.compare_exchange_strong(none, signal, std::memory_order_relaxed);
   }

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <cstdlib>
 #include <vector>
 
 namespace ktrt {
@@ -59,12 +60,13 @@ public:
     begin();
   }
 
-  // Prefetches a few lines; false if there is nothing left to do. With the pause a step takes some 50 ns:
-  // behind a hint, where nobody else uses the memory, it asks for as much as a core can have under way in that
-  // time.
-  bool step() {
+  // With the pause a step takes some 50 ns. That many lines are as much as a core can have under way in that
+  // time, for where nobody else uses the memory; and half of it, for where others still work.
+  static constexpr uint64_t kManyLines = 8, kFewLines = 4;
+
+  // Prefetches `lines` lines; false if there is nothing left to do.
+  bool step(uint64_t lines = kFewLines) {
     constexpr uint64_t line = 64;
-    const uint64_t lines = target.ids ? 8 : 4;
     if (position == end)
       return next();
     for (uint64_t i = 0; i < lines && position < end; ++i, position += std::min(line, end - position))
@@ -82,11 +84,12 @@ public:
 private:
   // Goes on to the next matrix, of the same expert first.
   bool next() {
-    if (stream + 1 < target.count) {
-      ++stream;
-    } else if (choice + 1 < target.choices && left != 0) {
-      ++choice;
-      stream = 0;
+    const bool more = left != 0 || !target.ids;
+    if (matricesFirst ? choice + 1 < target.choices && more : stream + 1 < target.count) {
+      ++(matricesFirst ? choice : stream);
+    } else if (matricesFirst ? stream + 1 < target.count && more : choice + 1 < target.choices && more) {
+      ++(matricesFirst ? stream : choice);
+      (matricesFirst ? choice : stream) = 0;
     } else {
       return false;
     }
@@ -119,6 +122,7 @@ private:
   const uint32_t thread, threads;
   const uint64_t mostHinted;
   StreamTarget target;
+  static inline const bool matricesFirst = getenv("KTRT_HINT_ORDER") && *getenv("KTRT_HINT_ORDER") == 'm';
   uint32_t choice = 0, stream = 0;
   uint64_t left = 0; // of mostHinted
   uint64_t position = 0, end = 0;

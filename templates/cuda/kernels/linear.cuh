@@ -104,4 +104,96 @@ struct LinearStream {
   }
 };
 
+// The same for so many rows that a block does one tile of them after the other: every gridDim.x-th. The tokens
+// stay in shared memory; the weights of the next Stages - 1 units are always under way, also those of the next
+// tile.
+template <int Type, int N, int K, int M, class L, bool XBfloat, int XAlign, bool YBfloat, bool Bias,
+          bool Accumulate, int Part, int Warps, int Stages>
+struct LinearRows {
+  static constexpr int tokenTiles = (M + 7) / 8, xBytes = XBfloat ? 2 : 4;
+  using One =
+      LinearStream<Type, N, K, M, L, XBfloat, XAlign, YBfloat, Bias, Accumulate, Part, 1, Warps, Stages>;
+  using S = typename One::S;
+  static constexpr int perWarp = S::perWarp, tokenRows = M * S::tokenBytes;
+  static constexpr int warpBytes = Stages * S::rowsBytes + perWarp * tokenRows + S::scaleBytes;
+  static constexpr int parkedFloats = streamSumBytes(Warps, 1, tokenTiles) / 4;
+
+  // Step `q` of a warp: unit q % perWarp of its share of the block's tile q / perWarp.
+  static __device__ int tileOf(int q) { return blockIdx.x + q / perWarp * gridDim.x; }
+  static __device__ int unitOf(int q, int warp) { return warp + q % perWarp * Warps; }
+
+  static __device__ void fetch(const KtCudaArgs &args, uint8_t *ring, int q, int warp) {
+    if (tileOf(q) * 16 < N && unitOf(q, warp) < S::units)
+      S::fetchRows(ring + q % Stages * S::rowsBytes, unitOf(q, warp), threadIdx.x % 32,
+                   typename One::Rows(args, tileOf(q), 0));
+    commitCopies();
+  }
+
+  static __device__ void prefetch(const KtCudaArgs &args) {
+    extern __shared__ __align__(16) uint8_t shared[];
+    const int warp = threadIdx.x / 32;
+#pragma unroll
+    for (int q = 0; q < Stages - 1; ++q)
+      fetch(args, shared + warp * warpBytes, q, warp);
+  }
+
+  // Multiplies step `q`, whose weights are there; `ring` is the warp's part of the shared memory.
+  static __device__ void multiply(const KtCudaArgs &args, uint8_t *ring, int q, int warp,
+                                  float (&sums)[1][tokenTiles][4]) {
+    const int lane = threadIdx.x % 32, unit = unitOf(q, warp);
+    if (unit >= S::units)
+      return;
+    const typename One::Rows rowAt(args, tileOf(q), 0);
+    const uint8_t *weights = ring + q % Stages * S::rowsBytes;
+    const uint8_t *x = ring + Stages * S::rowsBytes + q % perWarp * tokenRows;
+    if constexpr (S::Q::exists) {
+      float2 *prepared = reinterpret_cast<float2 *>(ring + Stages * S::rowsBytes + perWarp * tokenRows);
+      S::prepareScales(prepared, weights, unit, lane, rowAt);
+      __syncwarp();
+      S::multiplyQuads(weights, x, prepared, unit, lane, M, rowAt, sums);
+    } else {
+      S::multiply(weights, x, unit, lane, M, rowAt, sums);
+    }
+  }
+
+  static __device__ void store(const KtCudaArgs &args, const float *parked, int tile) {
+    for (int i = threadIdx.x; i < 16 * M; i += Warps * 32)
+      if (const int row = tile * 16 + i % 16, token = i / 16; row < N)
+        storeLinear<L, N, Part, Bias, Accumulate, YBfloat>(
+            args, token, 0, row, S::sumAt(parked, 0, Warps, 0, i % 16, token),
+            readLinear<L, Part, Accumulate>(args, token, 0, row));
+  }
+
+  static __device__ void run(const KtCudaArgs &args) {
+    extern __shared__ __align__(16) uint8_t shared[];
+    const int warp = threadIdx.x / 32;
+    uint8_t *ring = shared + warp * warpBytes;
+    float *parked = reinterpret_cast<float *>(shared + Warps * warpBytes);
+    const uint8_t *x = static_cast<const uint8_t *>(args.operands[LinearOperands<Part>::x]);
+    auto tokenAt = [&](int t) { return x + t * L::xStride * xBytes; };
+    for (int u = 0; u < perWarp; ++u)
+      if (unitOf(u, warp) < S::units)
+        S::fetchTokens(ring + Stages * S::rowsBytes + u * tokenRows, unitOf(u, warp), threadIdx.x % 32, M,
+                       tokenAt);
+    commitCopies();
+    waitForCopies<0>();
+    int q = 0;
+    for (int round = 0; tileOf(q) * 16 < N; ++round) {
+      float sums[1][tokenTiles][4] = {};
+#pragma unroll 1
+      for (int u = 0; u < perWarp; ++u, ++q) {
+        waitForCopies<Stages - 2>();
+        __syncwarp(); // everyone's copies are there, and nobody reads the stage before any more
+        fetch(args, ring, q + Stages - 1, warp);
+        multiply(args, ring, q, warp, sums);
+      }
+      // Of two places, so that nobody is still reading what the block fills after the next barrier.
+      float *place = parked + round % 2 * parkedFloats;
+      S::park(place, warp, sums);
+      __syncthreads();
+      store(args, place, tileOf(q - 1));
+    }
+  }
+};
+
 } // namespace kt

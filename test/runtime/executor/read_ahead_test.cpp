@@ -165,7 +165,7 @@ TEST_F(HintedExperts, GoesOnInTheNextWait) {
   ids[0] = 1; // what has begun goes on
   ahead.aim(hint);
   EXPECT_EQ(ahead.rangeBegin(), there);
-  EXPECT_EQ(ahead.hintedBytes(), 2 * kStepBytes);
+  EXPECT_EQ(ahead.hintedBytes(), kStepBytes);
 }
 
 } // namespace
