@@ -8,11 +8,6 @@
 
 namespace ktc {
 
-// The share of its rate at which a CPU reads weights that takes turns with a GPU, layer by layer: it starts
-// anew after every wait. Measured: 88 to 95 % of what memory gives in the phases of the experts, with open
-// shares (docs/performance.md).
-inline constexpr double kTurnsShare = 0.95;
-
 // Rates of one GPU, assumed where the description has none.
 class GpuRates {
 public:

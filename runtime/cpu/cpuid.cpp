@@ -74,8 +74,9 @@ IsaSet detect() {
     return set;
   set |= isaBit(IsaLevel::Avx512);
   constexpr unsigned amxBf16 = 1u << 22, amxTile = 1u << 24, amxInt8 = 1u << 25;
-  if (has(states, 0x60000) && has(seven.edx, amxBf16 | amxTile | amxInt8) && has(sevenOne.eax, avx512Bf16) &&
-      requestTilePermission())
+  constexpr unsigned vbmi = 1u << 1, gfni = 1u << 8;
+  if (has(states, 0x60000) && has(seven.edx, amxBf16 | amxTile | amxInt8) && has(seven.ecx, vbmi | gfni) &&
+      has(sevenOne.eax, avx512Bf16) && requestTilePermission())
     set |= isaBit(IsaLevel::Amx);
   return set;
 }

@@ -40,6 +40,8 @@ public:
   // when vectors are zmm and EVEX features (masks, 32 registers) may be used.
   bool wide() const { return isa >= Isa::Avx512; }
   bool hasVnni() const { return isa >= Isa::Avx2Vnni; }
+  // vpermb on whole vectors, and affine maps of bits (every CPU with AMX has both).
+  bool hasByteMaps() const { return isa >= Isa::Amx; }
   // Vector registers, and float32 lanes of a Vec.
   int vectorRegisters() const { return wide() ? 32 : 16; }
   int lanes() const { return wide() ? 16 : 8; }

@@ -19,7 +19,7 @@ namespace ktc::x64 {
 //   Avx2      AVX2, FMA, F16C, BMI2
 //   Avx2Vnni  + AVX-VNNI (VEX encoded)
 //   Avx512    AVX-512 F/BW/DQ/VL/VNNI with AVX2
-//   Amx       Avx512 + AMX-TILE/INT8/BF16 + AVX512-BF16
+//   Amx       Avx512 + AMX-TILE/INT8/BF16 + AVX512-BF16/VBMI + GFNI
 enum class Isa { Avx2, Avx2Vnni, Avx512, Amx };
 
 // "avx2", "avx2vnni", "avx512", "amx": the spelling in plans, in --cpu and in file names.

@@ -118,18 +118,28 @@ struct Attention {
     return Splits > 1 ? work.last : position(args, work.rowToken(row));
   }
 
-  // Queries in 16-bit floats, zeros where there are none.
+  // Queries in 16-bit floats, zeros where there are none. Many loads are under way at a time: one after the
+  // other they would take longer than all else that a short context needs.
   static __device__ void loadQueries(const KtCudaArgs &args, const Work &work, uint16_t *queries) {
-    constexpr int pairs = Shape::keyPad / 2;
-    for (int i = threadIdx.x; i < Block::rows * pairs; i += Block::threads) {
-      const int row = i / pairs, column = i % pairs * 2;
-      float low = 0, high = 0;
-      if (row < work.rowCount && column < Shape::keyLength) {
-        low = limited(Operands::query(args, work.rowToken(row), work.rowHead(row), column));
-        high = limited(Operands::query(args, work.rowToken(row), work.rowHead(row), column + 1));
+    constexpr int pairs = Shape::keyPad / 2, all = Block::rows * pairs, batch = 8;
+    for (int first = threadIdx.x; first < all; first += batch * Block::threads) {
+      float low[batch], high[batch];
+#pragma unroll
+      for (int i = 0; i < batch; ++i) {
+        const int at = first + i * Block::threads, row = at / pairs, column = at % pairs * 2;
+        low[i] = high[i] = 0;
+        if (row < work.rowCount && column < Shape::keyLength) {
+          low[i] = Operands::query(args, work.rowToken(row), work.rowHead(row), column);
+          high[i] = Operands::query(args, work.rowToken(row), work.rowHead(row), column + 1);
+        }
       }
-      *reinterpret_cast<uint32_t *>(queries + row * Shape::keyStride + column) =
-          pack<typename Tiles::T>(low, high);
+#pragma unroll
+      for (int i = 0; i < batch; ++i) {
+        const int at = first + i * Block::threads;
+        if (at < all)
+          *reinterpret_cast<uint32_t *>(queries + at / pairs * Shape::keyStride + at % pairs * 2) =
+              pack<typename Tiles::T>(limited(low[i]), limited(high[i]));
+      }
     }
   }
 

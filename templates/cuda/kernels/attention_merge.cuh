@@ -10,7 +10,7 @@ template <int Heads, int VDim, int Splits, int SplitPositions, int64_t YStride, 
 struct AttentionMerge {
   static __device__ void run(const KtCudaArgs &args) {
     constexpr int row = VDim + 16;
-    __shared__ float factors[Splits];
+    __shared__ float factors[Splits < 4 ? 4 : Splits]; // four are read at a time, also where fewer count
     const int token = blockIdx.x / Heads, head = blockIdx.x % Heads, lane = threadIdx.x % 32;
     if (token >= tokenCount<Dynamic, M>(args))
       return;

@@ -101,12 +101,6 @@ __device__ inline void copyAsync16(void *shared, const void *global, bool valid 
                "r"(valid ? 16 : 0)
                : "memory");
 }
-// The same with `bytes` (up to 16) from global memory, then zeros.
-__device__ inline void copyAsyncPart(void *shared, const void *global, int bytes) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(sharedAddress(shared)), "l"(global),
-               "r"(bytes)
-               : "memory");
-}
 // Starts a copy of 16, 8 or 4 bytes at addresses aligned to them, or copies 2.
 template <int Bytes> __device__ inline void copyAsync(void *shared, const void *global) {
   if constexpr (Bytes == 16)

@@ -62,13 +62,13 @@ struct Stream {
         if constexpr (isPlain) {
           copyAsync16(to, from + piece * 16);
         } else {
-          // Never past the row, whose end may be the end of the file.
+          // A piece that has a byte of the row is read whole: what else is in it lies in the same page.
           const uint8_t *end = begin + rowBytes, *last = from + W::unitBytes < end ? from + W::unitBytes : end;
           if constexpr (!rowsAligned)
             from -= reinterpret_cast<uint64_t>(from) & 15;
           from += piece * 16;
           if (from < last)
-            copyAsyncPart(to, from, end - from < 16 ? static_cast<int>(end - from) : 16);
+            copyAsync16(to, from);
         }
       }
   }

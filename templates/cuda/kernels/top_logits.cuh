@@ -25,7 +25,7 @@ template <int N, int Count, bool Dynamic, int M> struct TopLogits {
     float sum;
   };
   struct Shared {
-    uint64_t kept[capacity];
+    uint64_t kept[capacity], sorted[Count];
     int hot[threads]; // chunks with logits that reach the bound
     float sums[warps];
     uint32_t largest[warps];
@@ -122,14 +122,8 @@ template <int N, int Count, bool Dynamic, int M> struct TopLogits {
     return shared.keptCount;
   }
 
-  static __device__ void store(const KtCudaArgs &args, const float *logits, int place, uint64_t rank) {
-    const int id = static_cast<int>(~static_cast<uint32_t>(rank));
-    static_cast<int32_t *>(args.operands[1])[int64_t(blockIdx.y) * Count + place] = id;
-    static_cast<float *>(args.operands[2])[int64_t(blockIdx.y) * Count + place] = logits[id];
-  }
-
   // One after the other, for rows with too many large logits in few chunks.
-  static __device__ void takeInTurn(const KtCudaArgs &args, const float *logits, Shared &shared) {
+  static __device__ void takeInTurn(const float *logits, Shared &shared) {
     uint64_t limit = ~0ull;
     for (int place = 0; place < Count; ++place) {
       uint64_t best = 0;
@@ -145,8 +139,32 @@ template <int N, int Count, bool Dynamic, int M> struct TopLogits {
       __syncthreads();
       limit = warpLargest(shared.kept[threadIdx.x % 32]);
       if (threadIdx.x == 0)
-        store(args, logits, place, limit);
+        shared.sorted[place] = limit;
     }
+  }
+
+  // By counting what comes before each.
+  static __device__ void sort(int kept, Shared &shared) {
+    for (int i = threadIdx.x; i < kept; i += threads) {
+      const uint64_t rank = shared.kept[i];
+      int place = 0;
+#pragma unroll 4
+      for (int j = 0; j < kept; ++j)
+        place += shared.kept[j] > rank;
+      if (place < Count)
+        shared.sorted[place] = rank;
+    }
+  }
+
+  // Neighbours by neighbours: the results may lie in memory of the host.
+  static __device__ void store(const KtCudaArgs &args, const float *logits, float sum, const Shared &shared) {
+    for (int i = threadIdx.x; i < Count; i += threads) {
+      const int id = static_cast<int>(~static_cast<uint32_t>(shared.sorted[i]));
+      static_cast<int32_t *>(args.operands[1])[int64_t(blockIdx.y) * Count + i] = id;
+      static_cast<float *>(args.operands[2])[int64_t(blockIdx.y) * Count + i] = logits[id];
+    }
+    if (threadIdx.x == 0)
+      static_cast<float *>(args.operands[3])[blockIdx.y] = sum;
   }
 
   // True in the block of the token that comes here last. What the others wrote before is visible to it.
@@ -180,19 +198,13 @@ template <int N, int Count, bool Dynamic, int M> struct TopLogits {
     if (static_cast<int>(threadIdx.x) < chunks)
       summary = __ldcg(summaries + threadIdx.x);
     const float sum = total({summary.x, __uint_as_float(summary.y)}, shared);
-    if (threadIdx.x == 0)
-      static_cast<float *>(args.operands[3])[blockIdx.y] = sum;
     const int kept = keepLargest(logits, summary.x, shared);
     if (kept > capacity)
-      return takeInTurn(args, logits, shared);
-    for (int i = threadIdx.x; i < kept; i += threads) {
-      const uint64_t rank = shared.kept[i];
-      int place = 0;
-      for (int j = 0; j < kept; ++j)
-        place += shared.kept[j] > rank;
-      if (place < Count)
-        store(args, logits, place, rank);
-    }
+      takeInTurn(logits, shared);
+    else
+      sort(kept, shared);
+    __syncthreads();
+    store(args, logits, sum, shared);
   }
 };
 

@@ -94,10 +94,8 @@ public:
 
   void emitStep(const LaneRows &rows, int step, int) override {
     pieces(u(0), u(2), rows, 8 + size_t(step) * 32);
-    nibbles(u(0), u(1));
-    nibbles(u(2), u(3));
-    for (int i = 0; i < 4; ++i)
-      e.vpshufb(u(i), other(), u(i));
+    nibbleValues(u(0), u(1));
+    nibbleValues(u(2), u(3));
   }
 };
 
@@ -122,10 +120,33 @@ void LaneDecoder::pieces(const Vec &low, const Vec &high, const LaneRows &rows, 
   e.vshufi32x4(low, low, pairs[1], 0b10001000);
 }
 
+void emitHighNibbles(Emitter &e, const Emitter::Vec &dst, const Emitter::Vec &src) {
+  // Byte 7 - i of the matrix has the bits that bit i of the result is the sum of.
+  e.vgf2p8affineqb(dst, src, e.splat(uint64_t(0x1020408000000000)), 0);
+}
+
 void LaneDecoder::nibbles(const Vec &low, const Vec &high) {
+  if (e.hasByteMaps()) {
+    emitHighNibbles(e, high, low);
+    e.vpandd(low, low, mask());
+    return;
+  }
   e.vpsrlw(high, low, 4);
   e.vpandd(low, low, mask());
   e.vpandd(high, high, mask());
+}
+
+// vpermb takes six bits of an index; with the table four times over the upper two do not matter.
+void LaneDecoder::nibbleValues(const Vec &low, const Vec &high) {
+  if (!e.hasByteMaps()) {
+    nibbles(low, high);
+    e.vpshufb(low, other(), low);
+    e.vpshufb(high, other(), high);
+    return;
+  }
+  e.vpsrlw(high, low, 4);
+  e.vpermb(low, low, other());
+  e.vpermb(high, high, other());
 }
 
 void LaneDecoder::mergeBits(const Vec &dst, const Vec &bits, int turn) {

@@ -61,6 +61,8 @@ protected:
   void pieces(const Vec &low, const Vec &high, const LaneRows &rows, size_t offset);
   // low = its low nibbles, high = the high ones of the same bytes. Needs mask() = 15.
   void nibbles(const Vec &low, const Vec &high);
+  // The same, looked up in the table of 16 bytes that other() repeats.
+  void nibbleValues(const Vec &low, const Vec &high);
   // dst |= `bits` turned left by `turn` within each byte's dword, masked with other().
   void mergeBits(const Vec &dst, const Vec &bits, int turn);
 
@@ -76,6 +78,9 @@ std::unique_ptr<LaneDecoder> makeLaneDecoder(Emitter &emitter, const KtTypeInfo 
 // Per family of layouts, null if `format` belongs to another.
 std::unique_ptr<LaneDecoder> makeKQuantLanes(Emitter &emitter, const KtTypeInfo &format);
 std::unique_ptr<LaneDecoder> makeSmallBlockLanes(Emitter &emitter, const KtTypeInfo &format);
+
+// dst = the high nibble of each byte of src. Needs Emitter::hasByteMaps().
+void emitHighNibbles(Emitter &e, const Emitter::Vec &dst, const Emitter::Vec &src);
 
 // The table of a format whose nibbles are looked up, plus an offset that makes it unsigned, in all lanes.
 Xbyak::Address nibbleTable(Emitter &e, const KtTypeInfo &format, int bias);

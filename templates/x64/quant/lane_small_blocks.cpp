@@ -151,7 +151,7 @@ public:
       const int block = 2 * step + which;
       const Vec low = u(2 * which), high = u(2 * which + 1);
       piece(low, rows, start(block) + quantsOffset);
-      nibbles(low, high);
+      hasTable ? nibbleValues(low, high) : nibbles(low, high);
       for (int i = 0; hasFifthBit && i < 2; ++i) {
         emitFifthBits(rows, start(block) + bitsOffset + 2 * size_t(i));
         e.vpaddb(u(2 * which + i) | e.k4, u(2 * which + i), other());
@@ -171,7 +171,7 @@ protected:
     e.kmovq(e.k4, e.rax);
   }
 
-  bool hasFifthBit;
+  bool hasFifthBit, hasTable = false;
   size_t bitsOffset, quantsOffset;
 };
 
@@ -179,6 +179,7 @@ class TableLanes : public NibbleLanes {
 public:
   TableLanes(Emitter &emitter, const KtTypeInfo &format) : NibbleLanes(emitter, format) {
     isFp4 = format.id == KT_TYPE_MXFP4;
+    hasTable = true;
     quantsOffset = isFp4 ? 1 : 2;
     bias = isFp4 ? 12 : 128;
     offsetMultiple = static_cast<float>(-bias);
@@ -187,16 +188,44 @@ public:
   void emitConstants() override {
     e.vmovdqu32(e.zmmOf(mask()), e.splat<uint8_t>(15));
     e.vmovdqu32(e.zmmOf(other()), nibbleTable(e, format, bias));
-    emitFieldConstants();
+    mapsExponents() ? emitExponentConstants() : emitFieldConstants();
   }
 
-  void emitStep(const LaneRows &rows, int step, int blocks) override {
-    NibbleLanes::emitStep(rows, step, blocks);
-    for (int i = 0; i < std::min(4, 2 * (blocks - 2 * step)); ++i)
-      e.vpshufb(u(i), other(), u(i));
+  void emitScales(const LaneRows &rows, int blocks, const Vec *scales, const Vec *offsets) override {
+    if (!mapsExponents() || blocks < 8)
+      return NibbleLanes::emitScales(rows, blocks, scales, offsets);
+    // Two loads reach the bytes of a row; they become dwords at once.
+    static constexpr int masks[] = {1, 2, 3, 5};
+    for (int row = 0; row < 4; ++row)
+      for (int half = 0; half < 2; ++half) {
+        const Vec exponents = e.vec(4);
+        const int number = row % 2 * 2 + half;
+        Vec masked = exponents | Xbyak::Opmask(masks[number]);
+        e.vpermb(number == 0 ? masked | e.T_z : masked, kept(0), e.ptr[rows.at(row, exponentLoad(half))]);
+        if (number == 3)
+          emitPowers(scales[row / 2], exponents);
+      }
   }
 
 protected:
+  // Whether the exponents of a span become dwords by vpermb.
+  bool mapsExponents() const { return isFp4 && e.hasByteMaps(); }
+  // Where the load for the exponents of blocks 4 half to 4 half + 3 begins; it ends inside the span.
+  size_t exponentLoad(int half) const { return half == 0 ? 0 : std::min(start(4), start(8) - 64); }
+
+  // A mask of bytes for either half of the blocks of an even and an odd row, and the places of the exponents.
+  void emitExponentConstants() {
+    static constexpr int masks[] = {1, 2, 3, 5};
+    std::array<uint8_t, 64> index{};
+    for (int lane = 0; lane < 16; ++lane)
+      index[size_t(lane) * 4] = static_cast<uint8_t>(start(lane % 8) - exponentLoad(lane % 8 / 4));
+    for (int number = 0; number < 4; ++number) {
+      e.mov(e.rax, uint64_t(0x1111) << (16 * number));
+      e.kmovq(Xbyak::Opmask(masks[number]), e.rax);
+    }
+    e.vmovdqu32(e.zmmOf(kept(0)), e.constant(index));
+  }
+
   size_t wordAt(int block) const override { return start(block) / 2 * 2; }
 
   // The byte e means 2^(e-128) here (the table is doubled): exponent field e - 1, or a denormal for e < 2. It
@@ -204,11 +233,17 @@ protected:
   void emitConversion(const Vec &scale, const Vec &fields) override {
     if (!isFp4)
       return NibbleLanes::emitConversion(scale, fields);
-    const Vec exponent = e.vec(4), denormal = e.vec(5);
+    const Vec exponent = e.vec(4);
     e.vpmovzxwd(exponent, Emitter::ymmOf(fields));
     e.vpsrlvd(exponent, exponent,
               e.table(std::array<uint32_t, 16>{0, 8, 0, 8, 0, 8, 0, 8, 0, 8, 0, 8, 0, 8, 0, 8}));
     e.vpandd(exponent, exponent, e.splat(255u));
+    emitPowers(scale, exponent);
+  }
+
+  // scale = what the bytes in the dwords of `exponent` (vec(4)) mean.
+  void emitPowers(const Vec &scale, const Vec &exponent) {
+    const Vec denormal = e.vec(5);
     e.vmovdqu32(e.zmmOf(denormal), e.splat(0x00200000u));
     e.vpcmpud(e.k4, exponent, e.splat(2u), 1); // less than
     e.vpslld(scale, exponent, 23);

@@ -249,21 +249,21 @@ TEST(GpuCost, ReadsAtAShareOfItsBandwidth) {
   gpu.tensorOps = 1e15;
   gpu.h2dBandwidth = 20e9;
   GpuRates rates(&gpu, "cuda:0");
-  // The chosen experts of a token, at 75 %, and the gap before a kernel.
+  // The chosen experts of a token, at 75 %, and what it takes to start on them.
   double bytes = 8 * 768.0 * 8 * 144 + 8 * 768.0 * 8 * 210;
   Seconds seconds = rates.seconds(experts(1, false), 1, 0);
   EXPECT_NEAR(seconds.reading, bytes / 750e9, 1e-12);
   EXPECT_EQ(seconds.computing, 0);
-  EXPECT_NEAR(seconds.starting, 5e-6, 1e-12);
-  // Many tokens: two operations per weight and token that meets it, at 16 % of the matrix rate.
-  EXPECT_NEAR(rates.seconds(experts(4096, true), 4096, 0).computing, 2 * 2 * 8 * 768.0 * 2048 * 4096 / 0.16e15,
+  EXPECT_NEAR(seconds.starting, 8e-6, 1e-12);
+  // Many tokens: two operations per weight and token that meets it, at 20 % of the matrix rate.
+  EXPECT_NEAR(rates.seconds(experts(4096, true), 4096, 0).computing, 2 * 2 * 8 * 768.0 * 2048 * 4096 / 0.2e15,
               1e-9);
   EXPECT_NEAR(rates.copySeconds(1e6).reading, 1e6 / 20e9, 1e-12);
   // A kernel without weights starts sooner, and rows between the memories pass over PCIe.
   DispatchShape copy = shape("copy_rows", {{"bytes", int64_t{8192}}}, 0, 1);
   EXPECT_NEAR(rates.seconds(copy, 100, 0).reading, 8192 * 100 / 20e9, 1e-12);
   DispatchShape norm = shape("rms_norm", {{"k", int64_t{2048}}}, 0, 1);
-  EXPECT_NEAR(rates.seconds(norm, 1, 0).starting, 2.6e-6, 1e-12);
+  EXPECT_NEAR(rates.seconds(norm, 1, 0).starting, 2e-6, 1e-12);
   EXPECT_EQ(rates.handOverSeconds(), 2e-6);
   ASSERT_EQ(rates.assumptions().size(), 4u);
 }
@@ -281,7 +281,7 @@ TEST(GpuCost, TakesWhatWasMeasured) {
   GpuRates rates(&gpu, "cuda:0");
   Seconds seconds = rates.seconds(experts(1, false), 1, 0);
   EXPECT_NEAR(seconds.reading, (8 * 768.0 * 8 * 144 + 8 * 768.0 * 8 * 210) / 900e9, 1e-12);
-  EXPECT_EQ(seconds.starting, 4e-6);
+  EXPECT_NEAR(seconds.starting, 4e-6 + 6e-6, 1e-12) << "experts take longer than one matrix";
   EXPECT_EQ(rates.seconds(shape("rms_norm", {{"k", int64_t{2048}}}, 0, 1), 1, 0).starting, 2e-6);
   EXPECT_EQ(rates.copySeconds(1e6).starting, 0.7e-6);
   EXPECT_EQ(rates.handOverSeconds(), 1.5e-6);

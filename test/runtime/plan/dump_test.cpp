@@ -25,7 +25,7 @@ TEST(Dump, ShowsEverything) {
   ASSERT_TRUE(file) << file.error().message;
   std::string text = dumpPlan(*file);
   for (const char *line : {
-           "plan version 1 abi 3 bytes ",
+           "plan version 1 abi 4 bytes ",
            "\nsection[1] code offset 0x",
            "\nmodel 'toy' architecture toy layers 0 embedding 0 vocab 10 context 64 of 0\n",
            "\n  weight_bytes 0 weight_bytes_per_token 1000 kv_bytes_per_token 4\n",

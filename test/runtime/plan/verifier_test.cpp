@@ -60,7 +60,7 @@ struct Case {
 const Case
     cases[] =
         {
-            {"ABI", "kernel ABI version 4, this runtime has 3: compile the plan again",
+            {"ABI", "kernel ABI version 5, this runtime has 4: compile the plan again",
              [](Edit &edit) { edit.plan.abi_version = KT_ABI_VERSION + 1; }},
             {"NoDevices", "devices: the plan has none", [](Edit &edit) { edit.plan.devices.clear(); }},
             {"DeviceName", "devices[0] has no name", [](Edit &edit) { edit.plan.devices[0]->name = ""; }},

@@ -51,6 +51,7 @@ public:
   kt::Status fill(const void *content) {
     Bytes image(red + bytes + red, Poison);
     std::memcpy(image.data() + red, content, bytes);
+    image.resize((image.size() + 15) / 16 * 16, Poison); // what holds its last byte may be read as a whole
     if (kt::Status status = gpu.check(gpu.table.memAlloc(&base, image.size()), "device memory"); !status)
       return status;
     return gpu.check(gpu.toDevice(base, image.data(), image.size()), "copy to the device");

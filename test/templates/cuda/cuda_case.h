@@ -4,8 +4,8 @@
 //   KT_CUDA_COMPILE_ONLY=1  instances are made and compiled, nothing runs: checks kernels without a GPU and
 //                           fills the cache (KTC_CUDA_CACHE) for a machine that has one
 //   KT_CUDA_TARGET=sm_80    compile for this target instead of the GPU at hand (compile-only: of sm_90a)
-//   KT_CUDA_EXACT=1         operands without red zones, each an allocation of its own size: compute-sanitizer
-//                           then sees every access outside
+//   KT_CUDA_EXACT=1         operands without red zones, each an allocation of its own size (in multiples of 16
+//                           bytes): compute-sanitizer then sees every access outside
 //   KT_CUDA_EVERY=5         only every fifth case of the sweeps
 #pragma once
 
