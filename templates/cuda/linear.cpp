@@ -5,7 +5,6 @@
 #include "templates/cuda/kernels/layout.cuh"
 
 #include <algorithm>
-#include <optional>
 
 namespace ktc::cuda {
 
@@ -50,35 +49,6 @@ std::string streamText(const LinearSpec &spec, int part, int64_t tiles, const St
   return body.str();
 }
 
-// Blocks of a kernel whose blocks do several tiles of rows each: some for every place on a large GPU, so that
-// other numbers of places are filled evenly, too.
-static constexpr int64_t kLongBlocks = 4 * 2 * 132;
-
-// LinearRows (kernels/linear.cuh), for at least two tiles per block; nothing if it does not fit.
-static std::optional<Instance> rowsInstance(const LinearSpec &spec, bool isDown, Sm sm) {
-  const MatrixSpec &m = spec.matrix;
-  const int64_t tiles = ceilDiv(m.n, 16), units = unitsOf(*spec.format, m.k);
-  if (spec.batch != 1 || tiles < 2 * kLongBlocks)
-    return {};
-  int64_t warps = 8;
-  while (warps > units)
-    warps /= 2;
-  const StreamNeed need = streamNeed(*spec.format, m, 1);
-  const int64_t fixed = warps * (ceilDiv(units, warps) * need.tokens + need.scales) +
-                        2 * kt::streamSumBytes(static_cast<int>(warps), 1, m.m > 8 ? 2 : 1);
-  const int64_t fitting = (mostSharedBytes(sm) / 2 - 1024 - fixed) / (warps * (need.stage - need.tokens));
-  if (fitting < 2)
-    return {};
-  const int64_t stages = std::min<int64_t>(fitting, 4), bytes = stages * warps * (need.stage - need.tokens);
-  TemplateText body("LinearRows");
-  body << spec.format->id << m.n << m.k << m.m << layoutText(spec) << m.xBfloat << alignmentOf(spec)
-       << m.yBfloat << m.bias << spec.accumulate << partOf(isDown) << warps << stages;
-  const uint32_t threads = static_cast<uint32_t>(warps * 32);
-  return Instance{
-      kernelSource("linear.cuh", body.str(), threads, 2),
-      {ceilDiv(tiles, ceilDiv(tiles, kLongBlocks)), 1, 1, threads, static_cast<uint32_t>(fixed + bytes)}};
-}
-
 static Instance streamInstance(const LinearSpec &spec, bool isDown, Sm sm) {
   const MatrixSpec &m = spec.matrix;
   const int64_t tiles = rowTiles(spec);
@@ -108,11 +78,7 @@ Instance makeProduct(const LinearSpec &spec, bool isDown, Sm sm) {
     throw ParamError("parameter 'accumulate' needs y_type f32");
   if (spec.format->id == KT_TYPE_F32)
     return floatInstance(spec, isDown);
-  if (!spec.matrix.streams())
-    return tileInstance(spec, isDown);
-  if (std::optional<Instance> rows = rowsInstance(spec, isDown, sm))
-    return *rows;
-  return streamInstance(spec, isDown, sm);
+  return spec.matrix.streams() ? streamInstance(spec, isDown, sm) : tileInstance(spec, isDown);
 }
 
 LinearSpec readLinear(const Params &params) {

@@ -63,7 +63,6 @@ StreamNeed streamNeed(const KtTypeInfo &format, const MatrixSpec &spec, int64_t 
   const int slot = kt::streamSlotBytes(static_cast<int>(unitBytes), aligned);
   const int token = kt::streamTokenBytes(elements, spec.xBfloat ? 2 : 4);
   StreamNeed need;
-  need.tokens = spec.m * token;
   need.stage = kt::streamStageBytes(static_cast<int>(tiles), slot, static_cast<int>(spec.m), token);
   if (const int64_t groups = groupsPerScale(format.id))
     need.scales = kt::streamScaleBytes(static_cast<int>(tiles), static_cast<int>(elements / 16 / groups));
@@ -71,7 +70,7 @@ StreamNeed streamNeed(const KtTypeInfo &format, const MatrixSpec &spec, int64_t 
 }
 
 StreamNeed larger(const StreamNeed &a, const StreamNeed &b) {
-  return {std::max(a.stage, b.stage), std::max(a.tokens, b.tokens), std::max(a.scales, b.scales)};
+  return {std::max(a.stage, b.stage), std::max(a.scales, b.scales)};
 }
 
 // Large GPUs have about as many.

@@ -52,7 +52,6 @@ private:
 // Shared memory that a warp of a streaming kernel needs, in bytes.
 struct StreamNeed {
   int64_t stage = 0;  // per stage of its ring
-  int64_t tokens = 0; // of them for the tokens
   int64_t scales = 0; // beside the ring
 };
 StreamNeed streamNeed(const KtTypeInfo &format, const MatrixSpec &spec, int64_t tiles);

@@ -25,7 +25,6 @@ struct Stream {
   static constexpr int slotBytes = streamSlotBytes(W::unitBytes, rowsAligned);
   static constexpr int tokenBytes = streamTokenBytes(W::unitElements, XBytes);
   static constexpr int stageBytes = streamStageBytes(Tiles, slotBytes, Tokens, tokenBytes);
-  static constexpr int rowsBytes = Tiles * 16 * slotBytes; // of a stage; its tokens follow
   // Formats of small integers: their sums are scaled, not the weights.
   using Q = Quads<Type>;
   static constexpr int scales = W::unitElements / 16 / Q::groupsPerScale, scalePitch = scales + 1;
@@ -73,9 +72,10 @@ struct Stream {
       }
   }
 
-  // The same of the tokens, to `rows`; tokenAt(token) gives the start of their rows.
+  // The same of the tokens; tokenAt(token) gives the start of their rows.
   template <class TokenAt>
-  static __device__ void fetchTokens(uint8_t *rows, int unit, int lane, int tokens, TokenAt tokenAt) {
+  static __device__ void fetchTokens(uint8_t *stage, int unit, int lane, int tokens, TokenAt tokenAt) {
+    uint8_t *rows = stage + Tiles * 16 * slotBytes;
     const int first = unit * W::unitElements * XBytes;
     for (int t = 0; t < tokens; ++t) {
       const uint8_t *x = tokenAt(t);
@@ -132,9 +132,10 @@ struct Stream {
   // Products of small integers: lane c has elements 4c … 4c + 3 of every group, all lanes the same scale. The
   // sum of x, which the minimum is multiplied with, is a product with ones.
   template <class RowAt>
-  static __device__ void multiplyQuads(const uint8_t *stage, const uint8_t *x, const float2 *prepared, int unit,
-                                       int lane, int tokens, RowAt rowAt, float (&sums)[Tiles][TokenTiles][4]) {
+  static __device__ void multiplyQuads(const uint8_t *stage, const float2 *prepared, int unit, int lane,
+                                       int tokens, RowAt rowAt, float (&sums)[Tiles][TokenTiles][4]) {
     const int g = lane / 4, c = lane % 4;
+    const uint8_t *x = stage + Tiles * 16 * slotBytes;
     const uint8_t *slots[Tiles][2];
 #pragma unroll
     for (int tile = 0; tile < Tiles; ++tile)
@@ -195,9 +196,10 @@ struct Stream {
   }
 
   template <class RowAt>
-  static __device__ void multiply(const uint8_t *stage, const uint8_t *x, int unit, int lane, int tokens,
-                                  RowAt rowAt, float (&sums)[Tiles][TokenTiles][4]) {
+  static __device__ void multiply(const uint8_t *stage, int unit, int lane, int tokens, RowAt rowAt,
+                                  float (&sums)[Tiles][TokenTiles][4]) {
     const int g = lane / 4, c = lane % 4;
+    const uint8_t *x = stage + Tiles * 16 * slotBytes;
 #pragma unroll
     for (int i = 0; i < W::groupsPerLane; ++i) {
       const int group = W::laneGroup(c, i);
@@ -256,7 +258,7 @@ struct Stream {
       if (unit < units) {
         if constexpr (!Early)
           fetchRows(ring + s * stageBytes, unit, lane, rowAt);
-        fetchTokens(ring + s * stageBytes + rowsBytes, unit, lane, tokens, tokenAt);
+        fetchTokens(ring + s * stageBytes, unit, lane, tokens, tokenAt);
       }
       commitCopies();
     }
@@ -274,19 +276,18 @@ struct Stream {
       __syncwarp(); // everyone's copies of this stage are there, and nobody reads the one before any more
       if (const int later = unit + ahead * Step; !isWhole && later < units) {
         fetchRows(ring + next * stageBytes, later, lane, rowAt);
-        fetchTokens(ring + next * stageBytes + rowsBytes, later, lane, tokens, tokenAt);
+        fetchTokens(ring + next * stageBytes, later, lane, tokens, tokenAt);
       }
       commitCopies();
-      const uint8_t *weights = ring + stage * stageBytes;
       if constexpr (Q::exists) {
         float2 *prepared = preparedOf(ring, stage);
         if constexpr (!preparesAll) {
-          prepareScales(prepared, weights, unit, lane, rowAt);
+          prepareScales(prepared, ring + stage * stageBytes, unit, lane, rowAt);
           __syncwarp();
         }
-        multiplyQuads(weights, weights + rowsBytes, prepared, unit, lane, tokens, rowAt, sums);
+        multiplyQuads(ring + stage * stageBytes, prepared, unit, lane, tokens, rowAt, sums);
       } else {
-        multiply(weights, weights + rowsBytes, unit, lane, tokens, rowAt, sums);
+        multiply(ring + stage * stageBytes, unit, lane, tokens, rowAt, sums);
       }
       stage = stage + 1 == Stages ? 0 : stage + 1;
       next = next + 1 == Stages ? 0 : next + 1;
