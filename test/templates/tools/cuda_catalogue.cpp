@@ -60,11 +60,6 @@ kt::Result<std::vector<Entry>> read(const std::string &file) {
   return entries;
 }
 
-void keepFirstOfFamilies(std::vector<Entry> &entries) {
-  std::set<std::string> seen;
-  std::erase_if(entries, [&](const Entry &entry) { return !seen.insert(entry.family).second; });
-}
-
 // What is wrong with a kernel; empty if nothing is.
 static std::string problemOf(const Entry &entry, const kt::Result<cuda::GpuKernel> &kernel) {
   if (!kernel)

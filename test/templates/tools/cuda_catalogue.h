@@ -22,9 +22,6 @@ struct Entry {
 // Reads a catalogue. `#` begins a comment. Errors name file and line.
 kt::Result<std::vector<Entry>> read(const std::string &file);
 
-// Leaves the first entry of each family.
-void keepFirstOfFamilies(std::vector<Entry> &entries);
-
 // Compiles all entries for `target`, on as many threads as there are processors. Prints a line for each failure
 // and a sum, with `verbose` a line for each kernel, to `stream`. A kernel fails that cannot be made, spills
 // more than its limit or needs more registers.

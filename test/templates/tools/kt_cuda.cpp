@@ -15,7 +15,7 @@
 //   each time
 //                     (cuda_chain.h); --layers N, --pause MICROSECONDS
 //   --catalogue FILE  compile all kernels of a catalogue (cuda_catalogue.h) instead; --verbose prints each, and
-//                     with --all-families every family must be in it, --first-of-families takes one of each
+//                     with --all-families every family must be in it
 #include "test/templates/cuda/driver.h"
 #include "test/templates/tools/cuda_catalogue.h"
 #include "test/templates/tools/cuda_chain.h"
@@ -36,7 +36,7 @@ struct Options {
   Params params;
   cuda_timing::Sizes sizes;
   cuda_timing::ChainOptions chainOptions;
-  bool source = false, log = false, time = false, verbose = false, allFamilies = false, firstOfFamilies = false;
+  bool source = false, log = false, time = false, verbose = false, allFamilies = false;
 };
 
 bool parseOption(Options &options, const std::string &name, const char *value) {
@@ -71,13 +71,12 @@ bool parseOption(Options &options, const std::string &name, const char *value) {
 bool parse(Options &options, int argc, char **argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string name = argv[i];
-    bool *flag = name == "--source"              ? &options.source
-                 : name == "--log"               ? &options.log
-                 : name == "--time"              ? &options.time
-                 : name == "--verbose"           ? &options.verbose
-                 : name == "--all-families"      ? &options.allFamilies
-                 : name == "--first-of-families" ? &options.firstOfFamilies
-                                                 : nullptr;
+    bool *flag = name == "--source"         ? &options.source
+                 : name == "--log"          ? &options.log
+                 : name == "--time"         ? &options.time
+                 : name == "--verbose"      ? &options.verbose
+                 : name == "--all-families" ? &options.allFamilies
+                                            : nullptr;
     if (flag) {
       *flag = true;
     } else if (i + 1 >= argc || !parseOption(options, name, argv[++i])) {
@@ -105,8 +104,6 @@ int compileCatalogue(const Options &options, const cuda::Compiler &compiler, con
   kt::Result<std::vector<catalogue::Entry>> entries = catalogue::read(options.catalogue);
   if (!entries)
     return fail(entries.error().message);
-  if (options.firstOfFamilies)
-    catalogue::keepFirstOfFamilies(*entries);
   const bool complete = !options.allFamilies || catalogue::hasAllFamilies(*entries, stdout);
   return catalogue::compileAll(compiler, *entries, target, options.verbose, stdout) && complete ? 0 : 1;
 }
