@@ -148,8 +148,9 @@ void expectSameTop(size_t operand, const Bytes &got, const Bytes &expected) {
     return expectEqual(operand, got, expected);
   const std::vector<float> sums = fromBytes<float>(got), wanted = fromBytes<float>(expected);
   for (size_t i = 0; i < wanted.size(); ++i)
-    if (!std::isnan(wanted[i]))
+    if (!std::isnan(wanted[i])) {
       EXPECT_NEAR(sums[i], wanted[i], 1e-5f * wanted[i]) << "token " << i; // 0 without any number
+    }
 }
 
 class CudaRouter : public CudaTest {};
