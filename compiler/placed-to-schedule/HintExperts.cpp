@@ -74,24 +74,11 @@ struct HintExperts : impl::SchedHintExpertsBase<HintExperts> {
     if (count == 0)
       return;
     const int64_t stride = (bytes + kLineBytes - 1) / kLineBytes * kLineBytes;
-    declareArena(static_cast<int64_t>(count) * stride);
+    // Persistent memory: what one replay leaves there, the next may read.
+    declareMappedArena(module, kHintArena, "io", static_cast<int64_t>(count) * stride);
     for (auto &ofEntry : guesses)
       for (auto [i, guess] : llvm::enumerate(ofEntry))
         emitGuess(guess.first, guess.second, static_cast<int64_t>(i) * stride, bytes);
-  }
-
-  // Persistent memory of the host: what one replay leaves there, the next may read.
-  void declareArena(int64_t bytes) {
-    sched::ArenaOp last;
-    StringRef host;
-    for (auto arena : getOperation().getOps<sched::ArenaOp>())
-      last = arena;
-    for (auto device : getOperation().getOps<sched::DeviceOp>())
-      if (device.getKind() == "cpu")
-        host = device.getSymName();
-    OpBuilder builder(last);
-    builder.setInsertionPointAfter(last);
-    builder.create<sched::ArenaOp>(last.getLoc(), kHintArena, "io", host, bytes, true);
   }
 
   // The last command before `op` that writes the buffer of `value`, if it is a dispatch of `family`.

@@ -38,4 +38,8 @@ private:
   llvm::MapVector<mlir::Attribute, Lane> lanes; // by the symbol reference that commands have
 };
 
+// Declares an arena of the host that GPU lanes access too, behind the other arenas of `module`.
+sched::ArenaOp declareMappedArena(mlir::ModuleOp module, llvm::StringRef name, llvm::StringRef kind,
+                                  int64_t bytes);
+
 } // namespace ktc

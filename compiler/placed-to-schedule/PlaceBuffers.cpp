@@ -78,18 +78,8 @@ struct PlaceBuffers : impl::SchedPlaceBuffersBase<PlaceBuffers> {
   // The arena that all lanes reach, declared on first use.
   sched::ArenaOp mappedArena() {
     sched::ArenaOp &arena = arenas[kMappedArena];
-    if (arena)
-      return arena;
-    sched::ArenaOp last;
-    StringRef host;
-    for (auto op : getOperation().getOps<sched::ArenaOp>())
-      last = op;
-    for (auto device : getOperation().getOps<sched::DeviceOp>())
-      if (device.getKind() == "cpu")
-        host = device.getSymName();
-    OpBuilder builder(last);
-    builder.setInsertionPointAfter(last);
-    arena = builder.create<sched::ArenaOp>(last.getLoc(), kMappedArena, "activation", host, 0, true);
+    if (!arena)
+      arena = declareMappedArena(getOperation(), kMappedArena, "activation", 0);
     return arena;
   }
 

@@ -4,6 +4,7 @@
 
 #include "compiler/gguf-to-model/import.h"
 #include "compiler/model-to-placed/ApplyPolicy.h"
+#include "compiler/pipeline/Pipeline.h"
 #include "compiler/policy/cost.h"
 #include "templates/x64/x64.h"
 
@@ -46,6 +47,8 @@ struct TargetOptions {
   bool gpuCode = true;     // false: `auto` must not choose a GPU, since no code can be generated for it
 };
 void addTargetOptions(CLI::App &command, TargetOptions &options, bool modelRequired);
+// Options that shape the schedule and mean the same for compile and explain.
+void addScheduleOptions(CLI::App &command, ScheduleOptions &options);
 
 // A model, imported and prepared, with the machine and policy it is to be placed for.
 struct Target {

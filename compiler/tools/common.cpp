@@ -1,8 +1,8 @@
 // What the subcommands share: opening, placing, passes with readable errors, output files.
 #include "compiler/tools/commands.h"
 
-#include "compiler/pipeline/Pipeline.h"
 #include "compiler/probe/probe.h"
+#include "runtime/abi/kt_abi.h"
 
 #include "mlir/IR/Diagnostics.h"
 
@@ -66,6 +66,24 @@ void addTargetOptions(CLI::App &command, TargetOptions &options, bool modelRequi
         kt::Result<uint64_t> bytes = policy::parseSize(text);
         return bytes ? std::string() : bytes.error().message;
       });
+}
+
+void addScheduleOptions(CLI::App &command, ScheduleOptions &options) {
+  command
+      .add_option("--chunk", options.chunk,
+                  "Largest prefill chunk in tokens (default: 2048 for each of its parts)")
+      ->check(CLI::Range(1, 8192));
+  command
+      .add_option("--prefill-parts", options.parts,
+                  "Parts of a chunk that CPU and GPU work on at the same time (default: 2 if they take turns\n"
+                  "and a part has 2048 tokens)")
+      ->check(CLI::Range(1, KT_MAX_PARTS));
+  command
+      .add_option(
+          "--expert-hints", options.expertHints,
+          "Let a GPU guess the experts of the next layer for the CPU to prefetch: auto (large ones), on, off")
+      ->check(CLI::IsMember({"auto", "on", "off"}))
+      ->capture_default_str();
 }
 
 kt::Result<policy::Machine> loadMachineOf(const TargetOptions &options, policy::Diagnostics &diagnostics) {

@@ -2,14 +2,12 @@
 #include "compiler/cost/device_bytes.h"
 #include "compiler/cost/schedule_cost.h"
 #include "compiler/model-to-placed/ModuleRefs.h"
-#include "compiler/pipeline/Pipeline.h"
 #include "compiler/policy/explain.h"
 #include "compiler/schedule-to-kernels/dump_kernels.h"
 #include "compiler/schedule-to-plan/write_plan.h"
 #include "compiler/tools/commands.h"
 #include "compiler/tools/progress.h"
 #include "dialects/model/Transforms.h"
-#include "runtime/abi/kt_abi.h"
 #include "runtime/plan/dump.h"
 
 #include "kt_version.h"
@@ -333,15 +331,7 @@ void addCompileCommand(CLI::App &app, int &exitCode) {
       "--nvrtc", options->nvrtc,
       "The library that compiles GPU kernels (default: $KTC_NVRTC, or where CUDA or Python has it)");
   command->add_option("--ctx", options->context, "Positions of the KV cache")->check(CLI::Range(1, 1 << 22));
-  command
-      ->add_option("--chunk", options->schedule.chunk,
-                   "Largest prefill chunk in tokens (default: 2048 for each of its parts)")
-      ->check(CLI::Range(1, 8192));
-  command
-      ->add_option("--prefill-parts", options->schedule.parts,
-                   "Parts of a chunk that CPU and GPU work on at the same time (default: 2 if they take turns\n"
-                   "and a part has 2048 tokens)")
-      ->check(CLI::Range(1, KT_MAX_PARTS));
+  addScheduleOptions(*command, options->schedule);
   command->add_option("--kv-type", options->schedule.kvType, "Element type of the KV cache")
       ->check(CLI::IsMember({"bf16", "f16", "f32", "q8_0"}))
       ->capture_default_str();
@@ -349,12 +339,6 @@ void addCompileCommand(CLI::App &app, int &exitCode) {
       ->add_option("--defer-experts", options->schedule.deferExperts,
                    "Add this many of a token's experts on the CPU one layer later; changes results")
       ->check(CLI::Range(0, 255))
-      ->capture_default_str();
-  command
-      ->add_option(
-          "--expert-hints", options->schedule.expertHints,
-          "Let a GPU guess the experts of the next layer for the CPU to prefetch: auto (large ones), on, off")
-      ->check(CLI::IsMember({"auto", "on", "off"}))
       ->capture_default_str();
   command
       ->add_option("--weights", options->weights, "Leave weights in the GGUF file or copy them into the plan")

@@ -3,9 +3,7 @@
 #include "compiler/cost/device_bytes.h"
 #include "compiler/cost/schedule_cost.h"
 #include "compiler/model-to-placed/ModuleRefs.h"
-#include "compiler/pipeline/Pipeline.h"
 #include "compiler/tools/commands.h"
-#include "runtime/abi/kt_abi.h"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -81,21 +79,7 @@ void addExplainCommand(CLI::App &app, int &exitCode) {
                    "Predict for a plan that adds this many of a token's experts one layer later")
       ->check(CLI::Range(0, 255))
       ->capture_default_str();
-  command
-      ->add_option(
-          "--expert-hints", options->schedule.expertHints,
-          "Let a GPU guess the experts of the next layer for the CPU to prefetch: auto (large ones), on, off")
-      ->check(CLI::IsMember({"auto", "on", "off"}))
-      ->capture_default_str();
-  command
-      ->add_option("--chunk", options->schedule.chunk,
-                   "Largest prefill chunk in tokens (default: 2048 for each of its parts)")
-      ->check(CLI::Range(1, 8192));
-  command
-      ->add_option("--prefill-parts", options->schedule.parts,
-                   "Parts of a chunk that CPU and GPU work on at the same time (default: 2 if they take turns\n"
-                   "and a part has 2048 tokens)")
-      ->check(CLI::Range(1, KT_MAX_PARTS));
+  addScheduleOptions(*command, options->schedule);
   command->add_flag("--json", options->json, "One JSON object on stdout");
   command->callback([options, &exitCode] { exitCode = explain(*options); });
 }

@@ -169,18 +169,24 @@ ExpertKernel::PanelMatrix ExpertKernel::expertMatrix(size_t base, const MatrixWe
   return matrix;
 }
 
+// `ahead` = experts from this one to the next active one; jumps to `last` if there is none. Changes rcx and
+// rdx.
+void ExpertKernel::emitExpertsAhead(const Reg64 &ahead, const Label &last) {
+  mov(rdx, ptr[frame(Lists)]);
+  mov(rcx, qword[frame(Active)]);
+  inc(rcx);
+  cmp(ecx, dword[rdx]);
+  jge(last);
+  mov(ahead.cvt32(), dword[rdx + rcx * 4 + 4 * ktExpertListIds()]);
+  sub(ahead, qword[frame(Expert)]);
+}
+
 // rax = bytes from row Row of this expert to the first row of this call in the next active one; 0 behind the
 // last. A share by cost that reaches the next expert begins there at row 0.
 void ExpertKernel::emitNextExpert(const MatrixWeights &weights, int64_t expertRows) {
   Label done;
   xor_(eax, eax);
-  mov(rdx, ptr[frame(Lists)]);
-  mov(rcx, qword[frame(Active)]);
-  inc(rcx);
-  cmp(ecx, dword[rdx]);
-  jge(done);
-  mov(eax, dword[rdx + rcx * 4 + 4 * ktExpertListIds()]);
-  sub(rax, qword[frame(Expert)]);
+  emitExpertsAhead(rax, done);
   imul(rax, rax, immediate(expertRows, "rows of an expert"));
   if (!byCost)
     add(rax, ptr[frame(RowBegin)]);
@@ -225,7 +231,7 @@ void ExpertKernel::emitUnits(const std::function<void(int, int)> &tile) {
 // The next unit of this thread: of the same expert, else the first one of the next active expert, else the
 // same.
 void ExpertKernel::emitNextUnit() {
-  const Reg64 ahead = rax, lists = rdx;
+  const Reg64 ahead = rax;
   Label known;
   mov(qword[frame(AheadExperts)], 0);
   mov(eax, dword[frame(Unit)]);
@@ -235,13 +241,7 @@ void ExpertKernel::emitNextUnit() {
   jb(known);
   mov(eax, 0);
   if (!dense) {
-    mov(lists, ptr[frame(Lists)]);
-    mov(rcx, qword[frame(Active)]);
-    inc(rcx);
-    cmp(ecx, dword[lists]);
-    jge(known);
-    mov(ecx, dword[lists + rcx * 4 + 4 * ktExpertListIds()]);
-    sub(rcx, qword[frame(Expert)]);
+    emitExpertsAhead(rcx, known);
     mov(ptr[frame(AheadExperts)], rcx);
     mov(eax, dword[frame(UnitBegin)]);
     sub(rax, qword[frame(Unit)]);

@@ -60,6 +60,7 @@ private:
   void emitShares();
   void emitOwnBlocks();
   void emitNextUnit();
+  void emitExpertsAhead(const Reg64 &ahead, const Xbyak::Label &last);
   void emitNextExpert(const MatrixWeights &weights, int64_t expertRows);
   void emitUnits(const std::function<void(int, int)> &tile);
   void emitSlotTiles(int rows, const std::function<void(int, int)> &tile);

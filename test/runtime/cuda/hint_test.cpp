@@ -2,6 +2,7 @@
 // profiling counts how often they were right.
 #include "runtime/executor/session.h"
 #include "test/runtime/cuda/toy_gpu.h"
+#include "test/runtime/executor/toy_session.h"
 
 #include <cstring>
 
@@ -84,17 +85,7 @@ protected:
   }
 
   // Decodes some tokens one by one.
-  static void expectRightLogits(Session &session) {
-    std::vector<int32_t> tokens;
-    session.kvTruncate(0);
-    for (uint32_t i = 0; i < 20; ++i) {
-      tokens.push_back(int32_t(i * 7 % 10));
-      auto logits = session.evaluate(std::span(tokens).last(1), i);
-      ASSERT_TRUE(logits) << logits.error().message;
-      for (uint32_t v = 0; v < toy::kVocab; ++v)
-        ASSERT_EQ((*logits)[v], toy::expectedLogit(tokens, i, v));
-    }
-  }
+  static void expectRightLogits(Session &session) { toy::expectRightLogits(session, 20, {1}); }
 
   uint32_t guess = 0;
 };

@@ -147,22 +147,6 @@ kt::Result<std::unique_ptr<ktrt::Session>> open(Plan &plan, const TemporaryDirec
   return ktrt::Session::open(plan.write(directory.path), options);
 }
 
-void expectRightLogits(ktrt::Session &session, int count) {
-  std::vector<int32_t> tokens;
-  for (int i = 0; i < count; ++i)
-    tokens.push_back(i * 7 % 10);
-  for (size_t step : {1, 2, 3, 8, 17}) {
-    session.kvTruncate(0);
-    for (size_t done = 0; done < tokens.size(); done += step) {
-      const size_t now = std::min(step, tokens.size() - done);
-      auto logits = session.evaluate(std::span(tokens).subspan(done, now), uint32_t(done));
-      ASSERT_TRUE(logits) << logits.error().message;
-      for (uint32_t v = 0; v < kVocab; ++v)
-        ASSERT_EQ((*logits)[v], expectedLogit(tokens, done + now - 1, v)) << "step " << step;
-    }
-  }
-}
-
 } // namespace toy
 
 #ifdef FAKE_CUDA_DRIVER

@@ -36,9 +36,6 @@ void leaveLogitsOnGpu(Plan &plan);
 kt::Result<std::unique_ptr<ktrt::Session>> open(Plan &plan, const TemporaryDirectory &directory,
                                                 uint32_t timeoutMillis, bool pinThreads);
 
-// Checks the logits of `count` tokens, evaluated in steps of every kind of entry.
-void expectRightLogits(ktrt::Session &session, int count);
-
 // Commands that this one follows in its lane program.
 ktrt::plan::CommandT after(ktrt::plan::CommandT command, std::vector<uint32_t> earlier);
 

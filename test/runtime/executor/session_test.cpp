@@ -2,13 +2,14 @@
 #include "runtime/executor/session.h"
 
 #include "runtime/cpu/cpuid.h"
-#include "test/runtime/plan/toy_plan.h"
+#include "test/runtime/executor/toy_session.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
 using namespace ktrt;
+using toy::someTokens;
 
 namespace {
 
@@ -17,13 +18,6 @@ std::unique_ptr<Session> openToy(toy::Plan &plan, const toy::TemporaryDirectory 
   auto session = Session::open(plan.write(directory.path), options);
   EXPECT_TRUE(session) << session.error().message;
   return session ? std::move(*session) : nullptr;
-}
-
-std::vector<int32_t> someTokens(size_t count) {
-  std::vector<int32_t> tokens(count);
-  for (size_t i = 0; i < count; ++i)
-    tokens[i] = int32_t(i * 7 % 10);
-  return tokens;
 }
 
 class SessionThreads : public testing::TestWithParam<uint32_t> {
@@ -37,18 +31,7 @@ TEST_P(SessionThreads, LastLogitsDoNotDependOnTheCut) {
   options.threads = GetParam();
   auto session = openToy(plan, directory, options);
   ASSERT_EQ(session->threads(), GetParam());
-  std::vector<int32_t> tokens = someTokens(30);
-  for (size_t step : {1, 2, 3, 7, 8, 9, 17, 30}) {
-    session->kvTruncate(0);
-    for (size_t done = 0; done < tokens.size(); done += step) {
-      size_t count = std::min(step, tokens.size() - done);
-      auto logits = session->evaluate(std::span(tokens).subspan(done, count), uint32_t(done));
-      ASSERT_TRUE(logits) << logits.error().message;
-      for (uint32_t v = 0; v < toy::kVocab; ++v)
-        ASSERT_EQ((*logits)[v], toy::expectedLogit(tokens, done + count - 1, v)) << "step " << step;
-    }
-    EXPECT_EQ(session->kvLength(), tokens.size());
-  }
+  toy::expectRightLogits(*session, 30, {1, 2, 3, 7, 8, 9, 17, 30});
 }
 
 // Dispatches that read much have open shares (open_units.h): the results are the same.
@@ -60,16 +43,7 @@ TEST_P(SessionThreads, OpenSharesGiveTheSameLogits) {
   SessionOptions options;
   options.threads = GetParam();
   auto session = openToy(plan, directory, options);
-  std::vector<int32_t> tokens = someTokens(30);
-  for (size_t step : {1, 2}) {
-    session->kvTruncate(0);
-    for (size_t done = 0; done < tokens.size(); done += step) {
-      auto logits = session->evaluate(std::span(tokens).subspan(done, step), uint32_t(done));
-      ASSERT_TRUE(logits) << logits.error().message;
-      for (uint32_t v = 0; v < toy::kVocab; ++v)
-        EXPECT_EQ((*logits)[v], toy::expectedLogit(tokens, done + step - 1, v));
-    }
-  }
+  toy::expectRightLogits(*session, 30, {1, 2});
 }
 
 // Rewrites a prefill entry for two parts of its tokens: every command is there once for each.
@@ -104,17 +78,7 @@ TEST_P(SessionThreads, PartsGiveTheSameLogits) {
   options.threads = GetParam();
   auto session = openToy(plan, directory, options);
   ASSERT_NE(session, nullptr);
-  std::vector<int32_t> tokens = someTokens(30);
-  for (size_t step : {3, 4, 5, 7, 8, 30}) {
-    session->kvTruncate(0);
-    for (size_t done = 0; done < tokens.size(); done += step) {
-      size_t count = std::min(step, tokens.size() - done);
-      auto logits = session->evaluate(std::span(tokens).subspan(done, count), uint32_t(done));
-      ASSERT_TRUE(logits) << logits.error().message;
-      for (uint32_t v = 0; v < toy::kVocab; ++v)
-        ASSERT_EQ((*logits)[v], toy::expectedLogit(tokens, done + count - 1, v)) << "step " << step;
-    }
-  }
+  toy::expectRightLogits(*session, 30, {3, 4, 5, 7, 8, 30});
 }
 
 TEST_P(SessionThreads, AllLogits) {
