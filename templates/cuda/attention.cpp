@@ -1,5 +1,6 @@
-// Instances of `attention_gqa`, `attention_mla` and `attention_merge`: see kernels/attention.cuh. Here the
+// Instances of `attention_gqa`, `attention_mla`, `attention_merge` and `attention_up`: see the kernels. Here the
 // shape of a block is chosen: rows, warps and tiles that fit into registers and shared memory.
+#include "templates/cuda/linear.h"
 #include "templates/cuda/row_families.h"
 #include "templates/param_check.h"
 
@@ -136,8 +137,36 @@ Instance makeMerge(const Params &params, Sm) {
           {static_cast<uint32_t>(m * spec.heads), 1, 1, static_cast<uint32_t>(threads), 0}};
 }
 
+// The threads that put a head together: one per four of its elements, as far as a block of this size pays off.
+constexpr int64_t mergeThreads = 128;
+
+Instance makeUp(const Params &params, Sm sm) {
+  const AttentionUpSpec spec = readAttentionUp(params);
+  LinearSpec product;
+  product.matrix.n = spec.n, product.matrix.k = spec.merge.vDim, product.matrix.m = spec.m;
+  product.matrix.xBfloat = true, product.matrix.yBfloat = spec.bfloatY;
+  product.format = spec.format;
+  product.batch = spec.merge.heads, product.wBatchRows = spec.n;
+  product.xStride = spec.merge.heads * spec.merge.vDim, product.xBatchStride = spec.merge.vDim;
+  product.yStride = spec.yStride, product.yBatchStride = spec.n;
+  if (spec.format->id == KT_TYPE_F32)
+    throw ParamError("parameter 'format' must not be f32");
+  const StreamText stream = streamProduct(product, 0, sm);
+  const uint32_t threads = std::max<uint32_t>(stream.launch.threads, mergeThreads);
+  const std::string body =
+      (TemplateText("AttentionUp") << "kt::" + stream.body << spec.n << spec.merge.vDim << spec.m
+                                   << layoutText(product) << spec.bfloatY << rowTiles(product)
+                                   << stream.shape.warps << spec.merge.heads << spec.merge.splits
+                                   << spec.merge.splitPositions << threads)
+          .str();
+  Launch launch = stream.launch;
+  launch.threads = threads;
+  return {kernelSource("attention_up.cuh", body, threads, stream.shape.blocksPerSm), launch};
+}
+
 } // namespace
 
+const Family attentionUpFamily = {"attention_up", makeUp};
 const Family attentionGqaFamily = {"attention_gqa", makeGqa};
 const Family attentionMlaFamily = {"attention_mla", makeMla};
 const Family attentionMergeFamily = {"attention_merge", makeMerge};

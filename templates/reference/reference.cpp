@@ -11,7 +11,7 @@ namespace ktc::reference {
 static const Family *const allFamilies[] = {
     &linearFamily,      &gateUpFamily,       &downFamily,         &embedFamily,
     &quantizeFamily,    &rmsNormFamily,      &addFamily,          &ropeFamily,
-    &kvStoreFamily,     &attentionGqaFamily, &attentionMlaFamily, &attentionMergeFamily,
+    &kvStoreFamily,     &attentionGqaFamily, &attentionMlaFamily, &attentionMergeFamily, &attentionUpFamily,
     &routerTopkFamily,  &expertGroupFamily,  &gqaPrepareFamily,   &mlaPrepareFamily,
     &topLogitsFamily,   &downSlotsFamily,    &slotSumFamily,      &copyRowsFamily,
     &linearGroupFamily,

@@ -17,8 +17,10 @@ struct GqaOperands {
   static constexpr bool joined = false;
   static constexpr int keyOperand = 1, valueOperand = 2;
   static constexpr int64_t keyStride = KvHeads_ * HeadDim, valueStride = KvHeads_ * VDim, yStride = YStride;
-  static __device__ float query(const KtCudaArgs &args, int token, int head, int i) {
-    return static_cast<const float *>(args.operands[0])[token * QStride + head * HeadDim + i];
+  static constexpr bool quads = HeadDim % 4 == 0 && QStride % 4 == 0; // of queries are aligned
+  // Element i of a query.
+  static __device__ const float *query(const KtCudaArgs &args, int token, int head, int i) {
+    return static_cast<const float *>(args.operands[0]) + token * QStride + head * HeadDim + i;
   }
 };
 
@@ -29,10 +31,11 @@ template <int Heads_, int Latent, int Rotary, int64_t QStride, int64_t QRowStrid
   static constexpr int keyOperand = 2, valueOperand = 2;
   static constexpr int64_t keyStride = Latent + Rotary, valueStride = keyStride,
                            yStride = int64_t(Heads_) * Latent;
-  static __device__ float query(const KtCudaArgs &args, int token, int head, int i) {
+  static constexpr bool quads = Latent % 4 == 0 && Rotary % 4 == 0 && QStride % 4 == 0 && QRowStride % 4 == 0;
+  static __device__ const float *query(const KtCudaArgs &args, int token, int head, int i) {
     return i < Latent
-               ? static_cast<const float *>(args.operands[0])[(int64_t(token) * Heads_ + head) * Latent + i]
-               : static_cast<const float *>(args.operands[1])[token * QStride + head * QRowStride + i - Latent];
+               ? static_cast<const float *>(args.operands[0]) + (int64_t(token) * Heads_ + head) * Latent + i
+               : static_cast<const float *>(args.operands[1]) + token * QStride + head * QRowStride + i - Latent;
   }
 };
 
@@ -118,27 +121,43 @@ struct Attention {
     return Splits > 1 ? work.last : position(args, work.rowToken(row));
   }
 
-  // Queries in 16-bit floats, zeros where there are none. Many loads are under way at a time: one after the
-  // other they would take longer than all else that a short context needs.
+  // `Count` elements of a query as 16-bit floats in a word or two; zeros where there is none.
+  template <int Count>
+  static __device__ void readQuery(const KtCudaArgs &args, const Work &work, int row, int column,
+                                   float (&values)[Count]) {
+    const bool valid = row < work.rowCount && column < Shape::keyLength;
+    const float *from =
+        valid ? Operands::query(args, work.rowToken(row), work.rowHead(row), column) : nullptr;
+    if constexpr (Count == 4) {
+      const float4 four = valid ? *reinterpret_cast<const float4 *>(from) : make_float4(0, 0, 0, 0);
+      values[0] = four.x, values[1] = four.y, values[2] = four.z, values[3] = four.w;
+    } else {
+#pragma unroll
+      for (int i = 0; i < Count; ++i)
+        values[i] = valid ? from[i] : 0.0f;
+    }
+  }
+
+  // Queries in 16-bit floats. All loads of a decoded token are under way at a time: one after the other they
+  // would take longer than all else that a short context needs.
   static __device__ void loadQueries(const KtCudaArgs &args, const Work &work, uint16_t *queries) {
-    constexpr int pairs = Shape::keyPad / 2, all = Block::rows * pairs, batch = 8;
+    constexpr int count = Operands::quads ? 4 : 2, pieces = Shape::keyPad / count, all = Block::rows * pieces;
+    constexpr int needed = (all + Block::threads - 1) / Block::threads, batch = needed < 9 ? needed : 9;
     for (int first = threadIdx.x; first < all; first += batch * Block::threads) {
-      float low[batch], high[batch];
+      float values[batch][count];
 #pragma unroll
       for (int i = 0; i < batch; ++i) {
-        const int at = first + i * Block::threads, row = at / pairs, column = at % pairs * 2;
-        low[i] = high[i] = 0;
-        if (row < work.rowCount && column < Shape::keyLength) {
-          low[i] = Operands::query(args, work.rowToken(row), work.rowHead(row), column);
-          high[i] = Operands::query(args, work.rowToken(row), work.rowHead(row), column + 1);
-        }
+        const int at = first + i * Block::threads;
+        readQuery(args, work, at / pieces, at % pieces * count, values[i]);
       }
 #pragma unroll
       for (int i = 0; i < batch; ++i) {
         const int at = first + i * Block::threads;
+        uint32_t *to = reinterpret_cast<uint32_t *>(queries + at / pieces * Shape::keyStride + at % pieces * count);
         if (at < all)
-          *reinterpret_cast<uint32_t *>(queries + at / pairs * Shape::keyStride + at % pairs * 2) =
-              pack<typename Tiles::T>(limited(low[i]), limited(high[i]));
+#pragma unroll
+          for (int j = 0; j < count; j += 2)
+            to[j / 2] = pack<typename Tiles::T>(limited(values[i][j]), limited(values[i][j + 1]));
       }
     }
   }

@@ -131,13 +131,17 @@ template <class Shape, class Block> struct AttentionTiles {
     const int lane = threadIdx.x % 32;
     const uint16_t *key = keys + (warpColumn() * (keyTiles * 8) + lane % 8) * Shape::keyStride + lane / 8 * 8;
     const uint16_t *query = queries + (warpRow() + lane % 16) * Shape::keyStride + lane / 16 * 8;
+    // Products that are added to the same sum follow each other: where a warp has few sums, the halves of k
+    // have their own.
+    constexpr bool isSplit = rowTiles * keyTiles <= 2;
+    Scores others;
 #pragma unroll
     for (int t = 0; t < rowTiles; ++t)
 #pragma unroll
       for (int n = 0; n < keyTiles; ++n)
 #pragma unroll
         for (int i = 0; i < 4; ++i)
-          scores[t][n][i] = 0;
+          scores[t][n][i] = others[t][n][i] = 0;
 #pragma unroll 2
     for (int k = 0; k < Shape::keyPad; k += 32) {
       uint32_t a[rowTiles][2][4];
@@ -153,10 +157,18 @@ template <class Shape, class Block> struct AttentionTiles {
 #pragma unroll
         for (int t = 0; t < rowTiles; ++t) {
           multiply<T>(scores[t][n], a[t][0], b[0], b[1]);
-          multiply<T>(scores[t][n], a[t][1], b[2], b[3]);
+          multiply<T>(isSplit ? others[t][n] : scores[t][n], a[t][1], b[2], b[3]);
         }
       }
     }
+    if constexpr (isSplit)
+#pragma unroll
+      for (int t = 0; t < rowTiles; ++t)
+#pragma unroll
+        for (int n = 0; n < keyTiles; ++n)
+#pragma unroll
+          for (int i = 0; i < 4; ++i)
+            scores[t][n][i] += others[t][n][i];
   }
 
   // Scales and masks the scores of the tile at position `start`, and finds the largest of each row in all
