@@ -93,6 +93,44 @@ static int64_t mostSplits(const AttentionCall &call, EntryBuilder &entry) {
   return entry.getShape().dynamic ? 1 : splits;
 }
 
+// Most bytes of partial results that the blocks of a product read in all: they come from the second-level cache
+// of the GPU at about 5 TB/s, and a merge of its own takes 2.5 µs.
+static constexpr int64_t kUpBytes = 32 << 20, kUpRows = 16;
+
+bool takesUp(const AttentionCall &call, int64_t n, EntryBuilder &entry) {
+  const int64_t splits = mostSplits(call, entry), blocks = call.heads * llvm::divideCeil(n, kUpRows);
+  return splits > 1 && call.window == 0 && !call.sinks &&
+         blocks * entry.getShape().tokens * splits * call.valueLength * 4 <= kUpBytes;
+}
+
+// The attention proper, whose partial results are returned.
+static Value dispatchSplits(AttentionCall &call, int64_t splits, EntryBuilder &entry, StringRef path) {
+  Value partials = entry.alloc(call.heads * splits * (call.valueLength + 16) * 4, "attention partials");
+  call.params.push_back({"splits", entry.integer(splits)});
+  if (entry.getLane().isGpu)
+    call.params.push_back({"split_positions", entry.integer(splitPositions(entry))});
+  entry.dispatch(
+      call.family, call.params,
+      {call.q, call.second, call.third, entry.none(), call.positions, entry.none(), partials}, {6},
+      {0, call.heads * splits}, path);
+  return partials;
+}
+
+void dispatchAttentionUp(AttentionCall call, const HeadProduct &product, EntryBuilder &entry, StringRef path) {
+  const int64_t splits = mostSplits(call, entry);
+  Value partials = dispatchSplits(call, splits, entry, path);
+  SmallVector<Param> params = {{"heads", entry.integer(call.heads)},
+                               {"v_dim", entry.integer(call.valueLength)},
+                               {"splits", entry.integer(splits)},
+                               {"split_positions", entry.integer(splitPositions(entry))},
+                               {"format", entry.text(product.format)},
+                               {"n", entry.integer(product.n)}};
+  if (product.yBf16)
+    params.push_back({"y_type", entry.text("bf16")});
+  entry.dispatch("attention_up", params, {partials, product.weights, product.y, entry.none(), call.positions}, {2},
+                 {0, call.heads}, path, product.bytes);
+}
+
 void dispatchAttention(AttentionCall call, EntryBuilder &entry, StringRef path) {
   const int64_t splits = mostSplits(call, entry);
   SmallVector<Value> operands = {call.q, call.second, call.third, call.y, call.positions};
@@ -109,24 +147,18 @@ void dispatchAttention(AttentionCall call, EntryBuilder &entry, StringRef path) 
                    {0, entry.getShape().dynamic ? call.kvHeads : call.heads}, path);
     return;
   }
-  Value partials = entry.alloc(call.heads * splits * (call.valueLength + 16) * 4, "attention partials");
-  operands[3] = entry.none();
-  operands.append({entry.none(), partials});
-  call.params.push_back({"splits", entry.integer(splits)});
   const Param positions = {"split_positions", entry.integer(splitPositions(entry))};
-  if (entry.getLane().isGpu)
-    call.params.push_back(positions);
   if (mergesItself(call, splits, entry)) {
+    Value partials = entry.alloc(call.heads * splits * (call.valueLength + 16) * 4, "attention partials");
+    call.params.append({{"splits", entry.integer(splits)}, positions});
     call.params.append(yType);
     call.params.push_back({"merge", entry.integer(1)});
     call.params.push_back({"sinks", entry.integer(call.sinks ? 1 : 0)});
-    operands[3] = call.y;
-    operands[5] = call.sinks ? call.sinks : entry.none();
-    operands.push_back(entry.counters());
+    operands.append({call.sinks ? call.sinks : entry.none(), partials, entry.counters()});
     entry.dispatch(call.family, call.params, operands, {3, 6, 7}, {0, call.heads * splits}, path);
     return;
   }
-  entry.dispatch(call.family, call.params, operands, {6}, {0, call.heads * splits}, path);
+  Value partials = dispatchSplits(call, splits, entry, path);
   SmallVector<Param> merge = {
       {"heads", entry.integer(call.heads)},   {"v_dim", entry.integer(call.valueLength)},
       {"splits", entry.integer(splits)},      {"y_stride", entry.integer(call.heads * call.valueLength)},
