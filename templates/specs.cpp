@@ -203,6 +203,8 @@ AttentionMlaSpec readAttentionMla(const Params &params) {
   spec.splitPositions = readSplitPositions(params);
   spec.merge = readMerge(params, spec.splits);
   spec.bfloatY = readBfloatY(params);
+  spec.bfloatQ = isBfloat(params, "q_type");
+  spec.context = optionalInt(params, "context", 0, 0, INT32_MAX);
   checkTokens(params);
   return spec;
 }
@@ -283,6 +285,9 @@ MlaPrepareSpec readMlaPrepare(const Params &params) {
       throw ParamError("parameter 'format' needs 'nope'");
     needWholeBlocks(*spec.absorb, spec.nope);
   }
+  spec.bfloatY = readBfloatY(params);
+  if (spec.bfloatY && !spec.absorb)
+    throw ParamError("parameter 'y_type' bf16 needs 'format'");
   checkTokens(params);
   return spec;
 }

@@ -72,6 +72,8 @@ struct AttentionMlaSpec {
   float scale = 0;
   KtType type = KT_TYPE_F16;
   int64_t qStride = 0, qRowStride = 0; // of the rotary part
+  bool bfloatQ = false;                // queries are whole rows of bfloat16 in operand 0 (GPU kernels)
+  int64_t context = 0;                 // most positions of a token, 0: not known (GPU kernels)
   bool dynamic = false;
   int64_t splits = 1;
   int64_t splitPositions = defaultSplitPositions;
@@ -113,6 +115,7 @@ struct MlaPrepareSpec {
   int64_t nope = 0; // elements of a query head before its rotary ones
   KtType type = KT_TYPE_F16;
   const KtTypeInfo *absorb = nullptr; // format of the weights that make absorbed queries of those elements
+  bool bfloatY = false;               // which leave with their rotary parts, as bfloat16
 };
 
 enum class Gating { Softmax, Sigmoid, TopkSoftmax };

@@ -23,6 +23,7 @@ struct Problem {
   int64_t group; // query heads per KV head
   int64_t m, splits, splitPositions;
   bool dynamic, merge;
+  int64_t context = 0; // most positions, 0: not known
 };
 
 int64_t roundUp(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
@@ -33,8 +34,11 @@ int64_t sharedBytes(const Problem &problem, const Block &block) {
   const int64_t keyPad =
       roundUp(problem.joined ? std::max(valuePad, problem.keyLength) : problem.keyLength, 32);
   const int64_t tile = block.keys * (keyPad + 8 + (problem.joined ? 0 : valuePad + 8));
+  // Two warps share the keys where each would have only eight.
+  const bool shares = block.rows == 16 * block.rowWarps && block.columnWarps % 2 == 0 &&
+                      block.keys == 8 * block.columnWarps && keyPad % 64 == 0;
   return 2 * (block.rows * (keyPad + 8) + block.stages * tile + block.rows * (block.keys + 8)) +
-         4 * block.columnWarps * block.rows;
+         4 * block.columnWarps * block.rows + (shares ? block.threads() * 16 : 0);
 }
 
 // Dynamic shared memory that a block may have.
@@ -64,8 +68,11 @@ Block chooseBlock(const Problem &problem, Sm sm) {
     const int64_t registers = block.rows / block.rowWarps / 16 *
                               roundUp(problem.valueLength, 16 * block.columnWarps) / block.columnWarps / 2;
     // One warp for all columns needs registers for all scores of a row, too.
-    if (registers <= (block.columnWarps == 1 ? 64 : 128) && sharedBytes(problem, block) <= sharedLimit(sm))
-      return block;
+    if (registers > (block.columnWarps == 1 ? 64 : 128) || sharedBytes(problem, block) > sharedLimit(sm))
+      continue;
+    // Splits of one tile leave room for the blocks of the kernels behind this one.
+    const bool oneTile = problem.context > 0 && problem.context <= problem.splits * block.keys;
+    return oneTile ? Block{block.rows, block.rowWarps, block.columnWarps, block.keys, 1} : block;
   }
   throw ParamError("attention of " + std::to_string(problem.keyLength) + " key and " +
                    std::to_string(problem.valueLength) + " value elements does not fit into a block of sm_" +
@@ -120,9 +127,12 @@ Instance makeMla(const Params &params, Sm sm) {
   const AttentionMlaSpec spec = readAttentionMla(params);
   const int64_t m = optionalInt(params, "m", 1, 1, maxTokensPerReplay);
   const std::string operands =
-      typeName("MlaOperands", {spec.heads, spec.latent, spec.rope, spec.qStride, spec.qRowStride});
+      typeName("MlaOperands", {spec.heads, spec.latent, spec.rope, spec.qStride, spec.qRowStride, spec.bfloatQ});
+  if (spec.bfloatQ && spec.type == KT_TYPE_F16)
+    throw ParamError("parameter 'q_type' must be f32 with a cache of f16");
+  const bool oneTile = spec.splitPositions % 16 == 0; // splits are of whole 16 positions
   return makeAttention({spec.latent + spec.rope, spec.latent, true, spec.heads, m, spec.splits,
-                        spec.splitPositions, spec.dynamic, spec.merge},
+                        spec.splitPositions, spec.dynamic, spec.merge, oneTile ? spec.context : 0},
                        {operands, spec.type, spec.scale, 0, false, spec.bfloatY, 1}, sm);
 }
 
@@ -137,8 +147,10 @@ Instance makeMerge(const Params &params, Sm) {
           {static_cast<uint32_t>(m * spec.heads), 1, 1, static_cast<uint32_t>(threads), 0}};
 }
 
-// The threads that put a head together: one per four of its elements, as far as a block of this size pays off.
-constexpr int64_t mergeThreads = 128;
+// Threads that put a head together: four for each four of its elements, as far as a block of the size pays off.
+uint32_t mergeThreads(int64_t vDim) {
+  return static_cast<uint32_t>(std::clamp<int64_t>(roundUp(vDim, 32), 128, 512));
+}
 
 Instance makeUp(const Params &params, Sm sm) {
   const AttentionUpSpec spec = readAttentionUp(params);
@@ -152,7 +164,7 @@ Instance makeUp(const Params &params, Sm sm) {
   if (spec.format->id == KT_TYPE_F32)
     throw ParamError("parameter 'format' must not be f32");
   const StreamText stream = streamProduct(product, 0, sm);
-  const uint32_t threads = std::max<uint32_t>(stream.launch.threads, mergeThreads);
+  const uint32_t threads = std::max(stream.launch.threads, mergeThreads(spec.merge.vDim));
   const std::string body =
       (TemplateText("AttentionUp") << "kt::" + stream.body << spec.n << spec.merge.vDim << spec.m
                                    << layoutText(product) << spec.bfloatY << rowTiles(product)
@@ -161,7 +173,7 @@ Instance makeUp(const Params &params, Sm sm) {
           .str();
   Launch launch = stream.launch;
   launch.threads = threads;
-  return {kernelSource("attention_up.cuh", body, threads, stream.shape.blocksPerSm), launch};
+  return {kernelSource("attention_up.cuh", body, threads), launch};
 }
 
 } // namespace

@@ -36,7 +36,9 @@ LinearSpec absorbedSpec(const MlaPrepareSpec &spec, int64_t m) {
   product.format = spec.absorb;
   product.batch = spec.heads, product.wBatchRows = spec.latent;
   product.xStride = spec.qStride, product.xBatchStride = spec.qRowStride;
-  product.yStride = spec.heads * spec.latent, product.yBatchStride = spec.latent;
+  product.matrix.yBfloat = spec.bfloatY;
+  product.yBatchStride = spec.latent + (spec.bfloatY ? spec.rope : 0);
+  product.yStride = spec.heads * product.yBatchStride;
   return product;
 }
 
@@ -48,7 +50,7 @@ Instance makeMlaPrepare(const Params &params, Sm sm) {
   const bool dynamic = flag(params, "dynamic");
   const auto prepareText = [&](int64_t warps) {
     return typeName("MlaPrepare", {spec.heads, spec.latent, spec.rope, spec.eps, spec.neox, spec.nope, spec.qStride,
-                                   spec.qRowStride, spec.kvStride, cacheTypeName(spec.type), warps, dynamic, m});
+                                   spec.qRowStride, spec.kvStride, cacheTypeName(spec.type), spec.bfloatY, warps, dynamic, m});
   };
   const auto blocksOf = [&](int64_t warps) {
     return tokenBlocks(1, (m * (spec.heads + 1) + warps - 1) / warps);

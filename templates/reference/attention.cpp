@@ -132,11 +132,15 @@ static KernelFn makeAttentionMla(const Params &params) {
     int64_t row = spec.latent + spec.rope;
     forEachHead(args, spec.heads, 1, spec.dynamic, spec.splits, [&](int64_t token, int64_t head) {
       int64_t slot = token * spec.heads + head;
-      const float *rotary = qr + token * spec.qStride + head * spec.qRowStride;
+      std::vector<float> query(static_cast<size_t>(row));
+      for (int64_t i = 0; i < row; ++i)
+        query[static_cast<size_t>(i)] =
+            spec.bfloatQ       ? bfloatToFloat(static_cast<const uint16_t *>(args->operands[0])[slot * row + i])
+            : i < spec.latent ? qa[slot * spec.latent + i]
+                              : qr[token * spec.qStride + head * spec.qRowStride + i - spec.latent];
       std::vector<double> scores;
       for (int64_t p = 0; p <= positions[token]; ++p)
-        scores.push_back(spec.scale * (dot(qa + slot * spec.latent, spec.latent, spec.type, cache, p * row) +
-                                       dot(rotary, spec.rope, spec.type, cache, p * row + spec.latent)));
+        scores.push_back(spec.scale * dot(query.data(), row, spec.type, cache, p * row));
       const double logSum = softmax(scores);
       std::vector<float> result(static_cast<size_t>(spec.latent));
       weightedSum(scores, spec.type, cache, 0, row, result.data(), spec.latent);

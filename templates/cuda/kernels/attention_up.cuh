@@ -11,18 +11,21 @@ namespace kt {
 
 // Puts the splits of a token's head together. A partial result: attention_splits.cuh. Nothing waits for the
 // position: the scores of all splits and the values of the first few are read before it is there, and what they
-// hold does not count where the token has fewer.
+// hold does not count where the token has fewer. Groups of threads share out the splits.
 template <int Heads, int K, int Splits, int SplitPositions, int Threads> struct MergedHead {
-  static constexpr int row = K + 16, quads = K / 4, rounds = (Splits + 31) / 32, early = Splits < 4 ? Splits : 4;
+  static constexpr int row = K + 16, quads = K / 4, rounds = (Splits + 31) / 32;
+  static constexpr int fitting = Threads / quads, groups = fitting < 1 ? 1 : fitting < 4 ? fitting : 4;
+  static constexpr int perGroup = (Splits + groups - 1) / groups, early = perGroup < 2 ? perGroup : 2;
+  static constexpr int parkedQuads = groups > 1 ? (groups - 1) * quads : 1;
 
-  // Adds `value` times `factor`, unless the split does not count.
+  // Adds `value` times `factor`, unless it does not count.
   static __device__ void add(float4 &sum, const float4 &value, float factor, bool counts) {
     sum.x = counts ? fmaf(factor, value.x, sum.x) : sum.x, sum.y = counts ? fmaf(factor, value.y, sum.y) : sum.y;
     sum.z = counts ? fmaf(factor, value.z, sum.z) : sum.z, sum.w = counts ? fmaf(factor, value.w, sum.w) : sum.w;
   }
 
   // What the values of split lane + 32 i are multiplied with; `scores` are its largest score and sum.
-  static __device__ void shares(float2 (&scores)[rounds], int count, int lane, float (&share)[rounds]) {
+  static __device__ void shares(const float2 (&scores)[rounds], int count, int lane, float (&share)[rounds]) {
     float largest = -3.402823466e+38f, sum = 0;
 #pragma unroll
     for (int i = 0; i < rounds; ++i)
@@ -48,8 +51,31 @@ template <int Heads, int K, int Splits, int SplitPositions, int Threads> struct 
     return result;
   }
 
-  // The block's threads, whole warps, write the head as bfloat16 to `to` in shared memory.
-  static __device__ void run(const float *partials, const int32_t *position, uint16_t *to) {
+  // The sum of the splits group, group + groups, … at `from`.
+  static __device__ float4 sumOf(const float4 *from, const float2 (&scores)[rounds], const int32_t *position,
+                                 int group, int lane) {
+    float4 ahead[early], sum = make_float4(0, 0, 0, 0);
+#pragma unroll
+    for (int i = 0; i < early; ++i)
+      ahead[i] = from[min(group + groups * i, Splits - 1) * (row / 4)];
+    const int count = splitCount<SplitPositions, Splits>(*position + 1);
+    float share[rounds];
+    shares(scores, count, lane, share);
+#pragma unroll
+    for (int i = 0; i < early; ++i)
+      add(sum, ahead[i], shareOf(share, group + groups * i), group + groups * i < count);
+#pragma unroll 8
+    for (int i = early; i * groups < count; ++i) { // all lanes of a warp go as far
+      const int split = group + groups * i;
+      const float4 value = from[min(split, count - 1) * (row / 4)];
+      add(sum, value, shareOf(share, split), split < count);
+    }
+    return sum;
+  }
+
+  // The block's threads, whole warps, write the head as bfloat16 to `to` in shared memory, which is visible
+  // after the next barrier. `parked`: shared memory that nobody uses before it.
+  static __device__ void run(const float *partials, const int32_t *position, float4 *parked, uint16_t *to) {
     const int lane = threadIdx.x % 32;
     float2 scores[rounds];
 #pragma unroll
@@ -57,27 +83,21 @@ template <int Heads, int K, int Splits, int SplitPositions, int Threads> struct 
       scores[i] = lane + 32 * i < Splits
                       ? *reinterpret_cast<const float2 *>(partials + (lane + 32 * i) * row + K)
                       : make_float2(0, 0);
-    float share[rounds];
-    int count = 0;
-    // Every warp takes part in every round.
-    for (int base = 0; base < quads; base += Threads) {
-      const int quad = base + threadIdx.x;
-      const float4 *from = reinterpret_cast<const float4 *>(partials) + (quad < quads ? quad : quads - 1);
-      float4 ahead[early], sum = make_float4(0, 0, 0, 0);
+    const float4 *all = reinterpret_cast<const float4 *>(partials);
+    for (int first = 0; first < quads; first += Threads) { // once, if there are several groups
+      const int quad = first + threadIdx.x % (groups * quads) % quads, group = threadIdx.x / quads;
+      const bool isUsed = groups == 1 ? first + int(threadIdx.x) < quads : group < groups;
+      float4 sum = sumOf(all + (isUsed ? quad : 0), scores, position, isUsed && groups > 1 ? group : 0, lane);
+      if constexpr (groups > 1) {
+        if (isUsed && group > 0)
+          parked[(group - 1) * quads + quad] = sum;
+        __syncthreads();
 #pragma unroll
-      for (int split = 0; split < early; ++split)
-        ahead[split] = from[split * (row / 4)];
-      if (base == 0) {
-        count = splitCount<SplitPositions, Splits>(*position + 1);
-        shares(scores, count, lane, share);
+        for (int other = 0; other < groups - 1; ++other)
+          if (isUsed && group == 0)
+            add(sum, parked[other * quads + quad], 1.0f, true);
       }
-#pragma unroll
-      for (int split = 0; split < early; ++split)
-        add(sum, ahead[split], shareOf(share, split), split < count);
-#pragma unroll 8
-      for (int split = early; split < count; ++split)
-        add(sum, from[split * (row / 4)], shareOf(share, split), true);
-      if (quad < quads)
+      if (isUsed && (groups == 1 || group == 0))
         *reinterpret_cast<uint2 *>(to + quad * 4) = {pack<Bfloat>(sum.x, sum.y), pack<Bfloat>(sum.z, sum.w)};
     }
   }
@@ -107,14 +127,16 @@ struct AttentionUp {
   static __device__ void run(const KtCudaArgs &args) {
     extern __shared__ __align__(16) uint8_t shared[];
     __shared__ __align__(16) uint16_t merged[M][K];
+    __shared__ float4 parkedHead[Head::parkedQuads];
     const int warp = threadIdx.x / 32, head = blockIdx.y, first = blockIdx.x * Tiles * 16;
     const float *partials = static_cast<const float *>(args.operands[0]);
     const int32_t *positions = static_cast<const int32_t *>(args.operands[4]);
 #pragma unroll 1
-    for (int token = 0; token < M; ++token)
-      Head::run(partials + (int64_t(token) * Heads + head) * Splits * Head::row, positions + token,
+    for (int token = 0; token < M; ++token) {
+      Head::run(partials + (int64_t(token) * Heads + head) * Splits * Head::row, positions + token, parkedHead,
                 merged[token]);
-    __syncthreads();
+      __syncthreads();
+    }
     float sums[Tiles][Product::tokenTiles][4] = {};
     if (warp < Warps)
       S::run(shared + warp * S::warpBytes, warp, M, typename Product::Rows(args, blockIdx.x, head),

@@ -100,8 +100,9 @@ struct GqaPrepare {
 
 // Rows of a token are its cache row and its query heads; every warp takes one of them, and starts all loads
 // before anything is computed. Head h of a query begins at h * QRowStride, its rotary part Nope elements later.
+// It is rotated in place or, with BfloatY, on its way to the end of a row of operand 8.
 template <int Heads, int Latent, int Rotary, uint32_t Eps, bool Neox, int Nope, int64_t QStride,
-          int64_t QRowStride, int64_t KvStride, CacheType Type, int Warps, bool Dynamic, int M>
+          int64_t QRowStride, int64_t KvStride, CacheType Type, bool BfloatY, int Warps, bool Dynamic, int M>
 struct MlaPrepare {
   static constexpr int rows = Heads + 1, perLane = (Latent + 31) / 32, pairs = Rotary / 2;
   static constexpr int pairsPerLane = (pairs + 31) / 32;
@@ -121,15 +122,18 @@ struct MlaPrepare {
       if (lane + 32 * i < pairs)
         out[i] = {from[first(lane + 32 * i)], from[second(lane + 32 * i)]};
   }
+  static __device__ void put(float *to, float value) { *to = value; }
+  static __device__ void put(uint16_t *to, float value) { *to = floatToBfloat(value); }
   // Rotates the pairs by the angles of a position and writes them to a row.
-  static __device__ void rotateTo(float *row, const Pairs &values, const float *table, int lane) {
+  template <class T>
+  static __device__ void rotateTo(T *row, const Pairs &values, const float *table, int lane) {
     const float2 *angles = reinterpret_cast<const float2 *>(table);
 #pragma unroll
     for (int i = 0; i < pairsPerLane; ++i)
       if (const int pair = lane + 32 * i; pair < pairs) {
         const float2 angle = angles[pair], value = values[i];
-        row[first(pair)] = value.x * angle.x - value.y * angle.y;
-        row[second(pair)] = value.x * angle.y + value.y * angle.x;
+        put(row + first(pair), value.x * angle.x - value.y * angle.y);
+        put(row + second(pair), value.x * angle.y + value.y * angle.x);
       }
   }
 
@@ -159,7 +163,13 @@ struct MlaPrepare {
     if (row > 0) {
       float *q = static_cast<float *>(args.operands[0]) + token * QStride + (row - 1) * QRowStride + Nope;
       loadPairs(q, lane, values);
-      rotateTo(q, values, table + int64_t(positions[token]) * Rotary, lane);
+      const float *angles = table + int64_t(positions[token]) * Rotary;
+      if constexpr (BfloatY)
+        rotateTo(static_cast<uint16_t *>(args.operands[8]) +
+                     (int64_t(token) * Heads + row - 1) * (Latent + Rotary) + Latent,
+                 values, angles, lane);
+      else
+        rotateTo(q, values, angles, lane);
       return;
     }
     const float *kv = static_cast<const float *>(args.operands[1]) + token * KvStride;
