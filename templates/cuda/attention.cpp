@@ -1,5 +1,5 @@
-// Instances of `attention_gqa`, `attention_mla`, `attention_merge` and `attention_up`: see the kernels. Here the
-// shape of a block is chosen: rows, warps and tiles that fit into registers and shared memory.
+// Instances of `attention_gqa`, `attention_mla`, `attention_merge` and `attention_up`: see the kernels. Here
+// the shape of a block is chosen: rows, warps and tiles that fit into registers and shared memory.
 #include "templates/cuda/linear.h"
 #include "templates/cuda/row_families.h"
 #include "templates/param_check.h"
@@ -126,8 +126,8 @@ Instance makeGqa(const Params &params, Sm sm) {
 Instance makeMla(const Params &params, Sm sm) {
   const AttentionMlaSpec spec = readAttentionMla(params);
   const int64_t m = optionalInt(params, "m", 1, 1, maxTokensPerReplay);
-  const std::string operands =
-      typeName("MlaOperands", {spec.heads, spec.latent, spec.rope, spec.qStride, spec.qRowStride, spec.bfloatQ});
+  const std::string operands = typeName(
+      "MlaOperands", {spec.heads, spec.latent, spec.rope, spec.qStride, spec.qRowStride, spec.bfloatQ});
   if (spec.bfloatQ && spec.type == KT_TYPE_F16)
     throw ParamError("parameter 'q_type' must be f32 with a cache of f16");
   const bool oneTile = spec.splitPositions % 16 == 0; // splits are of whole 16 positions
@@ -165,12 +165,11 @@ Instance makeUp(const Params &params, Sm sm) {
     throw ParamError("parameter 'format' must not be f32");
   const StreamText stream = streamProduct(product, 0, sm);
   const uint32_t threads = std::max(stream.launch.threads, mergeThreads(spec.merge.vDim));
-  const std::string body =
-      (TemplateText("AttentionUp") << "kt::" + stream.body << spec.n << spec.merge.vDim << spec.m
-                                   << layoutText(product) << spec.bfloatY << rowTiles(product)
-                                   << stream.shape.warps << spec.merge.heads << spec.merge.splits
-                                   << spec.merge.splitPositions << threads)
-          .str();
+  const std::string body = (TemplateText("AttentionUp")
+                            << "kt::" + stream.body << spec.n << spec.merge.vDim << spec.m
+                            << layoutText(product) << spec.bfloatY << rowTiles(product) << stream.shape.warps
+                            << spec.merge.heads << spec.merge.splits << spec.merge.splitPositions << threads)
+                               .str();
   Launch launch = stream.launch;
   launch.threads = threads;
   return {kernelSource("attention_up.cuh", body, threads), launch};

@@ -66,7 +66,8 @@ StreamText streamProduct(const LinearSpec &spec, int part, Sm sm) {
 
 static Instance streamInstance(const LinearSpec &spec, bool isDown, Sm sm) {
   const StreamText stream = streamProduct(spec, partOf(isDown), sm);
-  return {kernelSource("linear.cuh", stream.body, stream.launch.threads, stream.shape.blocksPerSm), stream.launch};
+  return {kernelSource("linear.cuh", stream.body, stream.launch.threads, stream.shape.blocksPerSm),
+          stream.launch};
 }
 
 static Instance tileInstance(const LinearSpec &spec, bool isDown) {

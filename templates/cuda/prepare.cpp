@@ -49,15 +49,17 @@ Instance makeMlaPrepare(const Params &params, Sm sm) {
     throw ParamError("parameters 'latent' and 'rope' must be at most 2048 and 1024 on a GPU");
   const bool dynamic = flag(params, "dynamic");
   const auto prepareText = [&](int64_t warps) {
-    return typeName("MlaPrepare", {spec.heads, spec.latent, spec.rope, spec.eps, spec.neox, spec.nope, spec.qStride,
-                                   spec.qRowStride, spec.kvStride, cacheTypeName(spec.type), spec.bfloatY, warps, dynamic, m});
+    return typeName("MlaPrepare", {spec.heads, spec.latent, spec.rope, spec.eps, spec.neox, spec.nope,
+                                   spec.qStride, spec.qRowStride, spec.kvStride, cacheTypeName(spec.type),
+                                   spec.bfloatY, warps, dynamic, m});
   };
   const auto blocksOf = [&](int64_t warps) {
     return tokenBlocks(1, (m * (spec.heads + 1) + warps - 1) / warps);
   };
   if (!spec.absorb) {
     constexpr int64_t warps = 4;
-    return {kernelSource("prepare.cuh", prepareText(warps), warps * 32), {blocksOf(warps), 1, 1, warps * 32, 0}};
+    return {kernelSource("prepare.cuh", prepareText(warps), warps * 32),
+            {blocksOf(warps), 1, 1, warps * 32, 0}};
   }
   const LinearSpec product = absorbedSpec(spec, m);
   if (dynamic || !product.matrix.streams() || spec.absorb->id == KT_TYPE_F32)
@@ -65,10 +67,10 @@ Instance makeMlaPrepare(const Params &params, Sm sm) {
                      " tokens, and weights of another format than f32");
   const StreamText stream = streamProduct(product, 2, sm);
   const uint32_t first = blocksOf(stream.launch.threads / 32);
-  const std::string body = (TemplateText("MlaPrepareAbsorb")
-                            << "kt::" + prepareText(stream.launch.threads / 32) << first << "kt::" + stream.body
-                            << stream.launch.gridX)
-                               .str();
+  const std::string body =
+      (TemplateText("MlaPrepareAbsorb") << "kt::" + prepareText(stream.launch.threads / 32) << first
+                                        << "kt::" + stream.body << stream.launch.gridX)
+          .str();
   return {kernelSource("prepare.cuh", body, stream.launch.threads, stream.shape.blocksPerSm),
           {first + stream.launch.gridX * stream.launch.gridY, 1, 1, stream.launch.threads,
            stream.launch.sharedBytes}};

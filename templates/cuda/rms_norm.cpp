@@ -45,10 +45,11 @@ Instance makeNormProducts(const RmsNormSpec &spec, const std::string &norm, int6
                      std::to_string(mostStreamTokens) + ", found " + std::to_string(spec.k) + " and " +
                      std::to_string(m));
   const int64_t tokens = std::min<int64_t>(m, 4), groups = (m + tokens - 1) / tokens;
-  const std::string body = typeName("NormProducts", {norm, spec.products, spec.k, spec.eps, rowPlaces(spec.x),
-                                                     int64_t(threads), tokens, m});
-  return {kernelSource("norm_products.cuh", body, threads, 2),
-          {static_cast<uint32_t>(m + spec.products * groups), 1, 1, threads, static_cast<uint32_t>(spec.k * 4)}};
+  const std::string body = typeName(
+      "NormProducts", {norm, spec.products, spec.k, spec.eps, rowPlaces(spec.x), int64_t(threads), tokens, m});
+  return {
+      kernelSource("norm_products.cuh", body, threads, 2),
+      {static_cast<uint32_t>(m + spec.products * groups), 1, 1, threads, static_cast<uint32_t>(spec.k * 4)}};
 }
 
 Instance makeRmsNorm(const Params &params, Sm) {
@@ -64,7 +65,8 @@ Instance makeRmsNorm(const Params &params, Sm) {
                {rowShape(spec.k, threads, spec.group, vector), spec.eps, spec.x.rows, rowPlaces(spec.x),
                 rowPlaces(spec.y), spec.useRowOffset, spec.adds, spec.sigmoidGate, flag(params, "dynamic"), m});
   if (spec.products > 0 && !vector)
-    throw ParamError("parameter 'products' needs k and strides that are multiples of " + std::to_string(laneElements));
+    throw ParamError("parameter 'products' needs k and strides that are multiples of " +
+                     std::to_string(laneElements));
   if (spec.products > 0)
     return makeNormProducts(spec, body, m, threads);
   return {kernelSource("rms_norm.cuh", body, threads), rowLaunch(m, spec.x.rows, threads)};

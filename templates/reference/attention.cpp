@@ -135,7 +135,7 @@ static KernelFn makeAttentionMla(const Params &params) {
       std::vector<float> query(static_cast<size_t>(row));
       for (int64_t i = 0; i < row; ++i)
         query[static_cast<size_t>(i)] =
-            spec.bfloatQ       ? bfloatToFloat(static_cast<const uint16_t *>(args->operands[0])[slot * row + i])
+            spec.bfloatQ      ? bfloatToFloat(static_cast<const uint16_t *>(args->operands[0])[slot * row + i])
             : i < spec.latent ? qa[slot * spec.latent + i]
                               : qr[token * spec.qStride + head * spec.qRowStride + i - spec.latent];
       std::vector<double> scores;

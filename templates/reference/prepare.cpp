@@ -92,7 +92,8 @@ static KernelFn makeMlaPrepare(const Params &params) {
     void *operands[] = {args->operands[0], args->operands[7], args->operands[8], nullptr};
     KtKernelArgs product = *args; // of all tokens, by whoever has the first
     product.operands = operands;
-    product.unitEnd = static_cast<uint32_t>(spec.heads * ((spec.latent + KT_ROWS_PER_UNIT - 1) / KT_ROWS_PER_UNIT));
+    product.unitEnd =
+        static_cast<uint32_t>(spec.heads * ((spec.latent + KT_ROWS_PER_UNIT - 1) / KT_ROWS_PER_UNIT));
     absorbed(&product);
   };
 }

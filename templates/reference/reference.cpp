@@ -11,10 +11,10 @@ namespace ktc::reference {
 static const Family *const allFamilies[] = {
     &linearFamily,      &gateUpFamily,       &downFamily,         &embedFamily,
     &quantizeFamily,    &rmsNormFamily,      &addFamily,          &ropeFamily,
-    &kvStoreFamily,     &attentionGqaFamily, &attentionMlaFamily, &attentionMergeFamily, &attentionUpFamily,
-    &routerTopkFamily,  &expertGroupFamily,  &gqaPrepareFamily,   &mlaPrepareFamily,
-    &topLogitsFamily,   &downSlotsFamily,    &slotSumFamily,      &copyRowsFamily,
-    &linearGroupFamily,
+    &kvStoreFamily,     &attentionGqaFamily, &attentionMlaFamily, &attentionMergeFamily,
+    &attentionUpFamily, &routerTopkFamily,   &expertGroupFamily,  &gqaPrepareFamily,
+    &mlaPrepareFamily,  &topLogitsFamily,    &downSlotsFamily,    &slotSumFamily,
+    &copyRowsFamily,    &linearGroupFamily,
 };
 
 kt::Result<KernelFn> find(std::string_view family, const Params &params) {

@@ -109,26 +109,23 @@ static Value dispatchSplits(AttentionCall &call, int64_t splits, EntryBuilder &e
   call.params.push_back({"splits", entry.integer(splits)});
   if (entry.getLane().isGpu)
     call.params.push_back({"split_positions", entry.integer(splitPositions(entry))});
-  entry.dispatch(
-      call.family, call.params,
-      {call.q, call.second, call.third, entry.none(), call.positions, entry.none(), partials}, {6},
-      {0, call.heads * splits}, path);
+  entry.dispatch(call.family, call.params,
+                 {call.q, call.second, call.third, entry.none(), call.positions, entry.none(), partials}, {6},
+                 {0, call.heads * splits}, path);
   return partials;
 }
 
 void dispatchAttentionUp(AttentionCall call, const HeadProduct &product, EntryBuilder &entry, StringRef path) {
   const int64_t splits = mostSplits(call, entry);
   Value partials = dispatchSplits(call, splits, entry, path);
-  SmallVector<Param> params = {{"heads", entry.integer(call.heads)},
-                               {"v_dim", entry.integer(call.valueLength)},
-                               {"splits", entry.integer(splits)},
-                               {"split_positions", entry.integer(splitPositions(entry))},
-                               {"format", entry.text(product.format)},
-                               {"n", entry.integer(product.n)}};
+  SmallVector<Param> params = {
+      {"heads", entry.integer(call.heads)},   {"v_dim", entry.integer(call.valueLength)},
+      {"splits", entry.integer(splits)},      {"split_positions", entry.integer(splitPositions(entry))},
+      {"format", entry.text(product.format)}, {"n", entry.integer(product.n)}};
   if (product.yBf16)
     params.push_back({"y_type", entry.text("bf16")});
-  entry.dispatch("attention_up", params, {partials, product.weights, product.y, entry.none(), call.positions}, {2},
-                 {0, call.heads}, path, product.bytes);
+  entry.dispatch("attention_up", params, {partials, product.weights, product.y, entry.none(), call.positions},
+                 {2}, {0, call.heads}, path, product.bytes);
 }
 
 void dispatchAttention(AttentionCall call, EntryBuilder &entry, StringRef path) {

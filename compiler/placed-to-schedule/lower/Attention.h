@@ -38,8 +38,8 @@ struct AttentionCall {
   bool yBf16 = false; // rows of y, on a GPU lane
 };
 
-// Weights of every head that its result is multiplied with: `format`, rows of a head, bytes of all, and the rows
-// of the results.
+// Weights of every head that its result is multiplied with: `format`, rows of a head, bytes of all, and the
+// rows of the results.
 struct HeadProduct {
   llvm::StringRef format;
   mlir::Value weights;

@@ -83,7 +83,8 @@ static Prepared prepareOnCpu(model::MlaAttentionOp op, Value q, Value kv, Value 
   return {absorb(op, q, entry), qRope, cache};
 }
 
-// True if `weight` can be multiplied by kernels that stream weights for a few tokens, as parts of other kernels.
+// True if `weight` can be multiplied by kernels that stream weights for a few tokens, as parts of other
+// kernels.
 static bool streams(Operation *op, FlatSymbolRefAttr weight, EntryBuilder &entry) {
   return entry.getLane().isGpu && !entry.getShape().dynamic && entry.getShape().tokens <= mostStreamTokens &&
          quant::typeIdOf(model::weightType(op, weight).getElementType()) != KT_TYPE_F32;
@@ -104,7 +105,7 @@ static Prepared prepareOnGpu(model::MlaAttentionOp op, Value q, Value kv, Value 
                                {"kv_stride", entry.integer(size.kvRow)},
                                {"kv_type", entry.text(entry.getSettings().kvType)}};
   SmallVector<Value> operands = {
-      qRope, kv, entry.weight(op.getKvNormAttr()), entry.weight(entry.ropeTable(op.getRope())),
+      qRope,     kv,   entry.weight(op.getKvNormAttr()), entry.weight(entry.ropeTable(op.getRope())),
       positions, cache};
   if (!streams(op, op.getKBAttr(), entry)) {
     entry.dispatch("mla_prepare", params, operands, {0, 5}, {0, size.heads + 1}, op.getPath(), size.latent * 4);

@@ -27,7 +27,8 @@ struct GqaOperands {
 
 // The same of attention_mla: all heads share a row of the cache, whose first part is also the value. BfloatQ:
 // operand 0 has whole queries as bfloat16.
-template <int Heads_, int Latent, int Rotary, int64_t QStride, int64_t QRowStride, bool BfloatQ> struct MlaOperands {
+template <int Heads_, int Latent, int Rotary, int64_t QStride, int64_t QRowStride, bool BfloatQ>
+struct MlaOperands {
   static constexpr int heads = Heads_, kvHeads = 1, keyLength = Latent + Rotary, valueLength = Latent;
   static constexpr bool joined = true;
   static constexpr int keyOperand = 2, valueOperand = 2;
@@ -38,7 +39,8 @@ template <int Heads_, int Latent, int Rotary, int64_t QStride, int64_t QRowStrid
   static __device__ const float *query(const KtCudaArgs &args, int token, int head, int i) {
     return i < Latent
                ? static_cast<const float *>(args.operands[0]) + (int64_t(token) * Heads_ + head) * Latent + i
-               : static_cast<const float *>(args.operands[1]) + token * QStride + head * QRowStride + i - Latent;
+               : static_cast<const float *>(args.operands[1]) + token * QStride + head * QRowStride + i -
+                     Latent;
   }
 };
 
@@ -132,8 +134,7 @@ struct Attention {
   static __device__ void readQuery(const KtCudaArgs &args, const Work &work, int row, int column,
                                    float (&values)[Count]) {
     const bool valid = row < work.rowCount && column < Shape::keyLength;
-    const float *from =
-        valid ? Operands::query(args, work.rowToken(row), work.rowHead(row), column) : nullptr;
+    const float *from = valid ? Operands::query(args, work.rowToken(row), work.rowHead(row), column) : nullptr;
     if constexpr (Count == 4) {
       const float4 four = valid ? *reinterpret_cast<const float4 *>(from) : make_float4(0, 0, 0, 0);
       values[0] = four.x, values[1] = four.y, values[2] = four.z, values[3] = four.w;
@@ -159,7 +160,8 @@ struct Attention {
 #pragma unroll
       for (int i = 0; i < batch; ++i) {
         const int at = first + i * Block::threads;
-        uint32_t *to = reinterpret_cast<uint32_t *>(queries + at / pieces * Shape::keyStride + at % pieces * count);
+        uint32_t *to =
+            reinterpret_cast<uint32_t *>(queries + at / pieces * Shape::keyStride + at % pieces * count);
         if (at < all)
 #pragma unroll
           for (int j = 0; j < count; j += 2)
@@ -179,8 +181,10 @@ struct Attention {
       const bool valid = row < work.rowCount && column < Shape::keyLength;
       if (all % Block::threads == 0 || at < all)
         copyAsync16(queries + row * Shape::keyStride + column,
-                    valid ? from + (int64_t(work.rowToken(row)) * Operands::heads + work.rowHead(row)) *
-                                       Shape::keyLength + column
+                    valid ? from +
+                                (int64_t(work.rowToken(row)) * Operands::heads + work.rowHead(row)) *
+                                    Shape::keyLength +
+                                column
                           : from,
                     valid);
     }
@@ -221,10 +225,11 @@ struct Attention {
   // Results of whole rows pass shared memory, where the tiles were, so that they leave in whole lines: threads
   // hold pairs of many rows. With splits only.
   static constexpr int parkedRow = Shape::valueLength + 8;
-  static constexpr bool parks = Splits > 1 && Shape::valueLength % 4 == 0 &&
-                                2 * Block::rows * parkedRow <= Block::stages * Shape::tile;
+  static constexpr bool parks =
+      Splits > 1 && Shape::valueLength % 4 == 0 && 2 * Block::rows *parkedRow <= Block::stages *Shape::tile;
 
-  static __device__ void storeRows(const KtCudaArgs &args, const Work &work, const State &state, float *parked) {
+  static __device__ void storeRows(const KtCudaArgs &args, const Work &work, const State &state,
+                                   float *parked) {
     const int lane = threadIdx.x % 32, column = Tiles::warpColumn() * (State::valueTiles * 8) + lane % 4 * 2;
     const bool all = hasAll(work);
     if constexpr (Block::columnWarps == 1)
@@ -232,14 +237,15 @@ struct Attention {
 #pragma unroll
     for (int r = 0; r < State::rows; ++r) {
       const int row = Tiles::blockRow(r);
-      const float factor = all ? finalFactor(args, state, r, work.rowHead(row < work.rowCount ? row : 0)) : 1.0f;
+      const float factor =
+          all ? finalFactor(args, state, r, work.rowHead(row < work.rowCount ? row : 0)) : 1.0f;
       if (!all)
         storeScore(args, work, state, r);
 #pragma unroll
       for (int v = 0; v < State::valueTiles; ++v)
         if (column + v * 8 < Shape::valueLength)
-          *reinterpret_cast<float2 *>(parked + row * parkedRow + column + v * 8) =
-              make_float2(state.sums[r / 2][v][r % 2 * 2] * factor, state.sums[r / 2][v][r % 2 * 2 + 1] * factor);
+          *reinterpret_cast<float2 *>(parked + row * parkedRow + column + v * 8) = make_float2(
+              state.sums[r / 2][v][r % 2 * 2] * factor, state.sums[r / 2][v][r % 2 * 2 + 1] * factor);
     }
     __syncthreads();
     constexpr int quads = Shape::valueLength / 4;
@@ -253,7 +259,8 @@ struct Attention {
         *reinterpret_cast<float4 *>(partialOf(args, work, row) + at) = value;
         continue;
       }
-      const int64_t to = work.rowToken(row) * Operands::yStride + int64_t(work.rowHead(row)) * Shape::valueLength + at;
+      const int64_t to =
+          work.rowToken(row) * Operands::yStride + int64_t(work.rowHead(row)) * Shape::valueLength + at;
       storePair(args.operands[3], to, value.x, value.y);
       storePair(args.operands[3], to + 2, value.z, value.w);
     }

@@ -29,8 +29,8 @@ template <int Rows, int RowWarps, int ColumnWarps, int Keys, int Stages> struct 
 
 __host__ __device__ constexpr int roundUp(int value, int step) { return (value + step - 1) / step * step; }
 
-// True if a warp with 16 rows would multiply only 8 keys of a tile: then two have 16 together, with half of their
-// elements each, because queries would be read too often otherwise.
+// True if a warp with 16 rows would multiply only 8 keys of a tile: then two have 16 together, with half of
+// their elements each, because queries would be read too often otherwise.
 __host__ __device__ constexpr bool keySharing(int rows, int rowWarps, int columnWarps, int keys, int keyPad) {
   return rows == 16 * rowWarps && columnWarps % 2 == 0 && keys == 8 * columnWarps && keyPad % 64 == 0;
 }
@@ -50,8 +50,10 @@ template <CacheType Type_, int KeyLength, int ValueLength, bool Joined, class Bl
   static constexpr int queries = 0, tiles = Block::rows * keyStride, tile = keyTile + valueTile;
   static constexpr int weights = tiles + Block::stages * tile,
                        reductions = weights + Block::rows * weightStride;
-  // One float per row and column of warps follows, and where two warps share the elements of keys, sums of each.
-  static constexpr bool sharesKeys = keySharing(Block::rows, Block::rowWarps, Block::columnWarps, Block::keys, keyPad);
+  // One float per row and column of warps follows, and where two warps share the elements of keys, sums of
+  // each.
+  static constexpr bool sharesKeys =
+      keySharing(Block::rows, Block::rowWarps, Block::columnWarps, Block::keys, keyPad);
   static constexpr int exchange = 2 * reductions + 4 * Block::columnWarps * Block::rows;
   static constexpr int bytes = exchange + (sharesKeys ? Block::threads * 16 : 0);
 };
@@ -148,8 +150,8 @@ template <class Shape, class Block> struct AttentionTiles {
   // Products of the rows with Tiles * 8 keys from `key` on, over the elements first..last. Products that are
   // added to the same sum follow each other: where a warp has few sums, both halves of a step have their own.
   template <int Tiles>
-  static __device__ void multiplyPart(const uint16_t *queries, const uint16_t *keys, int key, int first, int last,
-                                      float (&sums)[rowTiles][Tiles][4]) {
+  static __device__ void multiplyPart(const uint16_t *queries, const uint16_t *keys, int key, int first,
+                                      int last, float (&sums)[rowTiles][Tiles][4]) {
     const int lane = threadIdx.x % 32;
     const uint16_t *from = keys + (key + lane % 8) * Shape::keyStride + lane / 8 * 8;
     const uint16_t *query = queries + (warpRow() + lane % 16) * Shape::keyStride + lane / 16 * 8;
@@ -206,8 +208,9 @@ template <class Shape, class Block> struct AttentionTiles {
 #pragma unroll
       for (int i = 0; i < 4; ++i)
         keep[i] = part == 0 ? sums[0][0][i] : sums[0][1][i];
-      exchange[threadIdx.x] = part == 0 ? make_float4(sums[0][1][0], sums[0][1][1], sums[0][1][2], sums[0][1][3])
-                                        : make_float4(sums[0][0][0], sums[0][0][1], sums[0][0][2], sums[0][0][3]);
+      exchange[threadIdx.x] = part == 0
+                                  ? make_float4(sums[0][1][0], sums[0][1][1], sums[0][1][2], sums[0][1][3])
+                                  : make_float4(sums[0][0][0], sums[0][0][1], sums[0][0][2], sums[0][0][3]);
       asm volatile("bar.sync %0, 64;" ::"r"(1 + int(threadIdx.x) / 64) : "memory");
       const float4 other = exchange[threadIdx.x ^ 32];
       keep[0] += other.x, keep[1] += other.y, keep[2] += other.z, keep[3] += other.w;

@@ -20,8 +20,10 @@ template <int Heads, int K, int Splits, int SplitPositions, int Threads> struct 
 
   // Adds `value` times `factor`, unless it does not count.
   static __device__ void add(float4 &sum, const float4 &value, float factor, bool counts) {
-    sum.x = counts ? fmaf(factor, value.x, sum.x) : sum.x, sum.y = counts ? fmaf(factor, value.y, sum.y) : sum.y;
-    sum.z = counts ? fmaf(factor, value.z, sum.z) : sum.z, sum.w = counts ? fmaf(factor, value.w, sum.w) : sum.w;
+    sum.x = counts ? fmaf(factor, value.x, sum.x) : sum.x,
+    sum.y = counts ? fmaf(factor, value.y, sum.y) : sum.y;
+    sum.z = counts ? fmaf(factor, value.z, sum.z) : sum.z,
+    sum.w = counts ? fmaf(factor, value.w, sum.w) : sum.w;
   }
 
   // What the values of split lane + 32 i are multiplied with; `scores` are its largest score and sum.
@@ -85,9 +87,10 @@ template <int Heads, int K, int Splits, int SplitPositions, int Threads> struct 
                       : make_float2(0, 0);
     const float4 *all = reinterpret_cast<const float4 *>(partials);
     for (int first = 0; first < quads; first += Threads) { // once, if there are several groups
-      const int quad = first + threadIdx.x % (groups * quads) % quads, group = threadIdx.x / quads;
-      const bool isUsed = groups == 1 ? first + int(threadIdx.x) < quads : group < groups;
-      float4 sum = sumOf(all + (isUsed ? quad : 0), scores, position, isUsed && groups > 1 ? group : 0, lane);
+      const int quad = groups == 1 ? first + threadIdx.x : threadIdx.x % quads;
+      const int group = groups == 1 ? 0 : threadIdx.x / quads;
+      const bool isUsed = quad < quads && group < groups;
+      float4 sum = sumOf(all + (isUsed ? quad : 0), scores, position, isUsed ? group : 0, lane);
       if constexpr (groups > 1) {
         if (isUsed && group > 0)
           parked[(group - 1) * quads + quad] = sum;
@@ -97,7 +100,7 @@ template <int Heads, int K, int Splits, int SplitPositions, int Threads> struct 
           if (isUsed && group == 0)
             add(sum, parked[other * quads + quad], 1.0f, true);
       }
-      if (isUsed && (groups == 1 || group == 0))
+      if (isUsed && group == 0)
         *reinterpret_cast<uint2 *>(to + quad * 4) = {pack<Bfloat>(sum.x, sum.y), pack<Bfloat>(sum.z, sum.w)};
     }
   }
@@ -105,8 +108,8 @@ template <int Heads, int K, int Splits, int SplitPositions, int Threads> struct 
 
 // Product: the LinearStream of a head per batch, with bfloat16 rows. Its Warps warps multiply, all Threads put
 // together. Operands as of `linear`, but 0 partial results and 4 positions.
-template <class Product, int N, int K, int M, class L, bool YBfloat, int Tiles, int Warps, int Heads, int Splits,
-          int SplitPositions, int Threads>
+template <class Product, int N, int K, int M, class L, bool YBfloat, int Tiles, int Warps, int Heads,
+          int Splits, int SplitPositions, int Threads>
 struct AttentionUp {
   using S = typename Product::S;
   using Head = MergedHead<Heads, K, Splits, SplitPositions, Threads>;
@@ -149,8 +152,8 @@ struct AttentionUp {
     for (int i = threadIdx.x; i < Tiles * 16 * M; i += Threads) {
       const int row = i % (Tiles * 16), token = i / (Tiles * 16);
       if (first + row < N)
-        storeLinear<L, N, 0, false, false, YBfloat>(
-            args, token, head, first + row, S::sumAt(parked, 0, Warps, row / 16, row % 16, token), 0);
+        storeLinear<L, N, 0, false, false, YBfloat>(args, token, head, first + row,
+                                                    S::sumAt(parked, 0, Warps, row / 16, row % 16, token), 0);
     }
   }
 };

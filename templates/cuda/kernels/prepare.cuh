@@ -183,8 +183,7 @@ struct MlaPrepare {
     if (weights)
       loadLatent(weights, lane, w);
     const int64_t position = positions[token];
-    uint8_t *cache =
-        static_cast<uint8_t *>(args.operands[5]) + cacheBytes<Type>(position * (Latent + Rotary));
+    uint8_t *cache = static_cast<uint8_t *>(args.operands[5]) + cacheBytes<Type>(position * (Latent + Rotary));
     rotateTo(rotated, values, table + position * Rotary, lane);
     storeLatent(x, w, cache, lane);
     __syncwarp();

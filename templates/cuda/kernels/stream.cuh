@@ -78,7 +78,8 @@ struct Stream {
       }
   }
 
-  // The same of the tokens; tokenAt(token) gives the start of their rows, in shared memory if TokenAt::isShared.
+  // The same of the tokens; tokenAt(token) gives the start of their rows, in shared memory if
+  // TokenAt::isShared.
   template <class TokenAt>
   static __device__ void fetchTokens(uint8_t *stage, int unit, int lane, int tokens, TokenAt tokenAt) {
     uint8_t *rows = stage + Tiles * 16 * slotBytes;
