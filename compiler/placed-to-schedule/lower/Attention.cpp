@@ -77,8 +77,13 @@ static bool mergesItself(const AttentionCall &call, int64_t splits, EntryBuilder
          std::min<int64_t>(group, kMostRows) * call.valueLength * splits * 4 <= kMergeBytes;
 }
 
-// Positions per split: a block of a GPU takes about as long for 128 as the merge of two splits.
-static int64_t splitPositions(EntryBuilder &entry) { return entry.getLane().isGpu ? 128 : 256; }
+// Positions per split: a block of a GPU takes about as long for 128 as the merge of two splits. With a latent
+// cache it takes longer, as long as a tile of 64.
+static int64_t splitPositions(const AttentionCall &call, EntryBuilder &entry) {
+  if (!entry.getLane().isGpu)
+    return 256;
+  return call.family == "attention_mla" ? 64 : 128;
+}
 
 // How many splits the positions of a decoded token have at most: one per splitPositions, enough for the threads
 // of a large machine together with the heads, and few where partial results of many heads would need much
@@ -88,7 +93,7 @@ static int64_t mostSplits(const AttentionCall &call, EntryBuilder &entry) {
   const int64_t context = entry.getSettings().context;
   const int64_t seen = call.window > 0 ? std::min(call.window, context) : context;
   int64_t splits = 1;
-  while (splits < limit && splits * splitPositions(entry) < seen)
+  while (splits < limit && splits * splitPositions(call, entry) < seen)
     splits *= 2;
   return entry.getShape().dynamic ? 1 : splits;
 }
@@ -108,7 +113,9 @@ static Value dispatchSplits(AttentionCall &call, int64_t splits, EntryBuilder &e
   Value partials = entry.alloc(call.heads * splits * (call.valueLength + 16) * 4, "attention partials");
   call.params.push_back({"splits", entry.integer(splits)});
   if (entry.getLane().isGpu)
-    call.params.push_back({"split_positions", entry.integer(splitPositions(entry))});
+    call.params.push_back({"split_positions", entry.integer(splitPositions(call, entry))});
+  if (entry.getLane().isGpu && call.family == "attention_mla")
+    call.params.push_back({"context", entry.integer(entry.getSettings().context)});
   entry.dispatch(call.family, call.params,
                  {call.q, call.second, call.third, entry.none(), call.positions, entry.none(), partials}, {6},
                  {0, call.heads * splits}, path);
@@ -120,7 +127,7 @@ void dispatchAttentionUp(AttentionCall call, const HeadProduct &product, EntryBu
   Value partials = dispatchSplits(call, splits, entry, path);
   SmallVector<Param> params = {
       {"heads", entry.integer(call.heads)},   {"v_dim", entry.integer(call.valueLength)},
-      {"splits", entry.integer(splits)},      {"split_positions", entry.integer(splitPositions(entry))},
+      {"splits", entry.integer(splits)},      {"split_positions", entry.integer(splitPositions(call, entry))},
       {"format", entry.text(product.format)}, {"n", entry.integer(product.n)}};
   if (product.yBf16)
     params.push_back({"y_type", entry.text("bf16")});
@@ -144,7 +151,7 @@ void dispatchAttention(AttentionCall call, EntryBuilder &entry, StringRef path) 
                    {0, entry.getShape().dynamic ? call.kvHeads : call.heads}, path);
     return;
   }
-  const Param positions = {"split_positions", entry.integer(splitPositions(entry))};
+  const Param positions = {"split_positions", entry.integer(splitPositions(call, entry))};
   if (mergesItself(call, splits, entry)) {
     Value partials = entry.alloc(call.heads * splits * (call.valueLength + 16) * 4, "attention partials");
     call.params.append({{"splits", entry.integer(splits)}, positions});

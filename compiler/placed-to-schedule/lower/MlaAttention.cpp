@@ -36,9 +36,11 @@ static Value perHead(Operation *op, FlatSymbolRefAttr weight, MatrixRows x, int6
 
 namespace {
 
-// What the attention proper reads: absorbed queries, their rotary parts and the cache.
+// What the attention proper reads: absorbed queries, their rotary parts and the cache. Where `isWhole`, both
+// are in the rows `absorbed`, as bfloat16.
 struct Prepared {
   Value absorbed, qRope, cache;
+  bool isWhole = false;
 };
 
 // Sizes of one operation, in elements.
@@ -114,11 +116,19 @@ static Prepared prepareOnGpu(model::MlaAttentionOp op, Value q, Value kv, Value 
   const RankedTensorType weight = model::weightType(op, op.getKBAttr());
   params.push_back({"nope", entry.integer(size.nope)});
   params.push_back({"format", entry.text(formatName(weight.getElementType()))});
-  Value absorbed = entry.alloc(size.heads * size.latent * 4, "absorbed q");
+  // Attention multiplies 16-bit floats of the cache's kind.
+  const bool isWhole = entry.getSettings().kvType != "f16";
+  if (isWhole)
+    params.push_back({"y_type", entry.text("bf16")});
+  Value absorbed = entry.alloc(size.heads * (isWhole ? size.kvRow * 2 : size.latent * 4), "absorbed q");
   operands[0] = q;
   operands.append({entry.none(), entry.weight(op.getKBAttr()), absorbed});
-  entry.dispatch("mla_prepare", params, operands, {0, 5, 8}, {0, size.heads + 1}, op.getPath(),
+  entry.dispatch("mla_prepare", params, operands,
+                 isWhole ? SmallVector<int32_t>{5, 8} : SmallVector<int32_t>{0, 5, 8}, {0, size.heads + 1},
+                 op.getPath(),
                  size.latent * 4 + static_cast<int64_t>(quant::rowBytes(weight)) * size.heads * size.latent);
+  if (isWhole)
+    return {absorbed, entry.none(), cache, true};
   return {absorbed, qRope, cache};
 }
 
@@ -158,6 +168,8 @@ LogicalResult lowerMlaAttention(model::MlaAttentionOp op, EntryBuilder &entry, V
                         latent,
                         0,
                         mixedBf16};
+  if (prepared.isWhole)
+    call.params.push_back({"q_type", entry.text("bf16")});
   Value y;
   if (streams(op, op.getVBAttr(), entry) && takesUp(call, vDim, entry)) {
     y = entry.alloc(heads * vDim * elementBytes(yBf16), "attention");
