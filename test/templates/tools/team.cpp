@@ -1,7 +1,6 @@
 // Threads that start together: see team.h.
 #include "test/templates/tools/team.h"
 
-#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <immintrin.h>
@@ -40,7 +39,8 @@ void waitFor(const std::atomic<int64_t> &counter, int64_t value) {
 
 } // namespace
 
-double fastestRound(int64_t threads, double budget, const std::function<void(int64_t, int64_t)> &work) {
+std::vector<double> roundTimes(int64_t threads, int64_t atLeast, double budget,
+                               const std::function<void(int64_t, int64_t)> &work) {
   std::atomic<int64_t> started = 0, finished = 0;
   std::atomic<bool> stop = false;
   auto help = [&](int64_t thread) {
@@ -59,22 +59,22 @@ double fastestRound(int64_t threads, double budget, const std::function<void(int
   cpu_set_t before;
   sched_getaffinity(0, sizeof(before), &before);
   bindToCpu(0);
-  double best = 1e9;
+  std::vector<double> times;
   const auto begin = Clock::now();
-  for (int64_t round = 0; round < 3 || seconds(begin) < budget; ++round) {
+  for (int64_t round = 0; round < atLeast || seconds(begin) < budget; ++round) {
     const auto start = Clock::now();
     started.fetch_add(1, std::memory_order_release);
     work(0, round);
     waitFor(finished, (round + 1) * (threads - 1));
-    if (round > 0) // the first one meets cold caches and threads that are still starting
-      best = std::min(best, seconds(start));
+    if (round > 0)
+      times.push_back(seconds(start));
   }
   stop = true;
   started.fetch_add(1, std::memory_order_release);
   for (std::thread &helper : helpers)
     helper.join();
   sched_setaffinity(0, sizeof(before), &before);
-  return best;
+  return times;
 }
 
 } // namespace ktc::timing
