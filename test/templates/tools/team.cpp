@@ -1,6 +1,9 @@
 // Threads that start together: see team.h.
 #include "test/templates/tools/team.h"
 
+#include "test/templates/tools/measure.h"
+
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <immintrin.h>
@@ -43,13 +46,22 @@ std::vector<double> roundTimes(int64_t threads, int64_t atLeast, double budget,
                                const std::function<void(int64_t, int64_t)> &work) {
   std::atomic<int64_t> started = 0, finished = 0;
   std::atomic<bool> stop = false;
+  struct alignas(64) Own {
+    double seconds = 0;
+  };
+  std::vector<Own> own(static_cast<size_t>(threads));
+  auto timed = [&](int64_t thread, int64_t round) {
+    const double start = threadSeconds();
+    work(thread, round);
+    own[static_cast<size_t>(thread)].seconds = threadSeconds() - start;
+  };
   auto help = [&](int64_t thread) {
     bindToCpu(thread);
     for (int64_t round = 0;; ++round) {
       waitFor(started, round + 1);
       if (stop)
         return;
-      work(thread, round);
+      timed(thread, round);
       finished.fetch_add(1, std::memory_order_release);
     }
   };
@@ -62,12 +74,13 @@ std::vector<double> roundTimes(int64_t threads, int64_t atLeast, double budget,
   std::vector<double> times;
   const auto begin = Clock::now();
   for (int64_t round = 0; round < atLeast || seconds(begin) < budget; ++round) {
-    const auto start = Clock::now();
     started.fetch_add(1, std::memory_order_release);
-    work(0, round);
+    timed(0, round);
     waitFor(finished, (round + 1) * (threads - 1));
     if (round > 0)
-      times.push_back(seconds(start));
+      times.push_back(std::max_element(own.begin(), own.end(), [](auto &a, auto &b) {
+                        return a.seconds < b.seconds;
+                      })->seconds);
   }
   stop = true;
   started.fetch_add(1, std::memory_order_release);

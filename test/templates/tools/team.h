@@ -7,7 +7,8 @@
 
 namespace ktc::timing {
 
-// Seconds of every round but the first, of at least `atLeast` rounds and for about `budget` seconds in all. In
+// Seconds that the slowest thread ran in every round but the first (time in which others have its core does not
+// count), of at least `atLeast` rounds and for about `budget` seconds in all. In
 // a round every thread t runs work(t, round), rounds counting from 0; a round begins with a spinning start and
 // ends when the last thread is done. The first one meets cold caches and threads that are still starting.
 // Thread t is bound to the t-th CPU that the process may use, if there is one; the caller is thread 0.
