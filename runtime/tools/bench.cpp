@@ -52,7 +52,11 @@ void printJson(const KtrtInfo &info, const KtrtBenchOptions &options, const Ktrt
   json.member("prompt_tokens", options.promptTokens).member("decode_tokens", options.decodeTokens);
   json.member("depth", options.depth).member("batch", options.batch).member("repetitions", options.repetitions);
   json.member("bytes_per_token", result.bytesPerToken).member("read_bandwidth", result.readBandwidth);
+  json.key("read_bandwidth_range").beginObject();
+  json.member("min", result.leastReadBandwidth).member("max", result.mostReadBandwidth).endObject();
   json.member("bound_tokens_per_s", result.boundTokensPerSecond).member("share_of_bound", result.shareOfBound);
+  json.key("share_of_bound_range").beginObject();
+  json.member("min", result.shares.min).member("max", result.shares.max).endObject();
   writeDeviceReads(json, result);
   json.member("predicted_decode_tokens_per_s", result.predictedDecodeTokensPerSecond);
   json.member("predicted_prefill_tokens_per_s", result.predictedPrefillTokensPerSecond);
@@ -91,9 +95,13 @@ void printText(const KtrtInfo &info, const KtrtBenchOptions &options, const Ktrt
                 device.readBandwidth * 1e-9, device.bytesPerToken * 1e-6, result.deviceCount > 1 ? " on " : "",
                 result.deviceCount > 1 ? device.name : "");
     if (isBound && options.decodeTokens)
-      std::printf("; decode reaches %.1f %%", result.shareOfBound * 100);
+      std::printf("; decode reaches %.1f %% (%.1f to %.1f)", result.shareOfBound * 100, result.shares.min * 100,
+                  result.shares.max * 100);
     std::printf("\n");
   }
+  if (options.decodeTokens)
+    std::printf("%-9s %.2f to %.2f GB/s, measured beside each repetition\n", "memory",
+                result.leastReadBandwidth * 1e-9, result.mostReadBandwidth * 1e-9);
 }
 
 // Goes to standard error, so that --profile and --json go together.
@@ -101,6 +109,9 @@ void printProfileRow(void *, const KtrtProfileRow *row) {
   double rate = row->seconds > 0 ? static_cast<double>(row->bytesRead) / row->seconds : 0;
   std::fprintf(stderr, "%-12s %-20s %10llu commands %10.3f ms %8.2f GB/s", row->entry, row->family,
                static_cast<unsigned long long>(row->commands), row->seconds * 1e3, rate * 1e-9);
+  // A command that no barrier follows ends for the first thread when it is done itself.
+  if (row->busySeconds > 0 && row->busySeconds <= row->seconds)
+    std::fprintf(stderr, "  threads busy %3.0f %%", 100 * row->busySeconds / row->seconds);
   if (row->hintedBytes)
     std::fprintf(stderr, "  each thread read %.0f KB ahead",
                  1e-3 * static_cast<double>(row->hintedBytes) / static_cast<double>(row->commands));
