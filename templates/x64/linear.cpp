@@ -108,15 +108,19 @@ void LinearKernel::emitUnitAddresses() {
   add(address, ptr[frame(W)]);
   mov(ptr[frame(WUnit)], address);
   if (prefetches()) {
-    // The unit after this one; the last one of this call prefetches what it has.
+    // The unit after this one, and one further on; where this call ends, the unit that it has.
     const Reg64 ahead = address, none = rcx;
-    mov(ahead.cvt32(), dword[frame(Unit)]);
-    inc(ahead.cvt32());
-    cmp(ahead.cvt32(), dword[frame(UnitEnd)]);
-    mov(ahead.cvt32(), static_cast<uint32_t>(immediate(rowsPerUnit * weights.rowBytes, "a unit")));
-    mov(none.cvt32(), 0);
-    cmovae(ahead, none);
-    mov(ptr[frame(aheadBytes)], ahead);
+    for (auto [slot, distance] : {std::pair{aheadBytes, 1}, {fartherBytes, fartherUnits()}}) {
+      mov(ahead.cvt32(), dword[frame(Unit)]);
+      add(ahead.cvt32(), distance);
+      cmp(ahead.cvt32(), dword[frame(UnitEnd)]);
+      mov(ahead.cvt32(), static_cast<uint32_t>(immediate(distance * rowsPerUnit * weights.rowBytes, "units")));
+      mov(none.cvt32(), 0);
+      cmovae(ahead, none);
+      mov(ptr[frame(slot)], ahead);
+    }
+    mov(ahead, ptr[frame(aheadBytes)]);
+    sub(ptr[frame(fartherBytes)], ahead);
   }
 
   mov(rcx, rowGroup);

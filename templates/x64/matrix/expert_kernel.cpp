@@ -209,7 +209,8 @@ void ExpertKernel::emitUnits(const std::function<void(int, int)> &tile) {
   cmp(eax, dword[frame(UnitEnd)]);
   jae(done);
   if (prefetches()) {
-    emitNextUnit();
+    emitUnitAhead(Ahead, 1);
+    emitUnitAhead(Farther, fartherUnits());
     mov(eax, dword[frame(Unit)]);
   }
   if (lastRows < rowsPerUnit) {
@@ -228,27 +229,29 @@ void ExpertKernel::emitUnits(const std::function<void(int, int)> &tile) {
   L(done);
 }
 
-// The next unit of this thread: of the same expert, else the first one of the next active expert, else the
-// same.
-void ExpertKernel::emitNextUnit() {
-  const Reg64 ahead = rax;
+// Where the unit lies that this thread multiplies `distance` units from now: rows to `slot`, experts behind it.
+// Behind the last unit of an expert come those of the next active one, behind the last expert this unit again.
+void ExpertKernel::emitUnitAhead(size_t slot, int distance) {
+  const Reg64 rows = rax, ahead = rcx;
   Label known;
-  mov(qword[frame(AheadExperts)], 0);
+  mov(qword[frame(slot + 8)], 0);
   mov(eax, dword[frame(Unit)]);
-  inc(eax);
-  cmp(eax, dword[frame(UnitEnd)]);
-  mov(eax, rowsPerUnit);
+  add(eax, distance);
+  sub(eax, dword[frame(UnitEnd)]); // units behind the last one
+  mov(r8d, eax);
+  mov(eax, distance * rowsPerUnit);
   jb(known);
   mov(eax, 0);
   if (!dense) {
-    emitExpertsAhead(rcx, known);
-    mov(ptr[frame(AheadExperts)], rcx);
+    emitExpertsAhead(ahead, known);
+    mov(ptr[frame(slot + 8)], ahead);
     mov(eax, dword[frame(UnitBegin)]);
+    add(rax, r8);
     sub(rax, qword[frame(Unit)]);
     imul(rax, rax, rowsPerUnit);
   }
   L(known);
-  mov(ptr[frame(AheadRows)], ahead);
+  mov(ptr[frame(slot)], rows);
 }
 
 void ExpertKernel::emitSlotTiles(int rows, const std::function<void(int, int)> &tile) {
@@ -266,13 +269,21 @@ void ExpertKernel::emitSlotTiles(int rows, const std::function<void(int, int)> &
   });
 }
 
+// rax = bytes to the unit of `slot`.
+void ExpertKernel::emitBytesAhead(size_t slot, const MatrixWeights &weights, int64_t expertRows) {
+  imul(rax, ptr[frame(slot + 8)], immediate(expertRows, "rows of an expert"));
+  add(rax, ptr[frame(slot)]);
+  imul(rax, rax, immediate(weights.rowBytes, "a weight row"));
+}
+
 void ExpertKernel::emitWeightAddress(const Reg64 &dst, size_t base, const MatrixWeights &weights,
                                      int64_t expertRows) {
   if (prefetches()) {
-    imul(rax, ptr[frame(AheadExperts)], immediate(expertRows, "rows of an expert"));
-    add(rax, ptr[frame(AheadRows)]);
-    imul(rax, rax, immediate(weights.rowBytes, "a weight row"));
+    emitBytesAhead(Ahead, weights, expertRows);
     mov(ptr[frame(aheadBytes)], rax);
+    emitBytesAhead(Farther, weights, expertRows);
+    sub(rax, ptr[frame(aheadBytes)]);
+    mov(ptr[frame(fartherBytes)], rax);
   }
   imul(dst, ptr[frame(Expert)], immediate(expertRows, "rows of an expert"));
   mov(rax, qword[frame(Unit)]);

@@ -39,13 +39,22 @@ Xbyak::Address wordIndex(Emitter &e, int word, bool high) {
 
 } // namespace
 
-void MatrixKernel::emitPrefetch(const LaneRows &rows, int64_t bytes) {
+// The lines that stand for these `bytes` of each row and for step `step` of `steps`, of the next unit to the
+// first cache and of the farther one to the second. They are taken in the order of addresses, not row by row
+// side by side as they will be used, so that the hardware's prefetcher follows; and spread over the steps, so
+// that requests never queue up. One distance alone reaches 83 to 90 % of the read rate, both together all of
+// it.
+void MatrixKernel::emitLanePrefetch(const LaneRows &rows, int64_t bytes, int step, int steps) {
   if (!prefetchesNext)
     return;
-  mov(rax, ptr[frame(aheadBytes)]);
-  for (int row = 0; row < rows.rows; ++row)
-    for (int64_t line = 0; line < bytes; line += 64)
-      prefetcht0(ptr[rows.at(row, static_cast<size_t>(line)) + rax]);
+  const int64_t lines = (rows.rows * bytes + 63) / 64;
+  const size_t from = static_cast<size_t>(lines * step / steps * 64),
+               to = static_cast<size_t>(lines * (step + 1) / steps * 64);
+  for (size_t line = from; line < to; line += 64)
+    prefetcht0(ptr[prefetchCursor + line]);
+  mov(rax, ptr[frame(fartherBytes)]);
+  for (size_t line = from; line < to; line += 64)
+    prefetcht2(ptr[prefetchCursor + rax + line]);
 }
 
 void MatrixKernel::emitLanes(const Tile &tile, size_t results) {
@@ -59,6 +68,10 @@ void MatrixKernel::emitLanes(const Tile &tile, size_t results) {
         vmovups(ptr[laneOffset(t) + pair], vec(sumAt + t));
   }
   weights.lanes->emitConstants();
+  if (prefetchesNext) {
+    mov(prefetchCursor, weightRow);
+    add(prefetchCursor, ptr[frame(aheadBytes)]);
+  }
   xor_(spanIndex.cvt32(), spanIndex.cvt32());
   xor_(scaleIndex.cvt32(), scaleIndex.cvt32());
   const int64_t spans = weights.k / (spanBlocks * 32);
@@ -70,6 +83,8 @@ void MatrixKernel::emitLanes(const Tile &tile, size_t results) {
     L(loop);
     weights.takesQ8k ? emitLaneBlock(tile) : emitLaneSpan(tile, spanBlocks);
     add(weightRow, static_cast<uint32_t>(spanBytes));
+    if (prefetchesNext)
+      add(prefetchCursor, static_cast<uint32_t>(tile.rows * spanBytes));
     add(spanIndex, 32);
     add(scaleIndex, 4);
     cmp(scaleIndex, static_cast<uint32_t>(4 * spans));
@@ -96,9 +111,9 @@ void MatrixKernel::emitLaneDot(int t, int sub, int half, const Vec &weights, boo
 void MatrixKernel::emitLaneBlock(const Tile &tile) {
   const MatrixWeights &weights = tile.weights;
   const LaneRows rows = {weightRow, tile.rows, weights.rowBytes};
-  emitPrefetch(rows, weights.format->blockBytes);
   emitLaneHeader(tile);
   for (int step = 0; step < 4; ++step) {
+    emitLanePrefetch(rows, weights.format->blockBytes, step, 4);
     weights.lanes->emitStep(rows, step, spanBlocks);
     for (int which : {0, 1})
       emitLaneSub(tile, weights.lanes->sub(step, which), 2 * which, step == 0 && which == 0);
@@ -186,12 +201,12 @@ void MatrixKernel::emitLaneSpan(const Tile &tile, int blocks) {
   const MatrixWeights &weights = tile.weights;
   LaneDecoder &decoder = *weights.lanes;
   const LaneRows rows = {weightRow, tile.rows, weights.rowBytes};
-  emitPrefetch(rows, int64_t(blocks) * weights.format->blockBytes);
   const Vec scales[] = {vec(scaleAt), vec(scaleAt + 1)}, offsets[] = {vec(offsetAt), vec(offsetAt + 1)};
   decoder.emitScales(rows, blocks, scales, offsets);
   for (int t = 0; t < tile.tokens; ++t)
     emitLaneFactors(tile, t, blocks);
   for (int step = 0; 2 * step < blocks; ++step) {
+    emitLanePrefetch(rows, int64_t(blocks) * weights.format->blockBytes, step, (blocks + 1) / 2);
     decoder.emitStep(rows, step, blocks);
     for (int which = 0; which < 2 && 2 * step + which < blocks; ++which)
       for (int t = 0; t < tile.tokens; ++t)
