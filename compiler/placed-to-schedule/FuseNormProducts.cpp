@@ -95,16 +95,6 @@ struct FuseNormProducts : impl::SchedFuseNormProductsBase<FuseNormProducts> {
     return false;
   }
 
-  // Brings the definition of an operand, which does nothing by itself, before `user`.
-  static void define(Value value, Operation *user) {
-    Operation *definition = value.getDefiningOp();
-    if (!definition || definition->getBlock() != user->getBlock() || definition->isBeforeInBlock(user))
-      return;
-    for (Value operand : definition->getOperands())
-      define(operand, user);
-    definition->moveBefore(user);
-  }
-
   static void fuse(sched::DispatchOp norm, sched::DispatchOp linear, KernelEditor &kernels) {
     SmallVector<Value> operands(norm->getOperands());
     OpBuilder builder(norm);
@@ -115,8 +105,8 @@ struct FuseNormProducts : impl::SchedFuseNormProductsBase<FuseNormProducts> {
       operands[kNormRows] = none;
       llvm::erase(writes, kNormRows);
     }
-    define(linear->getOperand(kW), norm);
-    define(linear->getOperand(kY), norm);
+    defineBefore(linear->getOperand(kW), norm);
+    defineBefore(linear->getOperand(kY), norm);
     operands[kNormProductW] = linear->getOperand(kW);
     operands[kNormProductY] = linear->getOperand(kY);
     writes.push_back(kNormProductY);

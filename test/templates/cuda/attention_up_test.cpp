@@ -107,18 +107,18 @@ TEST(AttentionUpReference, IsMergeAndLinear) {
   const Form form = {4, 64, 24, 4, 16, "q8_0", {40, 3}};
   const KernelCase up = upCase(form);
   const int64_t tokens = int64_t(form.positions.size());
-  const KernelCase merge = {"attention_merge",
-                            {{"heads", form.heads},
-                             {"v_dim", form.vDim},
-                             {"splits", form.splits},
-                             {"split_positions", form.splitPositions},
-                             {"y_type", "bf16"},
-                             {"m", tokens}},
-                            {up.operands[0], Bytes(size_t(tokens * form.heads * form.vDim) * 2), up.operands[4],
-                             Bytes()},
-                            {1},
-                            uint32_t(tokens * form.heads),
-                            up.step};
+  const KernelCase merge = {
+      "attention_merge",
+      {{"heads", form.heads},
+       {"v_dim", form.vDim},
+       {"splits", form.splits},
+       {"split_positions", form.splitPositions},
+       {"y_type", "bf16"},
+       {"m", tokens}},
+      {up.operands[0], Bytes(size_t(tokens * form.heads * form.vDim) * 2), up.operands[4], Bytes()},
+      {1},
+      uint32_t(tokens * form.heads),
+      up.step};
   const KernelCase linear = {"linear",
                              {{"format", form.format},
                               {"n", form.n},
