@@ -100,12 +100,18 @@ static int64_t mostSplits(const AttentionCall &call, EntryBuilder &entry) {
 
 // Most bytes of partial results that the blocks of a product read in all: they come from the second-level cache
 // of the GPU at about 5 TB/s, and a merge of its own takes 2.5 µs.
-static constexpr int64_t kUpBytes = 32 << 20, kUpRows = 16;
+static constexpr int64_t kUpBytes = 32 << 20;
+
+// Blocks of a product with `n` rows for each head (templates/cuda/linear.cpp, rowTiles).
+static int64_t productBlocks(int64_t heads, int64_t n) {
+  const int64_t pairs = heads * llvm::divideCeil(n, 32);
+  return pairs >= 512 ? pairs : heads * llvm::divideCeil(n, 16);
+}
 
 bool takesUp(const AttentionCall &call, int64_t n, EntryBuilder &entry) {
-  const int64_t splits = mostSplits(call, entry), blocks = call.heads * llvm::divideCeil(n, kUpRows);
+  const int64_t splits = mostSplits(call, entry);
   return splits > 1 && call.window == 0 && !call.sinks &&
-         blocks * entry.getShape().tokens * splits * call.valueLength * 4 <= kUpBytes;
+         productBlocks(call.heads, n) * entry.getShape().tokens * splits * call.valueLength * 4 <= kUpBytes;
 }
 
 // The attention proper, whose partial results are returned.
