@@ -147,10 +147,9 @@ Instance makeMerge(const Params &params, Sm) {
           {static_cast<uint32_t>(m * spec.heads), 1, 1, static_cast<uint32_t>(threads), 0}};
 }
 
-// Threads that put a head together: four for each four of its elements, as far as a block of the size pays off.
-uint32_t mergeThreads(int64_t vDim) {
-  return static_cast<uint32_t>(std::clamp<int64_t>(roundUp(vDim, 32), 128, 512));
-}
+// Threads that put a head together. So few that, with their registers, the blocks of attention, of this kernel
+// and of the next one fit into an SM together; otherwise the next one begins late.
+constexpr uint32_t mergeThreads = 128;
 
 Instance makeUp(const Params &params, Sm sm) {
   const AttentionUpSpec spec = readAttentionUp(params);
@@ -164,7 +163,7 @@ Instance makeUp(const Params &params, Sm sm) {
   if (spec.format->id == KT_TYPE_F32)
     throw ParamError("parameter 'format' must not be f32");
   const StreamText stream = streamProduct(product, 0, sm);
-  const uint32_t threads = std::max(stream.launch.threads, mergeThreads(spec.merge.vDim));
+  const uint32_t threads = std::max(stream.launch.threads, mergeThreads);
   const std::string body = (TemplateText("AttentionUp")
                             << "kt::" + stream.body << spec.n << spec.merge.vDim << spec.m
                             << layoutText(product) << spec.bfloatY << rowTiles(product) << stream.shape.warps
@@ -172,7 +171,7 @@ Instance makeUp(const Params &params, Sm sm) {
                                .str();
   Launch launch = stream.launch;
   launch.threads = threads;
-  return {kernelSource("attention_up.cuh", body, threads), launch};
+  return {kernelSource("attention_up.cuh", body, threads, threads <= mergeThreads ? 4 : 2), launch};
 }
 
 } // namespace

@@ -15,7 +15,8 @@ namespace kt {
 template <int Heads, int K, int Splits, int SplitPositions, int Threads> struct MergedHead {
   static constexpr int row = K + 16, quads = K / 4, rounds = (Splits + 31) / 32;
   static constexpr int fitting = Threads / quads, groups = fitting < 1 ? 1 : fitting < 4 ? fitting : 4;
-  static constexpr int perGroup = (Splits + groups - 1) / groups, early = perGroup < 2 ? perGroup : 2;
+  static constexpr int perGroup = (Splits + groups - 1) / groups, most = 4 / groups,
+                       early = perGroup < most ? perGroup : most;
   static constexpr int parkedQuads = groups > 1 ? (groups - 1) * quads : 1;
 
   // Adds `value` times `factor`, unless it does not count.
@@ -66,7 +67,7 @@ template <int Heads, int K, int Splits, int SplitPositions, int Threads> struct 
 #pragma unroll
     for (int i = 0; i < early; ++i)
       add(sum, ahead[i], shareOf(share, group + groups * i), group + groups * i < count);
-#pragma unroll 8
+#pragma unroll 16
     for (int i = early; i * groups < count; ++i) { // all lanes of a warp go as far
       const int split = group + groups * i;
       const float4 value = from[min(split, count - 1) * (row / 4)];

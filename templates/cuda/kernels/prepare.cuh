@@ -124,14 +124,19 @@ struct MlaPrepare {
   }
   static __device__ void put(float *to, float value) { *to = value; }
   static __device__ void put(uint16_t *to, float value) { *to = floatToBfloat(value); }
-  // Rotates the pairs by the angles of a position and writes them to a row.
+  static __device__ void loadAngles(const float *table, int lane, Pairs &out) {
+#pragma unroll
+    for (int i = 0; i < pairsPerLane; ++i)
+      if (lane + 32 * i < pairs)
+        out[i] = reinterpret_cast<const float2 *>(table)[lane + 32 * i];
+  }
+  // Rotates the pairs and writes them to a row.
   template <class T>
-  static __device__ void rotateTo(T *row, const Pairs &values, const float *table, int lane) {
-    const float2 *angles = reinterpret_cast<const float2 *>(table);
+  static __device__ void rotateTo(T *row, const Pairs &values, const Pairs &angles, int lane) {
 #pragma unroll
     for (int i = 0; i < pairsPerLane; ++i)
       if (const int pair = lane + 32 * i; pair < pairs) {
-        const float2 angle = angles[pair], value = values[i];
+        const float2 angle = angles[i], value = values[i];
         put(row + first(pair), value.x * angle.x - value.y * angle.y);
         put(row + second(pair), value.x * angle.y + value.y * angle.x);
       }
@@ -159,11 +164,11 @@ struct MlaPrepare {
   static __device__ void prepareRow(const KtCudaArgs &args, int token, int row, float *rotated, int lane) {
     const int32_t *positions = static_cast<const int32_t *>(args.operands[4]);
     const float *table = static_cast<const float *>(args.operands[3]);
-    Pairs values;
+    Pairs values, angles;
     if (row > 0) {
       float *q = static_cast<float *>(args.operands[0]) + token * QStride + (row - 1) * QRowStride + Nope;
       loadPairs(q, lane, values);
-      const float *angles = table + int64_t(positions[token]) * Rotary;
+      loadAngles(table + int64_t(positions[token]) * Rotary, lane, angles);
       if constexpr (BfloatY)
         rotateTo(static_cast<uint16_t *>(args.operands[8]) +
                      (int64_t(token) * Heads + row - 1) * (Latent + Rotary) + Latent,
@@ -184,8 +189,9 @@ struct MlaPrepare {
       loadLatent(weights, lane, w);
     const int64_t position = positions[token];
     uint8_t *cache = static_cast<uint8_t *>(args.operands[5]) + cacheBytes<Type>(position * (Latent + Rotary));
-    rotateTo(rotated, values, table + position * Rotary, lane);
+    loadAngles(table + position * Rotary, lane, angles); // on their way while the norm is computed
     storeLatent(x, w, cache, lane);
+    rotateTo(rotated, values, angles, lane);
     __syncwarp();
     storeCacheRow<Type, Rotary, 32>(rotated, cache + cacheBytes<Type>(Latent), lane);
   }
