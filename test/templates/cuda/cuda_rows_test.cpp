@@ -257,10 +257,12 @@ TEST(CudaRowsInstances, RefuseBadParameters) {
 
 // CPU kernels do not silently leave out what only GPU kernels do.
 TEST(CudaRowsInstances, CpuRefusesWhatIsOfTheGpu) {
-  const Params norm = {{"k", 64}, {"eps", 1e-6}, {"adds", 1}};
-  kt::Result<x64::Kernel> kernel = x64::generate("rms_norm", norm, Isa::Avx2);
-  ASSERT_FALSE(static_cast<bool>(kernel));
-  EXPECT_NE(kernel.error().message.find("'adds'"), std::string::npos);
+  for (const char *name : {"adds", "products"}) {
+    const Params norm = {{"k", 64}, {"eps", 1e-6}, {name, 1}};
+    kt::Result<x64::Kernel> kernel = x64::generate("rms_norm", norm, Isa::Avx2);
+    ASSERT_FALSE(static_cast<bool>(kernel)) << name;
+    EXPECT_NE(kernel.error().message.find("'" + std::string(name) + "'"), std::string::npos);
+  }
 }
 
 } // namespace
