@@ -32,6 +32,10 @@ void ExpertKernel::loadCommonArguments(int listsOperand) {
 }
 
 void ExpertKernel::emitExperts(const std::function<void(int, int)> &tile, const PanelPass *panels) {
+  if (takesPacked()) {
+    mov(qword[frame(FirstBlock)], 0);
+    mov(qword[frame(TokenBegin)], 0);
+  }
   if (dense) {
     mov(qword[frame(Expert)], 0);
     mov(eax, dword[frame(Tokens)]);
@@ -66,6 +70,12 @@ void ExpertKernel::emitExperts(const std::function<void(int, int)> &tile, const 
   }
   emitExpert(tile, panels);
   L(next);
+  if (takesPacked()) {
+    mov(eax, dword[frame(SlotCount)]);
+    add(eax, panelTokens - 1);
+    shr(eax, 4);
+    add(ptr[frame(FirstBlock)], rax);
+  }
   inc(qword[frame(Active)]);
   jmp(expertLoop);
   L(done);
@@ -143,6 +153,13 @@ void ExpertKernel::emitExpert(const std::function<void(int, int)> &tile, const P
   L(few);
   emitUnits(tile);
   L(done);
+}
+
+void ExpertKernel::emitPackedBlock(size_t base, int64_t k) {
+  shr(rax, 4);
+  add(rax, ptr[frame(FirstBlock)]);
+  imul(rax, rax, immediate(packedBlockBytes(k), "a packed block"));
+  add(rax, ptr[frame(base)]);
 }
 
 void ExpertKernel::emitSlotNumber(const Reg64 &position) {

@@ -23,12 +23,15 @@ int64_t PanelKernel::Layout::products(size_t matrix) const {
   return firstProducts + static_cast<int64_t>(matrix) * blocks * productBytes;
 }
 
-PanelKernel::Layout PanelKernel::makeLayout(int64_t m, Layout place, size_t matrices) {
+PanelKernel::Layout PanelKernel::makeLayout(int64_t m, Layout place, size_t matrices) const {
   const int64_t needed = (m + panelTokens - 1) / panelTokens;
-  const int64_t fitting = place.budget / (place.spans * place.packedBytes);
+  int64_t fitting = place.budget / (place.spans * place.packedBytes);
+  if (isPacked)
+    fitting = std::min(fitting, mostBlocks);
   place.blocks = std::clamp<int64_t>((std::min(fitting, needed) + 1) / 2 * 2, 2, INT32_MAX); // taken in pairs
   place.packed = place.products(matrices);
-  place.bytes = place.packed + place.spans * place.blocks * place.packedBytes;
+  place.spanStep = isPacked ? place.packedBytes : place.blocks * place.packedBytes;
+  place.bytes = place.packed + (isPacked ? 0 : place.spans * place.blocks * place.packedBytes);
   return place;
 }
 
@@ -97,7 +100,13 @@ void PanelKernel::emitPanels(const PanelPass &pass, int64_t m) {
   const bool isFloat = pass.matrices[0].weights->takesF32;
   const Layout place = layout(m, *pass.matrices[0].weights, pass.matrices.size());
   Label chunkLoop, rowLoop, rowsDone, done, products;
-  mov(qword[frame(ChunkBegin)], 0);
+  blockStep = isPacked ? packedBlockBytes(pass.matrices[0].weights->k) : packedBytes;
+  if (isPacked) {
+    mov(rax, ptr[frame(TokenBegin)]);
+    mov(ptr[frame(ChunkBegin)], rax);
+  } else {
+    mov(qword[frame(ChunkBegin)], 0);
+  }
   L(chunkLoop);
   mov(rax, ptr[frame(ChunkBegin)]);
   cmp(rax, ptr[frame(TokenTotal)]);
@@ -109,7 +118,13 @@ void PanelKernel::emitPanels(const PanelPass &pass, int64_t m) {
   add(rax, panelTokens - 1);
   shr(rax, 4);
   mov(ptr[frame(ChunkBlocks)], rax);
-  emitPackChunk(pass, place);
+  if (isPacked) {
+    mov(rax, ptr[frame(ChunkBegin)]);
+    pass.packedBlock();
+    mov(ptr[frame(ChunkPacked)], rax);
+  } else {
+    emitPackChunk(pass, place);
+  }
   mov(rax, ptr[frame(RowBegin)]);
   mov(ptr[frame(Row)], rax);
   mov(rax, ptr[frame(Scratch)]);
@@ -207,7 +222,10 @@ void PanelKernel::emitMatrix(const PanelPass &pass, const Layout &place, size_t 
   add(rdi, productBytes);
   dec(rcx);
   jnz(clearLoop);
-  emitScratch(rax, place.packed);
+  if (isPacked)
+    mov(rax, ptr[frame(ChunkPacked)]);
+  else
+    emitScratch(rax, place.packed);
   mov(ptr[frame(Packed)], rax);
   mov(qword[frame(SpansLeft)], immediate(place.spans, "spans"));
   if (usesTiles())
@@ -257,7 +275,7 @@ void PanelKernel::emitMatrix(const PanelPass &pass, const Layout &place, size_t 
   }
   call(products);
   L(summed);
-  add(qword[frame(Packed)], immediate(place.blocks * packedBytes, "packed tokens"));
+  add(qword[frame(Packed)], immediate(place.spanStep, "packed tokens"));
   dec(qword[frame(SpansLeft)]);
   jnz(spanLoop);
   if (usesTiles())

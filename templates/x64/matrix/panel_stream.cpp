@@ -101,7 +101,9 @@ void PanelKernel::emitStreamEnd() {
 void PanelKernel::emitSteps(int count, const std::function<void(const std::function<void()> &)> &work) {
   using Xbyak::Tmm;
   auto weights = [&](int row) { tileloadd(Tmm(weightTile + row), ptr[rsi + rcx + row * panelTileBytes]); };
-  auto tokens = [&](int token) { tileloadd(Tmm(tokenTile + token), ptr[rbp + rcx + token * packedBytes]); };
+  auto tokens = [&](int token) {
+    tileloadd(Tmm(tokenTile + token), ptr[rbp + rcx + static_cast<int>(token * blockStep)]);
+  };
   auto product = [&](int row, int token) {
     tdpbssd(Tmm(row + 2 * token), Tmm(weightTile + row), Tmm(tokenTile + token));
   };
@@ -141,7 +143,7 @@ void PanelKernel::emitStepAddresses() {
   lea(rbx, ptr[rbx + rdx + panelPastScales]);
   mov(edx, eax);
   shr(edx, 1);
-  imul(edx, edx, packedBytes);
+  imul(edx, edx, static_cast<int>(blockStep));
   add(rdx, ptr[frame(PastPacked)]);
   vmovups(vec(29), ptr[rdx + packedScales]);
   shl(eax, 10); // a tile of sums and of products, a group of weights and tokens
@@ -180,7 +182,7 @@ void PanelKernel::emitBlockEnd() {
   }
   mov(rax, ptr[frame(BlockPacked)]);
   mov(ptr[frame(PastPacked)], rax);
-  add(rax, 2 * packedBytes);
+  add(rax, immediate(2 * blockStep, "packed tokens"));
   mov(ptr[frame(BlockPacked)], rax);
   mov(rax, ptr[frame(BlockProducts)]);
   mov(ptr[frame(PastProducts)], rax);
