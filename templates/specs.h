@@ -124,7 +124,8 @@ struct ExpertGroupSpec {
   bool listsAll() const { return count == topK; }
 };
 
-// Activations as panels multiply them: blocks of sixteen rows of one token (or of one expert's slot) each.
+// Activations as panels multiply them: blocks of sixteen rows. Of every 256 elements of k all blocks lie side
+// by side; slots of each expert by themselves.
 struct PackSpec {
   int64_t k = 0, group = 32; // of the quantised rows, see QuantizeSpec
   int64_t m = 1;

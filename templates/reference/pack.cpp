@@ -12,7 +12,8 @@ namespace ktc::reference {
 namespace {
 
 // One row of a block: its bytes four by four, its scale and its sum of every span.
-void packRow(const PackSpec &spec, const void *rows, int64_t row, int64_t lane, uint8_t *block) {
+void packRow(const PackSpec &spec, const void *rows, int64_t row, int64_t lane, uint8_t *block,
+             int64_t spanStep) {
   const uint8_t *source =
       static_cast<const uint8_t *>(rows) + static_cast<size_t>(row) * quantizedRowBytes(spec.k, spec.group);
   std::vector<int8_t> q(source, source + spec.k);
@@ -24,7 +25,7 @@ void packRow(const PackSpec &spec, const void *rows, int64_t row, int64_t lane, 
     std::memcpy(scales.data(), source + ktQ8kScaleOffset(static_cast<size_t>(spec.k)), 4 * scales.size());
   }
   q.resize((q.size() + 255) / 256 * 256);
-  for (size_t span = 0; span < scales.size(); ++span, block += packedSpanBytes) {
+  for (size_t span = 0; span < scales.size(); ++span, block += spanStep) {
     const int8_t *from = q.data() + 256 * span;
     for (int64_t quad = 0; quad < 64; ++quad)
       std::memcpy(block + quad * 64 + lane * 4, from + quad * 4, 4);
@@ -38,9 +39,11 @@ void packRow(const PackSpec &spec, const void *rows, int64_t row, int64_t lane, 
 void packRun(const PackSpec &spec, const KtKernelArgs *args, const int32_t *slots, int64_t count,
              int64_t block) {
   uint8_t *to = static_cast<uint8_t *>(args->operands[1]) + block * packedBlockBytes(spec.k);
-  for (int64_t i = 0; i < (count + packedRows - 1) / packedRows * packedRows; ++i) {
+  const int64_t blocks = (count + packedRows - 1) / packedRows;
+  for (int64_t i = 0; i < blocks * packedRows; ++i) {
     const int64_t position = std::min(i, count - 1), row = slots ? slots[position] : position;
-    packRow(spec, args->operands[0], row, i % packedRows, to + i / packedRows * packedBlockBytes(spec.k));
+    packRow(spec, args->operands[0], row, i % packedRows, to + i / packedRows * packedSpanBytes,
+            blocks * packedSpanBytes);
   }
 }
 

@@ -157,7 +157,7 @@ DownKernel::PanelPass DownKernel::panelPass() {
     add(rax, ptr[frame(weights.takesF32 ? HFloat : HQ8)]);
   };
   if (takesPacked())
-    pass.packedBlock = [this] { emitPackedBlock(PackedH, weights.k); };
+    pass.packed = [this] { emitPacked(PackedH, weights.k); };
   pass.resultRow = [this] {
     emitSlotNumber(rax);
     emitQuotient(topK);

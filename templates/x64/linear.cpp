@@ -238,11 +238,7 @@ void LinearKernel::emitAllPanels() {
     }
   };
   if (takesPacked()) {
-    pass.packedBlock = [this] {
-      shr(rax, 4);
-      imul(rax, rax, immediate(packedBlockBytes(weights.k), "a packed block"));
-      add(rax, ptr[frame(PackedX)]);
-    };
+    pass.packed = [this] { mov(rax, ptr[frame(PackedX)]); };
     emitPieces(pass);
     return;
   }
@@ -331,6 +327,7 @@ void LinearKernel::emitPieceShare() {
   const uint32_t most = static_cast<uint32_t>(chunkTokens(m, weights));
   const Reg64 pieces = r8;
   mov(eax, dword[frame(Tokens)]);
+  mov(ptr[frame(PackedTotal)], rax);
   add(eax, most - 1);
   xor_(edx, edx);
   mov(ecx, most);

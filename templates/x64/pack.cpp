@@ -1,8 +1,9 @@
 // Family `pack`: quantised rows in the layout of the panel path (matrix/panel_layout.h), made once for all
 // threads and matrices that multiply them.
 //
-// A block is sixteen rows, span after span. Tokens are packed in order; slots expert by expert, every expert
-// from a new block on. What readers multiply by tiles instead (fewer than panelCrossover) is left out.
+// A block is sixteen rows; all blocks of a span lie side by side, span after span. Slots are packed expert by
+// expert, each by itself and from a new block on. What readers multiply by tiles instead (fewer than
+// panelCrossover) is left out.
 #include "templates/specs.h"
 #include "templates/x64/matrix/panel_kernel.h"
 #include "templates/x64/matrix/panel_layout.h"
@@ -82,18 +83,21 @@ void PackKernel::emitBlocks() {
           prefetcht1(ptr[rax + immediate(static_cast<int64_t>(scales), "a row")]);
         });
   };
+  mov(rax, ptr[frame(Total)]);
+  emitSpanStep();
   mov(rax, ptr[frame(FirstToken)]);
   shr(rax, 4);
-  add(rax, ptr[frame(FirstBlock)]);
-  imul(rax, rax, immediate(packedBlockBytes(spec.k), "a packed block"));
+  imul(rax, rax, packedBytes);
+  imul(rdx, ptr[frame(FirstBlock)], immediate(packedBlockBytes(spec.k), "a packed block"));
+  add(rax, rdx);
   add(rax, ptr[frame(To)]);
   mov(ptr[frame(Packed)], rax);
   nextRows(0);
   L(loop);
   emitTakeNextRows();
   nextRows(panelTokens);
-  emitPackBytes(spec.k, spec.group == 256, packedSpanBytes);
-  add(qword[frame(Packed)], immediate(packedBlockBytes(spec.k), "a packed block"));
+  emitPackBytes(spec.k, spec.group == 256);
+  add(qword[frame(Packed)], packedBytes);
   mov(rax, ptr[frame(FirstToken)]);
   add(rax, panelTokens);
   mov(ptr[frame(FirstToken)], rax);

@@ -73,23 +73,24 @@ std::vector<int64_t> runsOf(const Rows &rows) {
 }
 
 void expectPacked(const Rows &rows, Isa isa, const Bytes &got, const Bytes &want) {
-  size_t block = 0;
-  for (int64_t run : runsOf(rows))
-    for (int64_t first = 0; first < run; first += packedRows, ++block)
-      for (int64_t k = 0; k < rows.k; k += 256) {
-        const size_t at = block * packedBlockBytes(rows.k) + k / 256 * packedSpanBytes;
-        auto same = [&](size_t from, size_t bytes) {
-          return !std::memcmp(&got[at + from], &want[at + from], bytes);
-        };
-        if (isa < Isa::Avx512 || run < x64::panelCrossover(isa)) {
-          EXPECT_EQ(got[at], 0x7b) << "nobody reads block " << block;
-          continue;
-        }
-        EXPECT_TRUE(same(0, (std::min<int64_t>(256, rows.k - k) + 63) / 64 * 1024))
-            << "bytes of block " << block;
-        EXPECT_TRUE(same(4096, 64)) << "scales of block " << block;
-        EXPECT_TRUE(isa == Isa::Amx || same(4160, 64)) << "sums of block " << block;
+  size_t before = 0; // bytes of earlier runs
+  for (int64_t run : runsOf(rows)) {
+    const int64_t blocks = (run + packedRows - 1) / packedRows;
+    for (int64_t at = 0; at < blocks * packedBlockBytes(rows.k); at += packedSpanBytes) {
+      const int64_t k = at / packedSpanBytes / blocks * 256;
+      auto same = [&](size_t from, size_t bytes) {
+        return !std::memcmp(&got[before + at + from], &want[before + at + from], bytes);
+      };
+      if (isa < Isa::Avx512 || run < x64::panelCrossover(isa)) {
+        EXPECT_EQ(got[before + at], 0x7b) << "nobody reads this";
+        continue;
       }
+      EXPECT_TRUE(same(0, (std::min<int64_t>(256, rows.k - k) + 63) / 64 * 1024)) << "bytes at " << at;
+      EXPECT_TRUE(same(4096, 64)) << "scales at " << at;
+      EXPECT_TRUE(isa == Isa::Amx || same(4160, 64)) << "sums at " << at;
+    }
+    before += blocks * packedBlockBytes(rows.k);
+  }
 }
 
 class PackFormats : public testing::TestWithParam<std::string> {};

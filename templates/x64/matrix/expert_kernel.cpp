@@ -147,6 +147,8 @@ void ExpertKernel::emitExpert(const std::function<void(int, int)> &tile, const P
   cmp(eax, static_cast<uint32_t>(panelCrossover(isa)));
   jb(few);
   mov(ptr[frame(TokenTotal)], rax);
+  if (takesPacked())
+    mov(ptr[frame(PackedTotal)], rax);
   emitPanelRows(UnitBegin, UnitEnd, n);
   emitPanels(*panels, m);
   jmp(done);
@@ -155,10 +157,8 @@ void ExpertKernel::emitExpert(const std::function<void(int, int)> &tile, const P
   L(done);
 }
 
-void ExpertKernel::emitPackedBlock(size_t base, int64_t k) {
-  shr(rax, 4);
-  add(rax, ptr[frame(FirstBlock)]);
-  imul(rax, rax, immediate(packedBlockBytes(k), "a packed block"));
+void ExpertKernel::emitPacked(size_t base, int64_t k) {
+  imul(rax, ptr[frame(FirstBlock)], immediate(packedBlockBytes(k), "a packed block"));
   add(rax, ptr[frame(base)]);
 }
 

@@ -36,9 +36,9 @@ protected:
   // The loops. `tile(tokens, rows)` is emitted with slotNumbers of the tile filled. `panels`, unless it is
   // null, is emitted for experts with at least panelCrossover slots.
   void emitExperts(const std::function<void(int tokens, int rows)> &tile, const PanelPass *panels);
-  // rax = address of the packed block that begins with token number rax of the current expert, of rows of `k`
-  // elements at operand `base` (frame slot).
-  void emitPackedBlock(size_t base, int64_t k);
+  // rax = address of what is packed of the current expert, of rows of `k` elements at operand `base` (frame
+  // slot).
+  void emitPacked(size_t base, int64_t k);
   // rax = slot of the token number `position` within the expert.
   void emitSlotNumber(const Reg64 &position);
   // A matrix of a panel pass, with its weights at operand `base` (frame slot).

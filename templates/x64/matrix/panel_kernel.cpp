@@ -30,7 +30,6 @@ PanelKernel::Layout PanelKernel::makeLayout(int64_t m, Layout place, size_t matr
     fitting = std::min(fitting, mostBlocks);
   place.blocks = std::clamp<int64_t>((std::min(fitting, needed) + 1) / 2 * 2, 2, INT32_MAX); // taken in pairs
   place.packed = place.products(matrices);
-  place.spanStep = isPacked ? place.packedBytes : place.blocks * place.packedBytes;
   place.bytes = place.packed + (isPacked ? 0 : place.spans * place.blocks * place.packedBytes);
   return place;
 }
@@ -91,6 +90,13 @@ void PanelKernel::emitLimit(size_t slot) {
   cmova(rax, ptr[frame(slot)]);
 }
 
+void PanelKernel::emitSpanStep() {
+  add(rax, panelTokens - 1);
+  shr(rax, 4);
+  imul(rax, rax, packedBytes);
+  mov(ptr[frame(SpanStep)], rax);
+}
+
 void PanelKernel::emitScratch(const Reg64 &dst, int64_t offset) {
   mov(dst, ptr[frame(Scratch)]);
   add(dst, immediate(offset, "scratch"));
@@ -100,10 +106,11 @@ void PanelKernel::emitPanels(const PanelPass &pass, int64_t m) {
   const bool isFloat = pass.matrices[0].weights->takesF32;
   const Layout place = layout(m, *pass.matrices[0].weights, pass.matrices.size());
   Label chunkLoop, rowLoop, rowsDone, done, products;
-  blockStep = isPacked ? packedBlockBytes(pass.matrices[0].weights->k) : packedBytes;
   if (isPacked) {
     mov(rax, ptr[frame(TokenBegin)]);
     mov(ptr[frame(ChunkBegin)], rax);
+    mov(rax, ptr[frame(PackedTotal)]);
+    emitSpanStep();
   } else {
     mov(qword[frame(ChunkBegin)], 0);
   }
@@ -119,8 +126,11 @@ void PanelKernel::emitPanels(const PanelPass &pass, int64_t m) {
   shr(rax, 4);
   mov(ptr[frame(ChunkBlocks)], rax);
   if (isPacked) {
-    mov(rax, ptr[frame(ChunkBegin)]);
-    pass.packedBlock();
+    pass.packed();
+    mov(rdx, ptr[frame(ChunkBegin)]);
+    shr(rdx, 4);
+    imul(rdx, rdx, packedBytes);
+    add(rax, rdx);
     mov(ptr[frame(ChunkPacked)], rax);
   } else {
     emitPackChunk(pass, place);
@@ -275,7 +285,12 @@ void PanelKernel::emitMatrix(const PanelPass &pass, const Layout &place, size_t 
   }
   call(products);
   L(summed);
-  add(qword[frame(Packed)], immediate(place.spanStep, "packed tokens"));
+  if (isPacked) {
+    mov(rax, ptr[frame(SpanStep)]);
+    add(ptr[frame(Packed)], rax);
+  } else {
+    add(qword[frame(Packed)], immediate(place.blocks * packedBytes, "packed tokens"));
+  }
   dec(qword[frame(SpansLeft)]);
   jnz(spanLoop);
   if (usesTiles())

@@ -65,8 +65,10 @@ protected:
     PastPacked = BlockProducts + 8, // tokens and products of the block that is summed but not scaled
     PastProducts = PastPacked + 8,
     TokenBegin = PastProducts + 8, // packed tokens: first one to multiply
-    ChunkPacked = TokenBegin + 8,  // its packed block, if tokens come packed
-    PanelFrameEnd = ChunkPacked + 8
+    ChunkPacked = TokenBegin + 8,  // address of the chunk's first packed token, if tokens come packed
+    PackedTotal = ChunkPacked + 8, // tokens that are packed side by side
+    SpanStep = PackedTotal + 8,    // bytes from the packed tokens of a span to those of the next one
+    PanelFrameEnd = SpanStep + 8
   };
   static constexpr size_t ownSlots = PanelFrameEnd;
 
@@ -84,9 +86,8 @@ protected:
     std::vector<PanelMatrix> matrices; // all with the same k and kind of activations
     // Emits rax = address of the activation row of the token number in rax. May clobber rcx and rdx.
     std::function<void()> tokenRow;
-    // For tokens that come packed (family `pack`) instead: emits rax = address of the block that begins with
-    // the token number in rax, a multiple of sixteen. May clobber rcx and rdx.
-    std::function<void()> packedBlock;
+    // For tokens that come packed (family `pack`) instead: emits rax = address of what is packed of them.
+    std::function<void()> packed;
     // Emits rax = address of the results of the token number in rax. May clobber rcx and rdx.
     std::function<void()> resultRow;
     // Emits the use of one token's results for rows of one or both row tiles: token number in tokenCursor, the
@@ -130,6 +131,8 @@ protected:
   // with those from TokenBegin on. Changes all registers.
   void emitPanels(const PanelPass &pass, int64_t m);
 
+  // SpanStep = bytes of a span of packed rows, as many as rax says. Clobbers rax.
+  void emitSpanStep();
   // rax = min(rax, slot).
   void emitLimit(size_t slot);
   // NextRows = what `address` makes of the numbers of the sixteen tokens that are `ahead` tokens behind
@@ -138,14 +141,13 @@ protected:
   void emitNextRows(int ahead, const std::function<void()> &address, const std::function<void()> &use);
   // TokenRows = NextRows.
   void emitTakeNextRows();
-  // Packs the quantised rows of `k` elements at TokenRows to Packed, a span every `spanStep` bytes, and
+  // Packs the quantised rows of `k` elements at TokenRows to Packed, a span every SpanStep bytes, and
   // prefetches those at NextRows. Changes all registers; uses the scratch where panels are.
-  void emitPackBytes(int64_t k, bool fromQ8k, int64_t spanStep);
+  void emitPackBytes(int64_t k, bool fromQ8k);
 
 private:
   bool isExact = false, isPacked = false;
   int64_t mostBlocks = 0;
-  int64_t blockStep = 0; // bytes from one packed block of a span to the next one
   struct Layout {
     int64_t spans;                 // of a row
     int64_t packedBytes;           // of sixteen tokens and a span
@@ -153,7 +155,6 @@ private:
     int64_t firstProducts;         // offset of the products of matrix 0 in the scratch
     int64_t blocks = 0;            // sixteens of tokens that are packed at a time
     int64_t packed = 0, bytes = 0; // offset of the packed tokens in the scratch, and its size
-    int64_t spanStep = 0;          // bytes from the packed tokens of a span to those of the next one
     int64_t products(size_t matrix) const;
   };
   Layout layout(int64_t m, const MatrixWeights &weights, size_t matrices) const;

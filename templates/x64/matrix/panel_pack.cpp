@@ -17,6 +17,7 @@ void PanelKernel::emitPackChunk(const PanelPass &pass, const Layout &place) {
   Label loop, done;
   mov(rax, ptr[frame(ChunkBegin)]);
   mov(ptr[frame(FirstToken)], rax);
+  mov(qword[frame(SpanStep)], immediate(place.blocks * place.packedBytes, "packed tokens"));
   emitScratch(rax, place.packed);
   mov(ptr[frame(Packed)], rax);
   nextRows(0);
@@ -26,8 +27,7 @@ void PanelKernel::emitPackChunk(const PanelPass &pass, const Layout &place) {
   jae(done);
   emitTakeNextRows();
   nextRows(panelTokens);
-  weights.takesF32 ? emitPackFloats(weights.k, place)
-                   : emitPackBytes(weights.k, weights.takesQ8k, place.spanStep);
+  weights.takesF32 ? emitPackFloats(weights.k, place) : emitPackBytes(weights.k, weights.takesQ8k);
   add(qword[frame(Packed)], immediate(place.packedBytes, "packed tokens"));
   add(qword[frame(FirstToken)], panelTokens);
   jmp(loop);
@@ -62,7 +62,7 @@ void PanelKernel::emitTakeNextRows() {
 
 // Span after span; r15 is the offset of q of the span. q8 rows first get one scale per span, in place of the
 // panel. Rows of NextRows lie wherever the tokens of an expert happen to be.
-void PanelKernel::emitPackBytes(int64_t k, bool fromQ8k, int64_t spanStep) {
+void PanelKernel::emitPackBytes(int64_t k, bool fromQ8k) {
   const int64_t spans = k / panelSpan;
   const int tail = static_cast<int>(k % panelSpan / 32);
   mov(rsi, ptr[frame(Packed)]);
@@ -78,7 +78,7 @@ void PanelKernel::emitPackBytes(int64_t k, bool fromQ8k, int64_t spanStep) {
       mov(rax, ptr[frame(TokenRows + size_t(t) * 8)]);
       return rax + r15;
     });
-    add(rsi, immediate(spanStep, "packed tokens"));
+    add(rsi, ptr[frame(SpanStep)]);
     add(r15, panelSpan);
     add(r14, 4);
     cmp(r15, immediate(spans * panelSpan, "k"));
@@ -94,7 +94,7 @@ void PanelKernel::emitPackBytes(int64_t k, bool fromQ8k, int64_t spanStep) {
     Label loop;
     L(loop);
     span(panelSpanBlocks);
-    add(rsi, immediate(spanStep, "packed tokens"));
+    add(rsi, ptr[frame(SpanStep)]);
     add(r15, panelSpan);
     sub(r14, panelSpan - 4 * panelSpanBlocks); // d from q
     cmp(r15, immediate(spans * panelSpan, "k"));

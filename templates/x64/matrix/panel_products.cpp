@@ -30,7 +30,7 @@ void PanelKernel::emitSpanProducts() {
     cmp(ecx, 2);
     jb(single);
     usesTiles() ? emitTileBlock(rowTiles, 2) : emitVectorBlock(2);
-    add(rdi, immediate(2 * blockStep, "packed tokens"));
+    add(rdi, 2 * packedBytes);
     add(rbx, 2 * productBytes);
     sub(ecx, 2);
     jmp(pairs);
@@ -64,7 +64,7 @@ void PanelKernel::emitTileBlock(int rowTiles, int tokenTiles) {
   mov(edx, r12d);
   L(groupLoop);
   for (int token = 0; token < tokenTiles; ++token) {
-    tileloadd(Tmm(tokenTile + token), ptr[r11 + r8 + token * static_cast<int>(blockStep)]);
+    tileloadd(Tmm(tokenTile + token), ptr[r11 + r8 + token * packedBytes]);
     for (int row = 0; row < rowTiles; ++row) {
       if (token == 0)
         tileloadd(Tmm(weightTile + row), ptr[r10 + r8 + row * panelTileBytes]);
@@ -84,7 +84,7 @@ void PanelKernel::emitTileBlock(int rowTiles, int tokenTiles) {
 // product += float(sum) * d of the token * D of the row, for the stored sums.
 void PanelKernel::emitTileScaling(int rowTiles, int tokenTiles) {
   for (int token = 0; token < tokenTiles; ++token)
-    vmovups(vec(30 + token), ptr[rdi + (token * static_cast<int>(blockStep) + packedScales)]);
+    vmovups(vec(30 + token), ptr[rdi + (token * packedBytes + packedScales)]);
   int turn = 0;
   for (int token = 0; token < tokenTiles; ++token)
     for (int row = 0; row < rowTiles * panelTileRows; ++row) {
@@ -110,7 +110,7 @@ void PanelKernel::emitVectorBlock(int tokenTiles) {
   mov(r15d, r14d); // rows left
   L(rowLoop);
   for (int token = 0; token < tokenTiles; ++token) {
-    vmovdqu32(sum(0, token), ptr[rdi + (token * static_cast<int>(blockStep) + packedSums)]);
+    vmovdqu32(sum(0, token), ptr[rdi + (token * packedBytes + packedSums)]);
     for (int row = 1; row < vectorRows; ++row)
       vmovdqa32(sum(row, token), sum(0, token));
   }
@@ -121,7 +121,7 @@ void PanelKernel::emitVectorBlock(int tokenTiles) {
   L(groupLoop);
   for (int quad = 0; quad < 16; ++quad) {
     for (int token = 0; token < tokenTiles; ++token)
-      vmovdqu32(vec(28 + quad % 2 * 2 + token), ptr[rax + (token * static_cast<int>(blockStep) + quad * 64)]);
+      vmovdqu32(vec(28 + quad % 2 * 2 + token), ptr[rax + (token * packedBytes + quad * 64)]);
     for (int row = 0; row < vectorRows; ++row) {
       const Vec weights = vec(20 + row);
       vpbroadcastd(weights, ptr[r9 + (row * 64 + quad * 4)]);
@@ -134,7 +134,7 @@ void PanelKernel::emitVectorBlock(int tokenTiles) {
   dec(edx);
   jnz(groupLoop);
   for (int token = 0; token < tokenTiles; ++token) {
-    vmovups(vec(30), ptr[rdi + (token * static_cast<int>(blockStep) + packedScales)]);
+    vmovups(vec(30), ptr[rdi + (token * packedBytes + packedScales)]);
     for (int row = 0; row < vectorRows; ++row) {
       const Vec product = vec(20 + row);
       const Address place = ptr[r11 + (token * productBytes + row * 64)];

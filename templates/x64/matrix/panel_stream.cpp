@@ -101,9 +101,7 @@ void PanelKernel::emitStreamEnd() {
 void PanelKernel::emitSteps(int count, const std::function<void(const std::function<void()> &)> &work) {
   using Xbyak::Tmm;
   auto weights = [&](int row) { tileloadd(Tmm(weightTile + row), ptr[rsi + rcx + row * panelTileBytes]); };
-  auto tokens = [&](int token) {
-    tileloadd(Tmm(tokenTile + token), ptr[rbp + rcx + static_cast<int>(token * blockStep)]);
-  };
+  auto tokens = [&](int token) { tileloadd(Tmm(tokenTile + token), ptr[rbp + rcx + token * packedBytes]); };
   auto product = [&](int row, int token) {
     tdpbssd(Tmm(row + 2 * token), Tmm(weightTile + row), Tmm(tokenTile + token));
   };
@@ -143,7 +141,7 @@ void PanelKernel::emitStepAddresses() {
   lea(rbx, ptr[rbx + rdx + panelPastScales]);
   mov(edx, eax);
   shr(edx, 1);
-  imul(edx, edx, static_cast<int>(blockStep));
+  imul(edx, edx, packedBytes);
   add(rdx, ptr[frame(PastPacked)]);
   vmovups(vec(29), ptr[rdx + packedScales]);
   shl(eax, 10); // a tile of sums and of products, a group of weights and tokens
@@ -182,7 +180,7 @@ void PanelKernel::emitBlockEnd() {
   }
   mov(rax, ptr[frame(BlockPacked)]);
   mov(ptr[frame(PastPacked)], rax);
-  add(rax, immediate(2 * blockStep, "packed tokens"));
+  add(rax, 2 * packedBytes);
   mov(ptr[frame(BlockPacked)], rax);
   mov(rax, ptr[frame(BlockProducts)]);
   mov(ptr[frame(PastProducts)], rax);

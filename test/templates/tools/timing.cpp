@@ -6,6 +6,7 @@
 #include "test/templates/tools/timing.h"
 
 #include "runtime/abi/kt_abi.h"
+#include "templates/specs.h"
 #include "test/templates/tools/measure.h"
 #include "test/templates/tools/team.h"
 
@@ -52,7 +53,7 @@ Job makeJob(const Settings &settings, size_t &copies) {
     job.weightBytes += bytes;
   }
   copies = std::max<size_t>(1, (size_t(settings.streamBytes) + job.weightBytes - 1) / job.weightBytes);
-  job.operands.assign(7, nullptr);
+  job.operands.assign(8, nullptr);
   auto put = [&](int operand, size_t bytes) {
     job.operands[size_t(operand)] = allocate(bytes, settings.hugePages);
     job.complete = job.complete && job.operands[size_t(operand)];
@@ -65,6 +66,8 @@ Job makeJob(const Settings &settings, size_t &copies) {
   if (gateUp)
     put(6, activations);
   put(gateUp ? 4 : down ? 3 : 2, results);
+  if (intParam(settings.params, "packed", 0))
+    put(down ? 7 : 4, size_t(packedBlocks(job.m, 0) * packedBlockBytes(job.k)));
   return job;
 }
 
@@ -124,7 +127,7 @@ int run(const Settings &settings, const x64::Kernel &kernel) {
   const int64_t units = (job.n + KT_ROWS_PER_UNIT - 1) / KT_ROWS_PER_UNIT;
 
   auto call = [&](int64_t thread, int64_t round) {
-    std::array<void *, 7> operands;
+    std::array<void *, 8> operands;
     std::copy(job.operands.begin(), job.operands.end(), operands.begin());
     for (auto [operand, bytes] : job.matrices)
       operands[size_t(operand)] = job.operands[size_t(operand)] + bytes * (size_t(round) % copies);
