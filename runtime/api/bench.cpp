@@ -13,6 +13,8 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <numeric>
+#include <optional>
 #include <utility>
 
 namespace ktrt::api {
@@ -20,7 +22,7 @@ namespace {
 
 constexpr uint64_t kBandwidthBuffer = uint64_t(1) << 30; // far larger than the caches of small machines …
 constexpr uint64_t kBandwidthSlice = 64 << 20;           // … and, per thread, of large ones
-constexpr uint32_t kBandwidthPasses = 5;
+constexpr uint32_t kBandwidthPasses = 3;
 
 class Bench {
 public:
@@ -36,13 +38,16 @@ public:
 
 private:
   KtrtStatus check() const;
-  KtrtStatus measureBandwidth();
+  KtrtStatus createMeter();
+  void measureBandwidth() { bandwidths.push_back(meter->measure(kBandwidthPasses)); }
   KtrtStatus fillCache();
-  KtrtStatus repeat(uint32_t tokens, uint32_t step, KtrtRate &rate);
+  KtrtStatus repeat(uint32_t tokens, uint32_t step, bool besideReads, std::vector<double> &rates);
   KtrtStatus evaluateSteps(uint32_t tokens, uint32_t step);
   double bytesPerToken() const;
   double bytesPerToken(uint32_t device) const;
+  void addBandwidth(KtrtBenchResult &result) const;
   KtrtStatus addDevices(KtrtBenchResult &result);
+  void addShares(const std::vector<double> &decodeRates, KtrtBenchResult &result) const;
   void addPredictions(KtrtBenchResult &result) const;
   void progress();
 
@@ -56,8 +61,10 @@ private:
   KtrtModel &model;
   KtrtBenchOptions options;
   RandomGenerator random;
-  double bandwidth = 0;
-  size_t done = 0; // measurements
+  std::optional<ReadMeter> meter;
+  double cpuBytesPerToken = 0, gpuSecondsPerToken = 0;
+  std::vector<double> bandwidths; // bytes per second; with decoding: before each repetition and after the last
+  size_t done = 0;                // measurements
 };
 
 void Bench::progress() {
@@ -80,13 +87,14 @@ KtrtStatus Bench::check() const {
   return KTRT_OK;
 }
 
-KtrtStatus Bench::measureBandwidth() {
+KtrtStatus Bench::createMeter() {
   uint32_t threads = model.session->threads();
-  auto result = measureReadBandwidth(model.session->cpus(),
-                                     std::max(kBandwidthBuffer, kBandwidthSlice * threads), kBandwidthPasses);
+  auto result = ReadMeter::create(model.session->cpus(), std::max(kBandwidthBuffer, kBandwidthSlice * threads));
   if (!result)
     return fail(KTRT_ERROR, result.error().message);
-  bandwidth = *result;
+  meter = std::move(*result);
+  if (!options.decodeTokens)
+    measureBandwidth();
   progress();
   return KTRT_OK;
 }
@@ -111,21 +119,23 @@ KtrtStatus Bench::evaluateSteps(uint32_t tokens, uint32_t step) {
   return KTRT_OK;
 }
 
-// One unmeasured run, which touches all memory and wakes the threads, and then the measured ones.
-KtrtStatus Bench::repeat(uint32_t tokens, uint32_t step, KtrtRate &rate) {
-  std::vector<double> rates;
+// One unmeasured run, which touches all memory and wakes the threads, and then the measured ones. After each
+// the read bandwidth is measured, if that is asked for.
+KtrtStatus Bench::repeat(uint32_t tokens, uint32_t step, bool besideReads, std::vector<double> &rates) {
   for (uint32_t i = 0; tokens && i <= options.repetitions; ++i) {
     if (KtrtStatus status = fillCache(); status != KTRT_OK)
       return status;
     auto start = std::chrono::steady_clock::now();
     if (KtrtStatus status = evaluateSteps(tokens, step); status != KTRT_OK)
       return status;
+    const double rate = tokens / secondsSince(start);
+    if (besideReads)
+      measureBandwidth();
     if (i == 0)
       continue;
-    rates.push_back(tokens / secondsSince(start));
+    rates.push_back(rate);
     progress();
   }
-  rate = summarize(std::move(rates));
   return KTRT_OK;
 }
 
@@ -179,23 +189,45 @@ double Bench::bytesPerToken(uint32_t device) const {
          batch;
 }
 
+void Bench::addBandwidth(KtrtBenchResult &result) const {
+  const auto [least, most] = std::minmax_element(bandwidths.begin(), bandwidths.end());
+  result.leastReadBandwidth = *least;
+  result.mostReadBandwidth = *most;
+  result.readBandwidth = std::accumulate(bandwidths.begin(), bandwidths.end(), 0.0) / bandwidths.size();
+}
+
+// Each repetition is compared with what the memory gave right before and after it. A GPU's memory is its own
+// and keeps its speed.
+void Bench::addShares(const std::vector<double> &decodeRates, KtrtBenchResult &result) const {
+  std::vector<double> shares;
+  for (size_t i = 0; i < decodeRates.size(); ++i) {
+    const double read = (bandwidths[i] + bandwidths[i + 1]) / 2;
+    shares.push_back(decodeRates[i] * std::max(cpuBytesPerToken / read, gpuSecondsPerToken));
+  }
+  result.shares = summarize(std::move(shares));
+  result.shareOfBound = result.shares.median;
+}
+
 // What each device reads and how fast it can, and the bound: the devices read at the same time, so the slowest
 // alone. What no GPU reads comes from the memory of the CPU.
 KtrtStatus Bench::addDevices(KtrtBenchResult &result) {
   const auto &devices = *model.session->plan().devices();
   model.deviceReads.clear();
+  gpuSecondsPerToken = 0;
   double rest = result.bytesPerToken;
   for (uint32_t i = 0; i < devices.size(); ++i) {
-    KtrtDeviceRead device{devices.Get(i)->name()->c_str(), 0, bandwidth};
+    KtrtDeviceRead device{devices.Get(i)->name()->c_str(), 0, result.readBandwidth};
     if (devices.Get(i)->kind() == plan::DeviceKind::Cuda && (device.bytesPerToken = bytesPerToken(i)) > 0) {
       kt::Result<double> measured = model.session->measureGpuBandwidth(i);
       if (!measured)
         return fail(KTRT_ERROR, measured.error().message);
       device.readBandwidth = *measured;
+      gpuSecondsPerToken = std::max(gpuSecondsPerToken, device.bytesPerToken / device.readBandwidth);
       rest -= device.bytesPerToken;
     }
     model.deviceReads.push_back(device);
   }
+  cpuBytesPerToken = std::max(0.0, rest);
   for (uint32_t i = 0; i < devices.size(); ++i)
     if (devices.Get(i)->kind() == plan::DeviceKind::Cpu)
       model.deviceReads[i].bytesPerToken = std::max(0.0, std::exchange(rest, 0.0));
@@ -218,18 +250,21 @@ KtrtStatus Bench::run(KtrtBenchResult &result) {
   // An earlier conversation's cache must not stand in for the seeded tokens.
   model.cached.clear();
   model.session->kvTruncate(0);
-  if (KtrtStatus status = measureBandwidth(); status != KTRT_OK)
+  if (KtrtStatus status = createMeter(); status != KTRT_OK)
     return status;
-  if (KtrtStatus status = repeat(options.promptTokens, options.promptTokens, result.prefill); status != KTRT_OK)
+  std::vector<double> prefillRates, decodeRates;
+  if (KtrtStatus status = repeat(options.promptTokens, options.promptTokens, false, prefillRates);
+      status != KTRT_OK)
     return status;
-  if (KtrtStatus status = repeat(options.decodeTokens, options.batch, result.decode); status != KTRT_OK)
+  if (KtrtStatus status = repeat(options.decodeTokens, options.batch, true, decodeRates); status != KTRT_OK)
     return status;
-  result.readBandwidth = bandwidth;
+  addBandwidth(result);
   result.bytesPerToken = bytesPerToken();
   if (KtrtStatus status = addDevices(result); status != KTRT_OK)
     return status;
-  if (result.boundTokensPerSecond > 0)
-    result.shareOfBound = result.decode.median / result.boundTokensPerSecond;
+  addShares(decodeRates, result);
+  result.prefill = summarize(std::move(prefillRates));
+  result.decode = summarize(std::move(decodeRates));
   addPredictions(result);
   return KTRT_OK;
 }
@@ -237,9 +272,13 @@ KtrtStatus Bench::run(KtrtBenchResult &result) {
 // For the depth, batch and prompt of this measurement, from the middle of what it visits.
 void Bench::addPredictions(KtrtBenchResult &result) const {
   const plan::Plan &plan = model.session->plan();
-  double step = predictedDecode(plan, options.batch, options.depth + options.decodeTokens / 2.0);
-  if (options.decodeTokens && step > 0)
+  const double past = options.depth + options.decodeTokens / 2.0;
+  const double step = predictedDecode(plan, options.batch, past),
+               here = predictedDecode(plan, options.batch, past, result.readBandwidth);
+  if (options.decodeTokens && step > 0 && here > 0) {
     result.predictedDecodeTokensPerSecond = options.batch / step;
+    result.predictedDecodeHere = options.batch / here;
+  }
   double prompt = predictedPrompt(plan, options.promptTokens, model.session->prefillCapacity(), options.depth);
   if (options.promptTokens && prompt > 0)
     result.predictedPrefillTokensPerSecond = options.promptTokens / prompt;
@@ -256,6 +295,7 @@ void reportProfile(const KtrtModel &model, KtrtProfileFn onRow, void *user) {
     row.expertsChosen += command.chosen;
     row.expertsGuessed += command.guessed;
     row.hintedBytes += command.ahead;
+    row.busySeconds += static_cast<double>(command.busyNanos) * 1e-9;
   }
   std::vector<std::pair<uint32_t, KtrtProfileRow>> rows;
   for (auto &[key, row] : sums) {

@@ -287,7 +287,7 @@ typedef struct KtrtBenchOptions {
 } KtrtBenchOptions;
 
 typedef struct KtrtRate {
-  double min, median, max; /* tokens per second; 0 if not measured */
+  double min, median, max; /* tokens per second unless it says otherwise; 0 if not measured */
 } KtrtRate;
 
 /* What a device reads for one decoded token. */
@@ -302,11 +302,13 @@ typedef struct KtrtBenchResult {
   size_t size;
   KtrtRate prefill;
   KtrtRate decode;
-  double readBandwidth; /* bytes per second that the team's threads read from memory, measured in this call */
+  double readBandwidth; /* bytes per second that the team's cores read from memory: mean of all measurements of
+                           this call, which alternate with the repetitions */
   double bytesPerToken; /* weights and KV read for one decoded token, mean over the measured depths */
   double boundTokensPerSecond; /* of the slowest device: its readBandwidth / its bytesPerToken; the others read
                                   meanwhile */
-  double shareOfBound;         /* median decode rate / bound; 0 if not measured */
+  double shareOfBound;         /* decode rate / bound, median of the repetitions, each beside the read bandwidth
+                                  right before and after it; 0 if not measured */
   /* What the compiler predicted for these options on the machine it compiled for, with a thread on every core;
    * 0 if the plan does not say or it was not measured here. */
   double predictedDecodeTokensPerSecond;
@@ -314,6 +316,9 @@ typedef struct KtrtBenchResult {
   const KtrtDeviceRead
       *devices; /* that read anything, as in the plan; valid until the next call with the model */
   size_t deviceCount;
+  double leastReadBandwidth, mostReadBandwidth; /* of the measurements whose mean is readBandwidth */
+  KtrtRate shares;                              /* of the bound, of each repetition; median: shareOfBound */
+  double predictedDecodeHere; /* the prediction for memory of the CPU that reads as fast as readBandwidth */
 } KtrtBenchResult;
 
 /* Measures tokens per second with random token ids, after one unmeasured run. Needs no vocabulary. */
@@ -330,6 +335,7 @@ typedef struct KtrtProfileRow {
   uint64_t expertsChosen;  /* where experts were guessed beforehand: those that were chosen in the end */
   uint64_t expertsGuessed; /* of those, how many were in the guess */
   uint64_t hintedBytes;    /* that the first thread prefetched because of a guess */
+  double busySeconds;      /* of `seconds`, mean over the threads, without waiting for each other; 0 on a GPU */
 } KtrtProfileRow;
 
 /* Receives one row; the row lives during the call. */

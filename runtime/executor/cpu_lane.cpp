@@ -97,6 +97,8 @@ void CpuLane::begin(uint32_t newEntry, std::span<const KtStep> newSteps, uint32_
 
 kt::Status CpuLane::finish() {
   team->finish();
+  if (profiling)
+    addBusyTimes();
   int64_t missed = missedSignal.load(std::memory_order_relaxed);
   if (missed >= 0 && signals.givenUpBy(replay) >= 0)
     return failure("stopped waiting for signal %lld because another lane failed",
@@ -109,9 +111,22 @@ kt::Status CpuLane::finish() {
 
 void CpuLane::setProfiling(bool on) {
   profiling = on;
+  size_t commands = 0;
+  for (const ResolvedProgram &program : programs)
+    commands = std::max(commands, program.commands.size());
+  busy.assign(on ? team->threads() : 0, std::vector<uint64_t>(commands));
   for (size_t i = 0; i < programs.size(); ++i) {
     measured[i].assign(on ? programs[i].commands.size() : 0, {});
     lastSpans[i].assign(measured[i].size(), {});
+  }
+}
+
+void CpuLane::addBusyTimes() {
+  for (size_t i = 0; i < programs[entry].commands.size(); ++i) {
+    uint64_t sum = 0;
+    for (const std::vector<uint64_t> &thread : busy)
+      sum += thread[i];
+    measured[entry][i].busyNanos += sum / busy.size();
   }
 }
 
@@ -163,7 +178,10 @@ template <bool Profiling> void CpuLane::replayProgram(uint32_t thread) {
     }
     if (Profiling && times && command.kind == ResolvedCommand::Kind::Dispatch && program.ahead[i].ids)
       countGuesses(program.ahead[i], readAhead, times[i]);
+    const uint64_t before = Profiling ? nowNanos() : 0;
     execute(command, program, thread, readAhead);
+    if (Profiling)
+      busy[thread][i] = nowNanos() - before;
   }
   if (!Profiling || program.commands.empty())
     return;

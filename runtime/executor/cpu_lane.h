@@ -66,6 +66,7 @@ private:
   explicit CpuLane(SignalTable &signals) : signals(signals) {}
   template <bool Profiling> static void threadMain(void *lane, uint32_t thread);
   template <bool Profiling> void replayProgram(uint32_t thread);
+  void addBusyTimes();
   void execute(const ResolvedCommand &command, const ResolvedProgram &program, uint32_t thread,
                ReadAhead &readAhead);
   void dispatch(const ResolvedCommand &command, const ResolvedProgram &program, uint32_t thread);
@@ -78,6 +79,7 @@ private:
   std::vector<std::vector<CommandTime>> measured;  // by entry and command
   std::vector<std::vector<CommandSpan>> lastSpans; // likewise
   std::vector<OpenUnits> open;                     // by entry
+  std::vector<std::vector<uint64_t>> busy;         // by thread and command: nanoseconds in the last replay
   ArenaMemory scratch;
   uint64_t scratchStride = 0;
   uint64_t spinNanos = 0;

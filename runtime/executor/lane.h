@@ -16,9 +16,10 @@ namespace ktrt {
 struct CommandTime {
   uint64_t replays = 0;
   uint64_t nanos = 0;
-  uint64_t chosen = 0;  // experts
-  uint64_t guessed = 0; // of those, in the hint
-  uint64_t ahead = 0;   // bytes that the first thread has prefetched by the hint
+  uint64_t chosen = 0;    // experts
+  uint64_t guessed = 0;   // of those, in the hint
+  uint64_t ahead = 0;     // bytes that the first thread has prefetched by the hint
+  uint64_t busyNanos = 0; // in the command, without the wait at the next barrier, mean of all threads of a team
 };
 
 // When one command ran in the last replay, in nanoseconds of some clock; both 0 if that was not measured.

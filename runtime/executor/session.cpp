@@ -372,7 +372,7 @@ std::vector<CommandProfile> Session::profile() const {
         const plan::CommandText text = plan::describeCommand(plan(), *program->commands()->Get(c));
         profiles.push_back({e, program->lane(), c, text.kind, text.family, text.kernel, text.path,
                             times[c].replays, times[c].nanos, text.bytesRead, times[c].chosen, times[c].guessed,
-                            times[c].ahead});
+                            times[c].ahead, times[c].busyNanos});
       }
     }
   return profiles;

@@ -55,6 +55,7 @@ struct CommandProfile {
   uint64_t chosen;    // experts, if there are hints on them
   uint64_t guessed;   // of those, in the hint
   uint64_t ahead;     // bytes that thread 0 has prefetched by the hint
+  uint64_t busyNanos; // in the command, mean over the threads; 0 on a GPU
 };
 
 class Session {

@@ -52,9 +52,14 @@ void printJson(const KtrtInfo &info, const KtrtBenchOptions &options, const Ktrt
   json.member("prompt_tokens", options.promptTokens).member("decode_tokens", options.decodeTokens);
   json.member("depth", options.depth).member("batch", options.batch).member("repetitions", options.repetitions);
   json.member("bytes_per_token", result.bytesPerToken).member("read_bandwidth", result.readBandwidth);
+  json.key("read_bandwidth_range").beginObject();
+  json.member("min", result.leastReadBandwidth).member("max", result.mostReadBandwidth).endObject();
   json.member("bound_tokens_per_s", result.boundTokensPerSecond).member("share_of_bound", result.shareOfBound);
+  json.key("share_of_bound_range").beginObject();
+  json.member("min", result.shares.min).member("max", result.shares.max).endObject();
   writeDeviceReads(json, result);
   json.member("predicted_decode_tokens_per_s", result.predictedDecodeTokensPerSecond);
+  json.member("predicted_decode_at_read_bandwidth", result.predictedDecodeHere);
   json.member("predicted_prefill_tokens_per_s", result.predictedPrefillTokensPerSecond);
   json.member("threads", info.threads).member("isa", info.isa);
   json.key("devices");
@@ -65,14 +70,16 @@ void printJson(const KtrtInfo &info, const KtrtBenchOptions &options, const Ktrt
   std::printf("%s\n", json.text().c_str());
 }
 
-// The measured rate beside what the compiler predicted.
-void printRate(const char *name, uint32_t tokens, const KtrtRate &rate, double predicted) {
+// The measured rate beside what the compiler predicted; `here`: at the read bandwidth of this run, or 0.
+void printRate(const char *name, uint32_t tokens, const KtrtRate &rate, double predicted, double here) {
   if (!tokens)
     return;
   std::printf("%-9s %5u tokens  %10.2f tokens/s  (%.2f to %.2f)", name, tokens, rate.median, rate.min,
               rate.max);
   if (predicted > 0)
     std::printf("  predicted %.2f, measured %.0f %% of it", predicted, 100 * rate.median / predicted);
+  if (here > 0)
+    std::printf("; at this run's read bandwidth %.2f, %.0f %%", here, 100 * rate.median / here);
   std::printf("\n");
 }
 
@@ -81,8 +88,9 @@ void printText(const KtrtInfo &info, const KtrtBenchOptions &options, const Ktrt
               info.devices, options.depth, options.batch, options.repetitions);
   if (*info.transforms)
     std::printf("results are changed by %s\n", info.transforms);
-  printRate("prefill", options.promptTokens, result.prefill, result.predictedPrefillTokensPerSecond);
-  printRate("decode", options.decodeTokens, result.decode, result.predictedDecodeTokensPerSecond);
+  printRate("prefill", options.promptTokens, result.prefill, result.predictedPrefillTokensPerSecond, 0);
+  printRate("decode", options.decodeTokens, result.decode, result.predictedDecodeTokensPerSecond,
+            result.predictedDecodeHere);
   for (size_t i = 0; i < result.deviceCount; ++i) {
     const KtrtDeviceRead &device = result.devices[i];
     const double rate = device.readBandwidth / device.bytesPerToken;
@@ -91,9 +99,13 @@ void printText(const KtrtInfo &info, const KtrtBenchOptions &options, const Ktrt
                 device.readBandwidth * 1e-9, device.bytesPerToken * 1e-6, result.deviceCount > 1 ? " on " : "",
                 result.deviceCount > 1 ? device.name : "");
     if (isBound && options.decodeTokens)
-      std::printf("; decode reaches %.1f %%", result.shareOfBound * 100);
+      std::printf("; decode reaches %.1f %% (%.1f to %.1f)", result.shareOfBound * 100, result.shares.min * 100,
+                  result.shares.max * 100);
     std::printf("\n");
   }
+  if (options.decodeTokens)
+    std::printf("%-9s %.2f to %.2f GB/s, measured beside each repetition\n", "memory",
+                result.leastReadBandwidth * 1e-9, result.mostReadBandwidth * 1e-9);
 }
 
 // Goes to standard error, so that --profile and --json go together.
@@ -101,6 +113,9 @@ void printProfileRow(void *, const KtrtProfileRow *row) {
   double rate = row->seconds > 0 ? static_cast<double>(row->bytesRead) / row->seconds : 0;
   std::fprintf(stderr, "%-12s %-20s %10llu commands %10.3f ms %8.2f GB/s", row->entry, row->family,
                static_cast<unsigned long long>(row->commands), row->seconds * 1e3, rate * 1e-9);
+  // A command that no barrier follows ends for the first thread when it is done itself.
+  if (row->busySeconds > 0 && row->busySeconds <= row->seconds)
+    std::fprintf(stderr, "  threads busy %3.0f %%", 100 * row->busySeconds / row->seconds);
   if (row->hintedBytes)
     std::fprintf(stderr, "  each thread read %.0f KB ahead",
                  1e-3 * static_cast<double>(row->hintedBytes) / static_cast<double>(row->commands));

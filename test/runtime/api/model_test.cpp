@@ -379,13 +379,23 @@ TEST_F(ModelTest, Benchmark) {
   EXPECT_EQ(result.bytesPerToken, 1000 + 4 * 24)
       << "weights, and the cache up to position 23, the middle of 20 .. 26";
   EXPECT_DOUBLE_EQ(result.boundTokensPerSecond, result.readBandwidth / result.bytesPerToken);
+  EXPECT_GT(result.leastReadBandwidth, 0);
+  EXPECT_LE(result.leastReadBandwidth, result.readBandwidth);
+  EXPECT_LE(result.readBandwidth, result.mostReadBandwidth);
+  EXPECT_EQ(result.shareOfBound, result.shares.median);
+  EXPECT_GE(result.shares.min, result.decode.min * result.bytesPerToken / result.mostReadBandwidth);
+  EXPECT_LE(result.shares.max, result.decode.max * result.bytesPerToken / result.leastReadBandwidth);
   ASSERT_EQ(result.deviceCount, 1u);
   EXPECT_STREQ(result.devices[0].name, "cpu");
   EXPECT_EQ(result.devices[0].bytesPerToken, result.bytesPerToken);
   EXPECT_EQ(last[0], 5u);
   EXPECT_EQ(last[1], 5u);
   size_t rows = 0;
-  ktrtProfile(model.get(), [](void *user, const KtrtProfileRow *) { ++*static_cast<size_t *>(user); }, &rows);
+  auto count = [](void *user, const KtrtProfileRow *row) {
+    ++*static_cast<size_t *>(user);
+    EXPECT_GT(row->busySeconds, 0) << row->family;
+  };
+  ktrtProfile(model.get(), count, &rows);
   EXPECT_GT(rows, 3u);
 
   options.depth = 60;
