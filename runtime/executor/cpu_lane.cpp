@@ -58,9 +58,9 @@ kt::Result<std::unique_ptr<CpuLane>> CpuLane::create(const plan::Plan &plan, uin
 
 // Opens shares (open_units.h). On machines of several memory nodes they stay closed: weights lie on the node of
 // the thread that they belong to. For few tokens those of dispatches that read much are open; a grain is what a
-// thread reads in some ten microseconds. In dynamic entries those of everything that has many units, but for
-// matrices whose shares are rows: a call packs all of its tokens before it multiplies (the panels of
-// templates/x64), and a few rows of a matrix are no work beside that, unlike some blocks of an expert.
+// thread reads in some ten microseconds. In dynamic entries those of everything with many units, but for
+// matrices without a grain: a call packs all of its tokens before it multiplies (the panels of templates/x64),
+// and a few rows of a matrix are no work beside that.
 void CpuLane::openShares(uint32_t index, const plan::LaneProgram &program, bool dynamic) {
   constexpr uint64_t leastBytes = 1 << 20, grainBytes = 64 << 10;
   const uint32_t threads = team->threads();
@@ -72,15 +72,16 @@ void CpuLane::openShares(uint32_t index, const plan::LaneProgram &program, bool 
       continue;
     ResolvedCommand &command = resolved.commands[i];
     if (dynamic) {
-      if (dispatch->units_per_token() == 0 && dispatch->units() != KT_SHARES)
+      if (dispatch->units_per_token() == 0 && dispatch->units() != KT_SHARES && dispatch->grain() == 0)
         continue;
-      command.grain = ResolvedCommand::partOfShare;
+      command.isMany = true;
+      command.grain = uint8_t(std::clamp<uint32_t>(dispatch->grain(), 1, 255));
     } else {
       if (dispatch->units_per_token() != 0 || dispatch->bytes_read() < leastBytes ||
           dispatch->units() < 4 * threads)
         continue;
       const uint64_t unitBytes = std::max<uint64_t>(1, dispatch->bytes_read() / dispatch->units());
-      command.grain = uint8_t(std::clamp<uint64_t>(grainBytes / unitBytes, 1, 254));
+      command.grain = uint8_t(std::clamp<uint64_t>(grainBytes / unitBytes, 1, 255));
     }
     command.openIndex = count++;
   }
@@ -235,12 +236,11 @@ void CpuLane::execute(const ResolvedCommand &command, const ResolvedProgram &pro
 // The open part of a share of a dispatch of `total` units, and how many units of it are taken at a time.
 static OpenPart openPart(const ResolvedCommand &command, const UnitRange &share, uint64_t total) {
   const uint32_t units = share.end - share.begin;
-  if (command.grain != ResolvedCommand::partOfShare)
+  if (!command.isMany)
     return {openUnits(units), command.grain};
-  // Parts of a token or of some rows are not worth a call.
-  constexpr uint32_t leastGrain = 2;
-  const uint32_t grain = units / (total == KT_SHARES ? 12 : 8);
-  return grain < leastGrain ? OpenPart{} : OpenPart{openUnitsOfMany(units, grain), grain};
+  const uint32_t least = command.grain, wanted = units / (total == KT_SHARES ? 12 : 8);
+  const uint32_t grain = std::max(least, wanted / least * least);
+  return {openUnitsOfMany(units, grain), grain};
 }
 
 void CpuLane::dispatch(const ResolvedCommand &command, const ResolvedProgram &program, uint32_t thread) {

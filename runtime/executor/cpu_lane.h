@@ -14,14 +14,13 @@ namespace ktrt {
 
 // One command with everything looked up. A cache line, so that a program streams through the cache.
 struct alignas(64) ResolvedCommand {
-  static constexpr uint8_t partOfShare = 255;
   enum class Kind : uint8_t { Dispatch, Copy, Fill, Signal, Wait };
   Kind kind;
   bool barrierBefore;
   uint8_t value;          // Fill
   uint8_t part;           // of the tokens
-  uint8_t grain;          // Dispatch: units that a free thread takes from the end of another's share; 0 = none,
-                          // partOfShare: part of it
+  uint8_t grain;          // Dispatch: units that a free thread takes from the end of another's share; 0 = none
+  bool isMany;            // Dispatch with a grain: of many tokens, the grain is the smallest one
   uint32_t index;         // Dispatch: first operand in the table; Signal, Wait: signal
   uint32_t units;         // Dispatch
   uint32_t unitsPerToken; // Dispatch
