@@ -2,7 +2,7 @@
 // RUN: ktc-opt %s -sched-pack-rows | FileCheck %s
 
 sched.device @cpu "cpu" budget 0
-sched.device @gpu "cuda:0" budget 0
+sched.device @gpu "cuda" budget 0
 sched.lane @team on @cpu
 sched.lane @stream on @gpu
 sched.arena @act "activation" on @cpu bytes 0
@@ -25,8 +25,8 @@ sched.kernel @down "down" {dynamic = 1 : i64, experts = 4 : i64, format = "q5_0"
 sched.kernel @down.dense "down" {dense = 1 : i64, dynamic = 1 : i64, experts = 4 : i64, format = "q5_0", k = 288 : i64, m = 64 : i64, n = 8 : i64, top_k = 1 : i64}
 
 // Two readers of the same rows, one with a bias.
-// CHECK-LABEL: sched.entry @linear
-sched.entry @linear capacity 64 dynamic {
+// CHECK-LABEL: sched.entry @tokens
+sched.entry @tokens capacity 64 dynamic {
   %w = sched.weight @w
   %none = sched.none
   %y = sched.fixed @io at 0 bytes 2048
