@@ -156,8 +156,11 @@ DownKernel::PanelPass DownKernel::panelPass() {
     imul(rax, rax, immediate(denseActivationBytes(weights), "an activation row"));
     add(rax, ptr[frame(weights.takesF32 ? HFloat : HQ8)]);
   };
-  if (takesPacked())
+  if (takesPacked()) {
     pass.packed = [this] { emitPacked(PackedH, weights.k); };
+    // The next expert. A chunk that is not the expert's last meets its own next one there or nothing useful.
+    pass.packedAhead = [this] { imul(rax, ptr[frame(SpanStep)], immediate((weights.k + 255) / 256, "spans")); };
+  }
   pass.resultRow = [this] {
     emitSlotNumber(rax);
     emitQuotient(topK);

@@ -239,6 +239,7 @@ void LinearKernel::emitAllPanels() {
   };
   if (takesPacked()) {
     pass.packed = [this] { mov(rax, ptr[frame(PackedX)]); };
+    pass.packedAhead = [this] { imul(rax, ptr[frame(ChunkSize)], packedSpanBytes / packedRows); };
     emitPieces(pass);
     return;
   }

@@ -125,16 +125,7 @@ void PanelKernel::emitPanels(const PanelPass &pass, int64_t m) {
   add(rax, panelTokens - 1);
   shr(rax, 4);
   mov(ptr[frame(ChunkBlocks)], rax);
-  if (isPacked) {
-    pass.packed();
-    mov(rdx, ptr[frame(ChunkBegin)]);
-    shr(rdx, 4);
-    imul(rdx, rdx, packedBytes);
-    add(rax, rdx);
-    mov(ptr[frame(ChunkPacked)], rax);
-  } else {
-    emitPackChunk(pass, place);
-  }
+  isPacked ? emitPackedChunk(pass) : emitPackChunk(pass, place);
   mov(rax, ptr[frame(RowBegin)]);
   mov(ptr[frame(Row)], rax);
   mov(rax, ptr[frame(Scratch)]);
@@ -167,6 +158,18 @@ void PanelKernel::emitPanels(const PanelPass &pass, int64_t m) {
     emitSpanProducts();
   }
   L(done);
+}
+
+// Where the chunk lies, and what comes behind it.
+void PanelKernel::emitPackedChunk(const PanelPass &pass) {
+  pass.packed();
+  mov(rdx, ptr[frame(ChunkBegin)]);
+  shr(rdx, 4);
+  imul(rdx, rdx, packedBytes);
+  add(rax, rdx);
+  mov(ptr[frame(ChunkPacked)], rax);
+  pass.packedAhead();
+  mov(ptr[frame(AheadPacked)], rax);
 }
 
 // The products of RowCount rows from Row on, all matrices, and their use.

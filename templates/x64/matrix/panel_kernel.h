@@ -68,7 +68,8 @@ protected:
     ChunkPacked = TokenBegin + 8,  // address of the chunk's first packed token, if tokens come packed
     PackedTotal = ChunkPacked + 8, // tokens that are packed side by side
     SpanStep = PackedTotal + 8,    // bytes from the packed tokens of a span to those of the next one
-    PanelFrameEnd = SpanStep + 8
+    AheadPacked = SpanStep + 8,    // from a packed token to the one to prefetch
+    PanelFrameEnd = AheadPacked + 8
   };
   static constexpr size_t ownSlots = PanelFrameEnd;
 
@@ -88,6 +89,9 @@ protected:
     std::function<void()> tokenRow;
     // For tokens that come packed (family `pack`) instead: emits rax = address of what is packed of them.
     std::function<void()> packed;
+    // Packed tokens: emits rax = bytes from those of this chunk to what is multiplied next. May clobber rcx,
+    // rdx.
+    std::function<void()> packedAhead;
     // Emits rax = address of the results of the token number in rax. May clobber rcx and rdx.
     std::function<void()> resultRow;
     // Emits the use of one token's results for rows of one or both row tiles: token number in tokenCursor, the
@@ -173,6 +177,8 @@ private:
   void emitTransposedGroup(const std::function<Xbyak::RegExp(int)> &row);
 
   // panel_kernel.cpp
+  void emitPackedChunk(const PanelPass &pass);
+  void emitPackedPrefetch();
   void emitRowBlock(const PanelPass &pass, const Layout &place, Label &products);
   void emitMatrix(const PanelPass &pass, const Layout &place, size_t index, Label &products);
   void emitDecodeFrom(const PanelMatrix &matrix);
