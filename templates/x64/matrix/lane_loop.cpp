@@ -270,27 +270,28 @@ void MatrixKernel::emitLaneFactors(const Tile &tile, int t, int blocks) {
 // ---- Results
 // ---------------------------------------------------------------------------------------------------------
 
-// float[4 rows] of token t at frame slot `results`.
+// float[4 rows] of token t at frame slot `results`: the four lanes of each row together, (0 + 1) + (2 + 3).
 void MatrixKernel::emitLaneResults(const Tile &tile, int t, size_t results) {
-  if (!tile.weights.takesQ8k)
-    vmovups(ptr[laneSum(t)], vec(sumAt + t));
-  for (int row = 0; row < 4; ++row)
-    vmovups(Xmm(row), ptr[laneSum(t) + size_t(row) * 16]);
-  emitTransposedSums(0);
-  if (!tile.weights.takesQ8k) {
+  const Vec sum = vec(sumAt + t), other = vec(quantAt);
+  if (tile.weights.takesQ8k) {
+    vmovups(sum, ptr[laneSum(t)]);
+  } else {
     const LaneDecoder &decoder = *tile.weights.lanes;
     const Vec offsets = vec(tile.tokens == 1 ? onlyOffsetAt : dotAt);
-    if (tile.tokens > 1)
+    if (tile.tokens == 1) {
+      vaddps(offsets, offsets, vec(onlyOffsetAt + 1));
+    } else {
       vmovups(offsets, ptr[laneOffset(t)]);
-    tile.tokens == 1 ? vaddps(offsets, offsets, vec(onlyOffsetAt + 1))
-                     : vaddps(offsets, offsets, ptr[laneOffset(t) + 64]);
-    vmovups(ptr[laneOffset(t)], offsets);
-    for (int row = 0; row < 4; ++row)
-      vmovups(Xmm(4 + row), ptr[laneOffset(t) + size_t(row) * 16]);
-    emitTransposedSums(4);
-    vmovups(xmm5, splat(decoder.hasOffset() ? 1.0f : decoder.multiple()));
-    vfmadd231ps(xmm0, xmm4, xmm5);
+      vaddps(offsets, offsets, ptr[laneOffset(t) + 64]);
+    }
+    decoder.hasOffset() ? vaddps(sum, sum, offsets) : vfmadd231ps(sum, offsets, splat(decoder.multiple()));
   }
+  for (uint8_t swapped : {0b10110001, 0b01001110}) {
+    vpermilps(other, sum, swapped);
+    vaddps(sum, sum, other);
+  }
+  vmovups(other, table(std::array<uint32_t, 4>{0, 4, 8, 12}));
+  vpermps(vec(0), other, sum);
   vmovups(ptr[frame(results + size_t(t) * 16)], xmm0);
 }
 
