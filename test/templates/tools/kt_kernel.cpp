@@ -37,6 +37,8 @@ Generates one kernel. templates/README.md has the families and their parameters.
                     only reading it; use several times the size of the last cache level
   --pages P         with --time: memory on `thp` (transparent huge pages, the default) or `small` pages
   --sweep NAME=V,V  with --time: a kernel for each of these values of a parameter, in alternation
+  --beside R        with --stream: compare with reading (`read`, the default) or with int8 tile products of
+                    registers (`tiles`, AMX only)
   --past N          with --time and attention: positions in the cache before the tokens (0)
 )";
 
@@ -47,7 +49,7 @@ struct Options {
   std::string dump;
   bool bytes = false, listing = false, time = false, help = false;
   int64_t threads = 1, streamMegabytes = 0;
-  bool hugePages = true;
+  bool hugePages = true, besideTiles = false;
   int64_t past = 0;
   std::string sweptParam;
   std::vector<ParamValue> sweep;
@@ -86,6 +88,9 @@ bool parseOption(Options &options, const std::string &name, const char *value) {
   } else if (name == "--pages") {
     options.hugePages = std::strcmp(value, "thp") == 0;
     return options.hugePages || std::strcmp(value, "small") == 0;
+  } else if (name == "--beside") {
+    options.besideTiles = std::strcmp(value, "tiles") == 0;
+    return options.besideTiles || std::strcmp(value, "read") == 0;
   } else if (name == "--sweep") {
     return parseSweep(options, value);
   } else if (name == "--past") {
@@ -150,9 +155,9 @@ int timeMatrix(const Options &options) {
       return fail(kernel.error());
     variant.kernel = std::move(*kernel);
   }
-  return timing::run(
-      {options.family, options.isa, options.threads, size_t(options.streamMegabytes) << 20, options.hugePages},
-      variants);
+  return timing::run({options.family, options.isa, options.threads, size_t(options.streamMegabytes) << 20,
+                      options.hugePages, options.besideTiles},
+                     variants);
 }
 
 } // namespace

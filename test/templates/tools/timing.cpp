@@ -16,14 +16,16 @@ namespace ktc::timing {
 
 namespace {
 
-constexpr size_t sliceBytes = 96 << 20; // per thread; about 10 ms
+// Of a slice, per thread, whichever is reached first: about 10 ms.
+constexpr size_t sliceBytes = 96 << 20;
+constexpr double sliceProducts = 2e9, sliceTiles = 5e5;
 constexpr double secondsPerKernel = 0.8;
 
 // Results of one kernel.
 struct Result {
   double time = 0, bytes = 0;              // of a call, bytes per call
-  double readRate = 0;                     // streaming only: bytes per second
-  double share = 0, quarter = 0, rest = 0; // of the read rate: median and quartiles
+  double reference = 0;                    // streaming only: bytes (or products) per second
+  double share = 0, quarter = 0, rest = 0; // of the reference: median and quartiles
 };
 
 // The value below which a `part` of the values lie.
@@ -43,8 +45,12 @@ void print(const Settings &settings, const Variant &variant, const Job &job, con
               job.format.c_str(), static_cast<long>(job.n), static_cast<long>(job.k), static_cast<long>(job.m),
               static_cast<long>(settings.threads), result.time * 1e6, result.bytes * 1e-9 / result.time,
               weights / cycles, job.products() / cycles, frequency * 1e-9);
-  if (result.readRate > 0)
-    std::printf(", read %.2f GB/s, share %.3f (%.3f to %.3f)", result.readRate * 1e-9, result.share,
+  if (result.reference > 0 && settings.besideTiles)
+    std::printf(", registers %.2f products/cycle, share %.3f (%.3f to %.3f)",
+                result.reference / frequency / static_cast<double>(settings.threads), result.share,
+                result.quarter, result.rest);
+  else if (result.reference > 0)
+    std::printf(", read %.2f GB/s, share %.3f (%.3f to %.3f)", result.reference * 1e-9, result.share,
                 result.quarter, result.rest);
   std::printf("\n");
   std::fflush(stdout);
@@ -62,19 +68,28 @@ Result timeCached(const Settings &settings, const Job &job) {
           static_cast<double>(job.bytes(0))};
 }
 
-// Slices of all kernels in turn, each between two slices of reading.
+// Slices of all kernels in turn, each between two slices of the reference.
 std::vector<Result> timeStreams(const Settings &settings, const std::vector<Job> &jobs) {
   const double wanted = static_cast<double>(sliceBytes) * static_cast<double>(settings.threads);
   const int64_t kinds = static_cast<int64_t>(jobs.size());
-  auto perSlice = [&](double bytes) { return std::max<int64_t>(1, static_cast<int64_t>(wanted / bytes)); };
-  const int64_t reads = perSlice(static_cast<double>(jobs[0].copyBytes()));
+  const double threads = static_cast<double>(settings.threads);
+  auto perSlice = [&](double bytes, double products) {
+    return std::max<int64_t>(
+        1, static_cast<int64_t>(std::min(wanted / bytes, sliceProducts * threads / products)));
+  };
+  const int64_t reads = perSlice(static_cast<double>(jobs[0].copyBytes()), 1);
   std::vector<int64_t> calls;
   for (const Job &job : jobs)
-    calls.push_back(perSlice(job.meanBytes()));
-  // Odd rounds read, round 2 i runs kernel i % kinds for the (i / kinds)-th time; round 0 is not reported.
+    calls.push_back(perSlice(job.meanBytes(), job.products()));
+  // Odd rounds are the reference, round 2 i runs kernel i % kinds for the (i / kinds)-th time; round 0 is not
+  // reported.
   const double budget = secondsPerKernel * static_cast<double>(kinds);
   const std::vector<double> times =
       roundTimes(settings.threads, 6 * kinds + 2, budget, [&](int64_t thread, int64_t round) {
+        if (round % 2 == 1 && settings.besideTiles) {
+          multiplyTiles(static_cast<int64_t>(sliceTiles));
+          return;
+        }
         if (round % 2 == 1) {
           for (int64_t i = 0; i < reads; ++i)
             jobs[0].read(thread, round / 2 * reads + i);
@@ -85,12 +100,14 @@ std::vector<Result> timeStreams(const Settings &settings, const std::vector<Job>
         for (int64_t i = 0; i < calls[kind]; ++i)
           jobs[kind].call(thread, turn * calls[kind] + i);
       });
-  auto readRate = [&](size_t round) {
-    return static_cast<double>(jobs[0].copyBytes()) * static_cast<double>(reads) / times[round - 1];
+  auto reference = [&](size_t round) {
+    return (settings.besideTiles ? sliceTiles * productsPerTile * threads
+                                 : static_cast<double>(jobs[0].copyBytes()) * static_cast<double>(reads)) /
+           times[round - 1];
   };
   std::vector<Result> results;
   for (size_t kind = 0; kind < jobs.size(); ++kind) {
-    std::vector<double> rates, readRates, shares;
+    std::vector<double> rates, references, shares;
     for (size_t round = 2; round < times.size(); round += 2) {
       if (round / 2 % jobs.size() != kind)
         continue;
@@ -99,11 +116,12 @@ std::vector<Result> timeStreams(const Settings &settings, const std::vector<Job>
       for (int64_t i = 0; i < calls[kind]; ++i)
         bytes += static_cast<double>(jobs[kind].bytes(turn * calls[kind] + i));
       rates.push_back(bytes / times[round - 1]);
-      readRates.push_back((readRate(round - 1) + readRate(round + 1)) / 2);
-      shares.push_back(rates.back() / readRates.back());
+      references.push_back((reference(round - 1) + reference(round + 1)) / 2);
+      const double products = jobs[kind].products() * static_cast<double>(calls[kind]) / times[round - 1];
+      shares.push_back((settings.besideTiles ? products : rates.back()) / references.back());
     }
     const double bytes = jobs[kind].meanBytes();
-    results.push_back({bytes / quantile(rates, 0.5), bytes, quantile(readRates, 0.5), quantile(shares, 0.5),
+    results.push_back({bytes / quantile(rates, 0.5), bytes, quantile(references, 0.5), quantile(shares, 0.5),
                        quantile(shares, 0.25), quantile(shares, 0.75)});
   }
   return results;
