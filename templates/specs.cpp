@@ -338,6 +338,32 @@ ExpertGroupSpec readExpertGroup(const Params &params) {
   return spec;
 }
 
+PackSpec readPack(const Params &params) {
+  PackSpec spec;
+  spec.group = readGroup(params);
+  spec.k = needMultiple(params, "k", spec.group, spec.group, maxElements);
+  spec.m = needInt(params, "m", 1, maxTokens);
+  spec.dynamic = flag(params, "dynamic");
+  spec.experts = optionalInt(params, "experts", 0, 0, 65536);
+  spec.topK = optionalInt(params, "top_k", 1, 1, 256);
+  if (spec.experts == 0 && spec.topK != 1)
+    reject("top_k", "1 without experts", spec.topK);
+  return spec;
+}
+
+bool readPacked(const Params &params) {
+  if (!flag(params, "packed"))
+    return false;
+  if (!flag(params, "dynamic") || flag(params, "exact"))
+    reject("packed", "0 in a kernel that never uses panels", 1);
+  if (optionalInt(params, "batch", 1) != 1)
+    reject("packed", "0 with batches", 1);
+  const KtTypeInfo &format = needFormat(params, "format");
+  if (ktTypeTakesF32Activations(format.id))
+    reject("packed", std::string("0 for ") + format.name + ", which takes float32 rows", 1);
+  return true;
+}
+
 AddSpec readAdd(const Params &params) {
   AddSpec spec;
   spec.k = needInt(params, "k", 1, maxElements);

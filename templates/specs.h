@@ -138,6 +138,23 @@ struct ExpertGroupSpec {
   bool listsAll() const { return count == topK; }
 };
 
+// Activations as panels multiply them: blocks of sixteen rows. Of every 256 elements of k all blocks lie side
+// by side; slots of each expert by themselves.
+struct PackSpec {
+  int64_t k = 0, group = 32; // of the quantised rows, see QuantizeSpec
+  int64_t m = 1;
+  bool dynamic = false;
+  int64_t experts = 0, topK = 1; // experts > 0: the rows are slots, packed in the order of the expert lists
+};
+// Rows of a packed block, its bytes for every (started) 256 elements of k, and its bytes in all.
+inline constexpr int64_t packedRows = 16, packedSpanBytes = 4224;
+inline constexpr int64_t packedBlockBytes(int64_t k) { return (k + 255) / 256 * packedSpanBytes; }
+// Most blocks that `rows` packed rows of `experts` experts (0: in no groups) can have, and one that readers,
+// who take two at a time, may touch behind them.
+inline constexpr int64_t packedBlocks(int64_t rows, int64_t experts) {
+  return (rows + packedRows - 1) / packedRows + (experts < rows ? experts : rows) + 1;
+}
+
 struct AddSpec {
   int64_t k = 0, xStride = 0, yStride = 0;
   bool sigmoidGate = false;
@@ -166,7 +183,11 @@ MlaPrepareSpec readMlaPrepare(const Params &params);
 TopLogitsSpec readTopLogits(const Params &params);
 RouterSpec readRouter(const Params &params);
 ExpertGroupSpec readExpertGroup(const Params &params);
+PackSpec readPack(const Params &params);
 AddSpec readAdd(const Params &params);
+// Parameter `packed` of families `linear` and `down`: whether there is an operand with packed rows. Throws
+// ParamError for kernels that have no use for one: exact ones, batches, and those that take float32 rows.
+bool readPacked(const Params &params);
 // Parameter `quantize` of family `down`: whether the kernel makes the quantised rows itself. Throws ParamError
 // for kernels that cannot: dynamic ones, whose rows may be many, and those that take float32 rows.
 bool readDownQuantize(const Params &params);

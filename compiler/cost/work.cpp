@@ -35,6 +35,8 @@ public:
       work.items = each(param("experts") * param("top_k"));
     } else if (family == "expert_group") {
       work.items = each(param("top_k")) + param("experts");
+    } else if (family == "pack") {
+      work.items = each(param("top_k", 1) * param("k"));
     } else if (family == "rope") {
       work.items = each(param("rows", 1) * param("dims"));
     } else if (family == "attention_merge") {

@@ -92,6 +92,16 @@ def SchedStageTransfers : Pass<"sched-stage-transfers", "::mlir::ModuleOp"> {
   let dependentDialects = ["::ktc::sched::SchedDialect"];
 }
 
+def SchedPackRows : Pass<"sched-pack-rows", "::mlir::ModuleOp"> {
+  let summary = "Pack activations for panels once, not in every thread that multiplies them";
+  let description = [{
+    In entries for any number of tokens, `linear x` and `down x` of quantised matrices on a CPU become `pack x → p` and `linear x, p`:
+    of a prompt they read the packed rows, of a few tokens x as before. Readers of the same x share p. As its units then cost no
+    more in a call of their own, the dispatch also gets a `grain`, so that threads take units over from each other.
+  }];
+  let dependentDialects = ["::ktc::sched::SchedDialect"];
+}
+
 def SchedPipelineParts : Pass<"sched-pipeline-parts", "::mlir::ModuleOp"> {
   let summary = "Write out the parts of a prefill chunk, so that lanes work on different ones at the same time";
   let description = [{

@@ -19,6 +19,7 @@ extern const Family downSlotsFamily;
 extern const Family slotSumFamily;
 extern const Family embedFamily;
 extern const Family quantizeFamily;
+extern const Family packFamily;
 extern const Family rmsNormFamily;
 extern const Family addFamily;
 extern const Family copyRowsFamily;

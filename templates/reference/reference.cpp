@@ -14,7 +14,7 @@ static const Family *const allFamilies[] = {
     &kvStoreFamily,     &attentionGqaFamily, &attentionMlaFamily, &attentionMergeFamily,
     &attentionUpFamily, &routerTopkFamily,   &expertGroupFamily,  &gqaPrepareFamily,
     &mlaPrepareFamily,  &topLogitsFamily,    &downSlotsFamily,    &slotSumFamily,
-    &copyRowsFamily,    &linearGroupFamily,
+    &copyRowsFamily,    &linearGroupFamily,  &packFamily,
 };
 
 kt::Result<KernelFn> find(std::string_view family, const Params &params) {

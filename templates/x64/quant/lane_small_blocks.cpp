@@ -33,6 +33,9 @@ public:
       }
       emitConversion(scales[pair], fields);
     }
+    sortHalves(scales[0], scales[1]);
+    if (separateOffset)
+      sortHalves(offsets[0], offsets[1]);
   }
 
 protected:
@@ -222,6 +225,7 @@ public:
         if (number == 3)
           emitPowers(scales[row / 2], exponents);
       }
+    sortHalves(scales[0], scales[1]);
   }
 
 protected:
