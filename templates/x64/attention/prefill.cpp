@@ -318,16 +318,9 @@ void PrefillAttention::emitKeyBlocks() {
   lea(resultTile, ptr[at(scratch, place.result)]);
   mov(rowTile, scratch);
   lea(r15, ptr[at(scratch, place.tiles)]);
+  mov(slot(HasScores), 0);
   L(tile);
-  // Nothing to do if no row of the tile sees a key of this block.
-  mov(rax, slot(Key));
-  cmp(eax, dword[r15 + 4]);
-  jg(next);
-  if (shape.window > 0) {
-    add(eax, keyBlock);
-    cmp(eax, dword[r15 + 8]);
-    jle(next);
-  }
+  emitUnseen(0, next);
   emitTile();
   L(next);
   add(queryTile, static_cast<uint32_t>(place.queryTile));
@@ -341,10 +334,27 @@ void PrefillAttention::emitKeyBlocks() {
   L(done);
 }
 
-// One tile of rows with one block of keys. r15: the tile's bounds.
+// Jumps to `unseen` if no row of the tile whose bounds are at r15 + offset sees a key of this block.
+void PrefillAttention::emitUnseen(int offset, Xbyak::Label &unseen) {
+  mov(rax, slot(Key));
+  cmp(eax, dword[r15 + offset + 4]);
+  jg(unseen, T_NEAR);
+  if (shape.window > 0) {
+    add(eax, keyBlock);
+    cmp(eax, dword[r15 + offset + 8]);
+    jle(unseen, T_NEAR);
+  }
+}
+
+// One tile of rows with one block of keys. r15: the tile's bounds; rbx: tiles left.
 void PrefillAttention::emitTile() {
-  Label masked, softmax;
+  Label scored, masked, softmax;
+  if (usesTiles()) {
+    cmp(slot(HasScores), 0);
+    jne(scored, T_NEAR);
+  }
   emitScores();
+  L(scored);
   mov(rax, slot(Key));
   if (shape.window > 0) {
     cmp(eax, dword[r15 + 12]);
