@@ -10,7 +10,8 @@ using namespace Xbyak::util;
 namespace {
 
 constexpr int64_t rowBudget = 3 << 18; // bytes of packed queries and results: they stay in a second-level cache
-constexpr int64_t mostRows = 256;      // more would not make packing much cheaper
+// More would not make packing much cheaper; beside tile instructions it weighs more.
+constexpr int64_t mostRows = 256, mostTileRows = 512;
 
 int64_t roundUp(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
 
@@ -43,9 +44,9 @@ PrefillAttention::Layout PrefillAttention::layout() const {
   result.resultElements = usesTiles() ? result.valueSteps * 32 : shape.valueLength;
   result.queryTile = result.keyElements * tileRows * (usesTiles() ? 2 : 4);
   result.resultTile = result.resultElements * tileRows * 4;
-  result.rows =
-      std::clamp(rowBudget / ((result.queryTile + result.resultTile) / tileRows), int64_t(tileRows), mostRows) /
-      tileRows * tileRows;
+  result.rows = std::clamp(rowBudget / ((result.queryTile + result.resultTile) / tileRows), int64_t(tileRows),
+                           usesTiles() ? mostTileRows : mostRows) /
+                tileRows * tileRows;
   int64_t end = 0;
   auto take = [&](int64_t bytes) {
     int64_t offset = end;
