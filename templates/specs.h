@@ -34,6 +34,7 @@ struct RmsNormSpec {
   bool useRowOffset = false; // tokens start at step->rowOffset in x
   int64_t adds = 0;          // rows added to x before (GPU kernels)
   bool sigmoidGate = false;  // of the last added row
+  int64_t products = 0;      // rows of float32 weights that normed rows are multiplied with (GPU kernels)
 };
 
 struct RopeSpec {
@@ -71,6 +72,8 @@ struct AttentionMlaSpec {
   float scale = 0;
   KtType type = KT_TYPE_F16;
   int64_t qStride = 0, qRowStride = 0; // of the rotary part
+  bool bfloatQ = false;                // queries are whole rows of bfloat16 in operand 0 (GPU kernels)
+  int64_t context = 0;                 // most positions of a token, 0: not known (GPU kernels)
   bool dynamic = false;
   int64_t splits = 1;
   int64_t splitPositions = defaultSplitPositions;
@@ -81,6 +84,14 @@ struct AttentionMlaSpec {
 struct AttentionMergeSpec {
   int64_t heads = 0, vDim = 0, splits = 2, splitPositions = defaultSplitPositions, yStride = 0, window = 0;
   bool sinks = false;
+  bool bfloatY = false;
+};
+
+// The splits put together and multiplied with weights of each head (GPU kernels).
+struct AttentionUpSpec {
+  AttentionMergeSpec merge; // without window and sinks
+  const KtTypeInfo *format = nullptr;
+  int64_t n = 0, m = 1, yStride = 0; // rows of a head, tokens
   bool bfloatY = false;
 };
 
@@ -101,7 +112,10 @@ struct MlaPrepareSpec {
   float eps = 0;
   bool neox = false;
   int64_t qStride = 0, qRowStride = 0, kvStride = 0;
+  int64_t nope = 0; // elements of a query head before its rotary ones
   KtType type = KT_TYPE_F16;
+  const KtTypeInfo *absorb = nullptr; // format of the weights that make absorbed queries of those elements
+  bool bfloatY = false;               // which leave with their rotary parts, as bfloat16
 };
 
 enum class Gating { Softmax, Sigmoid, TopkSoftmax };
@@ -163,6 +177,7 @@ KvStoreSpec readKvStore(const Params &params);
 AttentionGqaSpec readAttentionGqa(const Params &params);
 AttentionMlaSpec readAttentionMla(const Params &params);
 AttentionMergeSpec readAttentionMerge(const Params &params);
+AttentionUpSpec readAttentionUp(const Params &params);
 GqaPrepareSpec readGqaPrepare(const Params &params);
 MlaPrepareSpec readMlaPrepare(const Params &params);
 TopLogitsSpec readTopLogits(const Params &params);

@@ -51,6 +51,8 @@ void addSchedulePasses(OpPassManager &passes, const ScheduleOptions &options) {
     passes.addPass(createSchedHintExperts({0}));
   else if (options.expertHints == "auto")
     passes.addPass(createSchedHintExperts());
+  // After the hints, which look for a router's norm and product.
+  passes.addPass(createSchedFuseNormProducts());
   // After the residual, whose sums become part of single products.
   passes.addPass(createSchedFuseLinears());
   // After the fusions, which decide who writes quantised rows.

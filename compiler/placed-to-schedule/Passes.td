@@ -59,6 +59,16 @@ def SchedFuseAddNorm : Pass<"sched-fuse-add-norm", "::mlir::ModuleOp"> {
   let dependentDialects = ["::ktc::sched::SchedDialect"];
 }
 
+def SchedFuseNormProducts : Pass<"sched-fuse-norm-products", "::mlir::ModuleOp"> {
+  let summary = "Let norms of a GPU multiply their rows with the weights of a router";
+  let description = [{
+    In entries for an exact number of tokens `rms_norm x → y; linear y, w → z` with float32 weights becomes `rms_norm x, w → y, z` with `products`:
+    blocks that multiply find the factor of the norm themselves, so that nothing waits for the normed rows. If nobody else reads them they are
+    not written. Nothing between may touch z.
+  }];
+  let dependentDialects = ["::ktc::sched::SchedDialect"];
+}
+
 def SchedFuseLinears : Pass<"sched-fuse-linears", "::mlir::ModuleOp"> {
   let summary = "Make one launch of the matrix products of a GPU that multiply the same activations";
   let description = [{

@@ -28,6 +28,7 @@ extern const Family kvStoreFamily;
 extern const Family attentionGqaFamily;
 extern const Family attentionMlaFamily;
 extern const Family attentionMergeFamily;
+extern const Family attentionUpFamily;
 extern const Family routerTopkFamily;
 extern const Family expertGroupFamily;
 extern const Family gqaPrepareFamily;
