@@ -176,6 +176,8 @@ private:
             formatText(" streams %u by %" PRIu64, dispatch->streams()->Get(i)->operand(),
                        dispatch->streams()->Get(i)->unit_bytes()) +
             (dispatch->hint() ? formatText(" of %" PRIu64, dispatch->streams()->Get(i)->expert_bytes()) : "");
+      if (dispatch->grain() != 0)
+        body += formatText(" grain %u", dispatch->grain());
       if (const Hint *hint = dispatch->hint())
         body += formatText(" hint %s: %u of %u experts", operandText(hint->ids()).c_str(), hint->choices(),
                            hint->experts());

@@ -32,6 +32,10 @@ void ExpertKernel::loadCommonArguments(int listsOperand) {
 }
 
 void ExpertKernel::emitExperts(const std::function<void(int, int)> &tile, const PanelPass *panels) {
+  if (takesPacked()) {
+    mov(qword[frame(FirstBlock)], 0);
+    mov(qword[frame(TokenBegin)], 0);
+  }
   if (dense) {
     mov(qword[frame(Expert)], 0);
     mov(eax, dword[frame(Tokens)]);
@@ -66,6 +70,12 @@ void ExpertKernel::emitExperts(const std::function<void(int, int)> &tile, const 
   }
   emitExpert(tile, panels);
   L(next);
+  if (takesPacked()) {
+    mov(eax, dword[frame(SlotCount)]);
+    add(eax, panelTokens - 1);
+    shr(eax, 4);
+    add(ptr[frame(FirstBlock)], rax);
+  }
   inc(qword[frame(Active)]);
   jmp(expertLoop);
   L(done);
@@ -137,12 +147,19 @@ void ExpertKernel::emitExpert(const std::function<void(int, int)> &tile, const P
   cmp(eax, static_cast<uint32_t>(panelCrossover(isa)));
   jb(few);
   mov(ptr[frame(TokenTotal)], rax);
+  if (takesPacked())
+    mov(ptr[frame(PackedTotal)], rax);
   emitPanelRows(UnitBegin, UnitEnd, n);
   emitPanels(*panels, m);
   jmp(done);
   L(few);
   emitUnits(tile);
   L(done);
+}
+
+void ExpertKernel::emitPacked(size_t base, int64_t k) {
+  imul(rax, ptr[frame(FirstBlock)], immediate(packedBlockBytes(k), "a packed block"));
+  add(rax, ptr[frame(base)]);
 }
 
 void ExpertKernel::emitSlotNumber(const Reg64 &position) {

@@ -27,7 +27,8 @@ protected:
     ShareBegin = Farther + 16, // byCost: the work of this call, and what the experts before this one take
     ShareEnd = ShareBegin + 8,
     Spent = ShareEnd + 8,
-    ExpertSlots = Spent + 8 // first slot of the families
+    FirstBlock = Spent + 8,      // packed tokens: block of the current expert's first slot
+    ExpertSlots = FirstBlock + 8 // first slot of the families
   };
 
   // Loads token count, units and (with lists) operand `listsOperand` into the frame. `args` must be intact.
@@ -35,6 +36,9 @@ protected:
   // The loops. `tile(tokens, rows)` is emitted with slotNumbers of the tile filled. `panels`, unless it is
   // null, is emitted for experts with at least panelCrossover slots.
   void emitExperts(const std::function<void(int tokens, int rows)> &tile, const PanelPass *panels);
+  // rax = address of what is packed of the current expert, of rows of `k` elements at operand `base` (frame
+  // slot).
+  void emitPacked(size_t base, int64_t k);
   // rax = slot of the token number `position` within the expert.
   void emitSlotNumber(const Reg64 &position);
   // A matrix of a panel pass, with its weights at operand `base` (frame slot).

@@ -1,6 +1,7 @@
 // Calls of one kernel with their operands: see timing_job.h.
 #include "test/templates/tools/timing_job.h"
 
+#include "templates/specs.h"
 #include "test/templates/tools/measure.h"
 
 #include <algorithm>
@@ -81,6 +82,8 @@ Job::Job(std::string familyName, const Params &params, size_t streamBytes) noexc
     format = i == 0 ? name : format;
     matrices.push_back({layout.weights[i], size_t(n * k) / info->blockElements * info->blockBytes});
   }
+  if (intParam(params, "packed", 0))
+    packedOperand = family == "down" ? 7 : 4;
   copyCount = static_cast<int64_t>(std::max<size_t>(1, (streamBytes + copyBytes() - 1) / copyBytes()));
 }
 
@@ -111,6 +114,8 @@ void Job::needOperands(OperandMemory &memory) const {
   for (const Matrix &matrix : matrices)
     memory.need(matrix.operand, matrix.expertBytes * size_t(experts) * size_t(copyCount));
   memory.need(layout.results, size_t(slots * n) * 4);
+  if (packedOperand >= 0)
+    memory.need(packedOperand, size_t(packedBlocks(slots, routed ? experts : 0) * packedBlockBytes(k)));
 }
 
 // Lists of random choices, as the kernel of expert_group makes them.
@@ -159,6 +164,8 @@ const char *Job::prepare(const x64::Kernel &kernel, x64::Isa isa, int64_t thread
   for (int operand : layout.weights)
     operands[size_t(operand)] = memory.at(operand);
   operands[size_t(layout.results)] = memory.at(layout.results);
+  if (packedOperand >= 0)
+    operands[size_t(packedOperand)] = memory.at(packedOperand);
   return nullptr;
 }
 

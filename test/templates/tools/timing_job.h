@@ -76,6 +76,7 @@ private:
   bool routed = false, byCost = false;
   int64_t experts = 1, topK = 1, copyCount = 1, threadCount = 1;
   std::vector<Matrix> matrices;
+  int packedOperand = -1; // activations in panel layout; -1: the kernel packs them
   const char *wrong = nullptr;
   std::vector<std::vector<int32_t>> lists; // of a few dozen calls; empty unless routed
   std::vector<void *> operands;
