@@ -298,7 +298,7 @@ void PanelKernel::emitDecode(const MatrixWeights &weights, PanelDecoder &decoder
 void PanelKernel::emitGather(const MatrixWeights &weights, PanelDecoder &decoder, int blocks) {
   Label loop;
   L(loop);
-  emitRowAddresses(weights);
+  emitRowAddresses(weights, decoder);
   decoder.emitGather(blocks);
   mov(rax, ptr[frame(DecodeRow)]);
   add(rax, panelRowGroup);
@@ -312,7 +312,7 @@ void PanelKernel::emitGather(const MatrixWeights &weights, PanelDecoder &decoder
 // decodes the last row again.
 void PanelKernel::emitDecodeGroup(const MatrixWeights &weights, PanelDecoder &decoder, int blocks,
                                   const std::function<void()> &between) {
-  emitRowAddresses(weights);
+  emitRowAddresses(weights, decoder);
   if (prefetches()) {
     mov(rax, ptr[frame(AheadBytes)]);
     for (int i = 0; i < panelRowGroup; ++i)
@@ -324,30 +324,35 @@ void PanelKernel::emitDecodeGroup(const MatrixWeights &weights, PanelDecoder &de
 }
 
 // What a decoder wants to know about the four rows from DecodeRow on. Clobbers rax.
-void PanelKernel::emitRowAddresses(const MatrixWeights &weights) {
+void PanelKernel::emitRowAddresses(const MatrixWeights &weights, const PanelDecoder &decoder) {
+  Label whole;
+  const auto rowBytes = immediate(weights.rowBytes, "a weight row");
   mov(r13, ptr[frame(DecodeRow)]);
-  mov(rdi, ptr[frame(SpanRow)]);
-  mov(rdx, ptr[frame(DecodeCount)]);
-  dec(rdx);
-  for (int i = 0; i < panelRowGroup; ++i) {
-    const Reg64 row(8 + i);
-    lea(rax, ptr[r13 + i]);
-    cmp(rax, rdx);
-    cmova(rax, rdx);
-    imul(row, rax, immediate(weights.rowBytes, "a weight row"));
-    add(row, rdi);
+  imul(r8, r13, rowBytes);
+  add(r8, ptr[frame(SpanRow)]);
+  for (int i = 1; i < panelRowGroup; ++i)
+    lea(Reg64(8 + i), ptr[Reg64(7 + i) + rowBytes]);
+  mov(rax, ptr[frame(DecodeCount)]);
+  sub(rax, r13);
+  cmp(eax, panelRowGroup);
+  jae(whole);
+  for (int i = 1; i < panelRowGroup; ++i) {
+    cmp(eax, i + 1);
+    cmovb(Reg64(8 + i), Reg64(7 + i));
   }
+  L(whole);
   emitScratch(rdx, panelHeader);
   mov(r12, ptr[frame(NextScales)]);
   lea(r12, ptr[r12 + r13 * 4]);
-  mov(eax, r13d); // tile of the rows, and row in it
-  shr(eax, 4);
-  shl(eax, 12);
+  mov(eax, r13d); // the rows of the second tile do not follow those of the first
+  and_(eax, panelTileRows);
+  imul(eax, eax, (panelTileBytes - panelGroupBytes) / panelTileRows);
   mov(edi, r13d);
-  and_(edi, 15);
   shl(edi, 6);
   add(rdi, rax);
   add(rdi, ptr[frame(NextPanel)]);
+  if (!decoder.gathers())
+    return;
   shl(r13, 5); // panelGatherBytes / panelRowGroup
   lea(r13, ptr[rdx + r13 + (panelGather - panelHeader)]);
 }

@@ -58,13 +58,10 @@ protected:
     Scales = Panel + 8,
     NextPanel = Scales + 8,
     NextScales = NextPanel + 8,
-    Step = NextScales + 8, // of a block, 0..3; steps left in the span
-    StepsLeft = Step + 8,
-    BlockPacked = StepsLeft + 8, // tokens and products of the current block
-    BlockProducts = BlockPacked + 8,
-    PastPacked = BlockProducts + 8, // tokens and products of the block that is summed but not scaled
-    PastProducts = PastPacked + 8,
-    PanelFrameEnd = PastProducts + 8
+    BlockProducts = NextScales + 8,   // products of the current block
+    PastProducts = BlockProducts + 8, // of the block that is summed but not scaled
+    HalfFrom = PastProducts + 8,      // minus the steps from which on a block has sixteen tokens only
+    PanelFrameEnd = HalfFrom + 8
   };
   static constexpr size_t ownSlots = PanelFrameEnd;
 
@@ -154,7 +151,7 @@ private:
   void emitGather(const MatrixWeights &weights, PanelDecoder &decoder, int blocks);
   void emitDecodeGroup(const MatrixWeights &weights, PanelDecoder &decoder, int blocks,
                        const std::function<void()> &between);
-  void emitRowAddresses(const MatrixWeights &weights);
+  void emitRowAddresses(const MatrixWeights &weights, const PanelDecoder &decoder);
   void emitSwapPanels();
 
   // panel_stream.cpp
@@ -162,7 +159,7 @@ private:
   void emitStream(const PanelPass &pass, size_t index, PanelDecoder &decoder);
   void emitStreamEnd();
   void emitSteps(int count, const std::function<void(const std::function<void()> &)> &work);
-  void emitStepAddresses();
+  void emitStepEnd();
   void emitStepScaling(int row);
   void emitBlockEnd();
 
