@@ -237,7 +237,7 @@ void PanelKernel::emitMatrix(const PanelPass &pass, const Layout &place, size_t 
   if (usesTiles()) {
     cmp(qword[frame(RowCount)], panelTileRows);
     jbe(simple);
-    emitStream(pass, index, *decoder);
+    emitStream(pass, place, index, *decoder);
     jmp(summed);
     L(simple);
   }

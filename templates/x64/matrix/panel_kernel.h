@@ -60,7 +60,8 @@ protected:
     NextScales = NextPanel + 8,
     BlockProducts = NextScales + 8,   // products of the current block
     PastProducts = BlockProducts + 8, // of the block that is summed but not scaled
-    HalfFrom = PastProducts + 8,      // minus the steps from which on a block has sixteen tokens only
+    NextPacked = PastProducts + 8,    // tokens behind the last block of the span
+    HalfFrom = NextPacked + 8,        // minus the steps left from which on a block has sixteen tokens only
     PanelFrameEnd = HalfFrom + 8
   };
   static constexpr size_t ownSlots = PanelFrameEnd;
@@ -156,9 +157,13 @@ private:
 
   // panel_stream.cpp
   void emitStreamStart();
-  void emitStream(const PanelPass &pass, size_t index, PanelDecoder &decoder);
+  void emitStream(const PanelPass &pass, const Layout &place, size_t index, PanelDecoder &decoder);
   void emitStreamEnd();
   void emitSteps(int count, const std::function<void(const std::function<void()> &)> &work);
+  void emitFirstTiles();
+  void emitLoadWeights(int row);
+  void emitLoadTokens(int token);
+  void emitStepStart();
   void emitStepEnd();
   void emitStepScaling(int row);
   void emitBlockEnd();

@@ -33,7 +33,7 @@ void PanelKernel::emitStreamStart() {
 
 // The blocks of a span, and what fits beside them of decoding the next one: of this matrix, or behind its last
 // span of the next block that is decoded. Not a tail, and not another format: their code would be needed again.
-void PanelKernel::emitStream(const PanelPass &pass, size_t index, PanelDecoder &decoder) {
+void PanelKernel::emitStream(const PanelPass &pass, const Layout &place, size_t index, PanelDecoder &decoder) {
   const MatrixWeights &weights = *pass.matrices[index].weights;
   const MatrixWeights &behind = *pass.matrices[(index + 1) % pass.matrices.size()].weights;
   Label many, stepLoop, done;
@@ -42,8 +42,9 @@ void PanelKernel::emitStream(const PanelPass &pass, size_t index, PanelDecoder &
   and_(eax, 1);
   add(ebx, eax);
   shl(eax, 2);
-  neg(eax);
-  mov(dword[frame(HalfFrom)], eax); // -4, or 0 without such a block
+  mov(edx, 1);
+  sub(edx, eax);
+  mov(dword[frame(HalfFrom)], edx); // -3, or 1 without such a block
   add(ebx, ebx);
   neg(ebx);
   mov(rsi, ptr[frame(Panel)]);
@@ -54,7 +55,13 @@ void PanelKernel::emitStream(const PanelPass &pass, size_t index, PanelDecoder &
   vmovups(vec(29), ptr[r14 + (pastTileTokenScales - pastTileRowScales)]);
   mov(rax, ptr[frame(Products)]);
   mov(ptr[frame(BlockProducts)], rax);
+  emitScratch(rax, place.packed);
+  lea(rdx, ptr[rbp + immediate(place.blocks * packedBytes, "packed tokens")]);
+  cmp(qword[frame(SpansLeft)], 1);
+  cmovne(rax, rdx);
+  mov(ptr[frame(NextPacked)], rax);
   mov(ecx, 64);
+  emitFirstTiles();
   if (weights.k % panelSpan != 0 || weights.format != behind.format) {
     cmp(qword[frame(SpansLeft)], weights.k % panelSpan != 0 ? 2 : 1);
     jbe(stepLoop);
@@ -111,38 +118,61 @@ void PanelKernel::emitStreamEnd() {
   L(none);
 }
 
-// `count` steps around `work`, which emits code and calls its argument between pieces of it.
+// Tiles of the first step of a span; every step loads those of the next one.
+void PanelKernel::emitFirstTiles() {
+  for (int i = 0; i < 2; ++i) {
+    emitLoadTokens(i);
+    emitLoadWeights(i);
+  }
+}
+
+void PanelKernel::emitLoadWeights(int row) {
+  tileloadd(Xbyak::Tmm(weightTile + row), ptr[rsi + rcx + row * panelTileBytes]);
+}
+
+void PanelKernel::emitLoadTokens(int token) {
+  tileloadd(Xbyak::Tmm(tokenTile + token), ptr[rbp + rcx + token * packedBytes]);
+}
+
+// `count` steps around `work`, which emits code and calls its argument between pieces of it. A tile is loaded for
+// the next step as soon as its last product of this one is on its way: tokens come from the second-level cache.
 void PanelKernel::emitSteps(int count, const std::function<void(const std::function<void()> &)> &work) {
   using Xbyak::Tmm;
-  auto weights = [&](int row) { tileloadd(Tmm(weightTile + row), ptr[rsi + rcx + row * panelTileBytes]); };
-  auto tokens = [&](int token) { tileloadd(Tmm(tokenTile + token), ptr[rbp + rcx + token * packedBytes]); };
   auto product = [&](int row, int token) {
     tdpbssd(Tmm(row + 2 * token), Tmm(weightTile + row), Tmm(tokenTile + token));
   };
-  const std::function<void()> tileWork[] = {
-      [&] { weights(0); },    [&] { tokens(0); }, [&] { product(0, 0); }, [&] { weights(1); },
-      [&] { product(1, 0); }, [&] { tokens(1); }, [&] { product(0, 1); }, [&] { product(1, 1); }};
-  constexpr int turns = 3 * 8, secondSixteen = 5; // turns of a step, tile work of one sixteen of tokens
-  auto tileTurn = [&](int which) {
-    if (which < secondSixteen) {
-      tileWork[which]();
+  struct TileWork {
+    std::function<void()> emit;
+    bool secondSixteen;
+  };
+  const TileWork tileWork[] = {{[&] { product(0, 0); }, false},     {[&] { product(1, 0); }, false},
+                               {[&] { emitLoadTokens(0); }, false}, {[&] { product(0, 1); }, true},
+                               {[&] { emitLoadWeights(0); }, false}, {[&] { product(1, 1); }, true},
+                               {[&] { emitLoadTokens(1); }, true},  {[&] { emitLoadWeights(1); }, false}};
+  constexpr int turns = 3 * 8; // of a step
+  auto tileTurn = [&](const TileWork &tile) {
+    if (!tile.secondSixteen) {
+      tile.emit();
       return;
     }
     Label half;
     cmp(ebx, dword[frame(HalfFrom)]);
     jge(half);
-    tileWork[which]();
+    tile.emit();
     L(half);
   };
   int turn = 0;
   auto next = [&] {
     if (turn >= turns * count)
       return;
-    if (turn > 0 && turn % turns == 0)
+    if (turn > 0 && turn % turns == 0) {
       emitStepEnd();
+      emitStepStart();
+    }
     const int now = turn++ % turns;
-    now % 3 == 0 ? tileTurn(now / 3) : emitStepScaling(now / 3 * 2 + now % 3 - 1);
+    now % 3 == 0 ? tileTurn(tileWork[now / 3]) : emitStepScaling(now / 3 * 2 + now % 3 - 1);
   };
+  emitStepStart();
   if (work)
     work([&] {
       for (int i = 0; i < count; ++i)
@@ -155,21 +185,36 @@ void PanelKernel::emitSteps(int count, const std::function<void(const std::funct
 
 // product += float(sum) * D of the row * d of the token, for a row of the tile.
 void PanelKernel::emitStepScaling(int row) {
-  const Vec sum = vec(20 + row % 8);
+  const Vec sum = vec(20 + row % 7);
   vcvtdq2ps(sum, ptr[r14 + (row * 64 - pastTileRowScales)]);
   vmulps(sum, sum, ptr_b[r14 + row * 4]);
   vfmadd213ps(sum, vec(29), ptr[r15 + row * 64]);
   vmovups(ptr[r15 + row * 64], sum);
 }
 
-// Counts the step and moves on.
-void PanelKernel::emitStepEnd() {
+// Weights and tokens of the next step, which behind the last one of a span is the first one of the next span; its
+// weights are not there yet. At the end of a block zmm27 and zmm28 take the scales of its tokens.
+void PanelKernel::emitStepStart() {
   Label inside;
   add(rsi, panelGroupBytes);
   add(rbp, panelGroupBytes);
+  inc(ebx);
+  test(ebx, steps - 1);
+  jnz(inside);
+  for (int token = 0; token < 2; ++token)
+    vmovups(vec(27 + token), ptr[rbp + (token * packedBytes + packedScales - steps * panelGroupBytes)]);
+  sub(rsi, steps * panelGroupBytes);
+  add(rbp, 2 * packedBytes - steps * panelGroupBytes);
+  test(ebx, ebx);
+  cmovz(rbp, ptr[frame(NextPacked)]);
+  L(inside);
+}
+
+// Moves on to the next tile to scale.
+void PanelKernel::emitStepEnd() {
+  Label inside;
   add(r14, pastTileBytes);
   add(r15, productTileBytes);
-  inc(ebx);
   test(ebx, steps - 1);
   jnz(inside);
   emitBlockEnd();
@@ -179,21 +224,17 @@ void PanelKernel::emitStepEnd() {
 
 // Stores the sums of a block with their scales and makes it the block to scale.
 void PanelKernel::emitBlockEnd() {
-  sub(rsi, steps * panelGroupBytes);
   sub(r14, steps * pastTileBytes);
   mov(rax, ptr[frame(Scales)]);
   for (int row = 0; row < 2; ++row)
     vmovups(vec(20 + row), ptr[rax + row * panelTileRows * 4]);
-  for (int token = 0; token < 2; ++token)
-    vmovups(vec(22 + token), ptr[rbp + (token * packedBytes + packedScales - steps * panelGroupBytes)]);
   for (int tile = 0; tile < steps; ++tile) {
     const int place = tile * pastTileBytes - pastTileRowScales;
     tilestored(ptr[r14 + rcx + place], Xbyak::Tmm(tile));
     tilezero(Xbyak::Tmm(tile));
     vmovups(ptr[r14 + (place + pastTileRowScales)], vec(20 + tile % 2));
-    vmovups(ptr[r14 + (place + pastTileTokenScales)], vec(22 + tile / 2));
+    vmovups(ptr[r14 + (place + pastTileTokenScales)], vec(27 + tile / 2));
   }
-  add(rbp, 2 * packedBytes - steps * panelGroupBytes);
   mov(r15, ptr[frame(BlockProducts)]);
   add(qword[frame(BlockProducts)], 2 * productBytes);
 }
