@@ -112,7 +112,6 @@ private:
   void emitSoftmax();
   void emitMaxima();
   void emitWeights();
-  void emitPower(const Vec &x, const Vec &t0, const Vec &t1);
   void emitRescale();
 
   const AttentionShape shape;

@@ -1,4 +1,4 @@
-// Loops of the panel path over chunks of tokens, blocks of rows and spans; decoding and storing. See
+// Loops of the panel path over chunks of tokens, blocks of rows and spans; decoding. See
 // panel_kernel.h.
 #include "templates/x64/matrix/panel_kernel.h"
 
@@ -27,7 +27,8 @@ PanelKernel::Layout PanelKernel::makeLayout(int64_t m, Layout place, size_t matr
   const int64_t needed = (m + panelTokens - 1) / panelTokens;
   const int64_t fitting = place.budget / (place.spans * place.packedBytes);
   place.blocks = std::clamp<int64_t>((std::min(fitting, needed) + 1) / 2 * 2, 2, INT32_MAX); // taken in pairs
-  place.packed = place.products(matrices);
+  place.places = place.products(matrices);
+  place.packed = place.places + (place.blocks + 1) * panelTokens * 8;
   place.bytes = place.packed + place.spans * place.blocks * place.packedBytes;
   return place;
 }
@@ -110,6 +111,7 @@ void PanelKernel::emitPanels(const PanelPass &pass, int64_t m) {
   shr(rax, 4);
   mov(ptr[frame(ChunkBlocks)], rax);
   emitPackChunk(pass, place);
+  emitPlaces(pass, place);
   mov(rax, ptr[frame(RowBegin)]);
   mov(ptr[frame(Row)], rax);
   mov(rax, ptr[frame(Scratch)]);
@@ -355,76 +357,6 @@ void PanelKernel::emitRowAddresses(const MatrixWeights &weights, const PanelDeco
     return;
   shl(r13, 5); // panelGatherBytes / panelRowGroup
   lea(r13, ptr[rdx + r13 + (panelGather - panelHeader)]);
-}
-
-// ---- Use of the results
-
-void PanelKernel::emitStores(const PanelPass &pass, const Layout &place) {
-  Label one, done;
-  mov(rcx, ptr[frame(RowCount)]);
-  mov(eax, -1);
-  bzhi(eax, eax, ecx);
-  kmovw(k1, eax);
-  shr(eax, panelTileRows);
-  kmovw(k2, eax);
-  cmp(ecx, panelTileRows);
-  jbe(one);
-  emitStoreBlocks(pass, place, 2);
-  jmp(done);
-  L(one);
-  emitStoreBlocks(pass, place, 1);
-  L(done);
-}
-
-// Results of `tiles` row tiles from Row on: sixteen tokens at a time. Meanwhile the places of the next sixteen
-// are prefetched, which lie a whole row of results apart.
-void PanelKernel::emitStoreBlocks(const PanelPass &pass, const Layout &place, int tiles) {
-  Label loop, tokenLoop;
-  auto nextRows = [&](int ahead) {
-    emitNextRows(ahead, pass.resultRow, [&] {
-      mov(rdx, ptr[frame(Row)]);
-      for (int tile = 0; tile < tiles; ++tile)
-        prefetchw(ptr[rax + rdx * 4 + 64 * tile]);
-    });
-  };
-  mov(rax, ptr[frame(ChunkBegin)]);
-  mov(ptr[frame(FirstToken)], rax);
-  emitScratch(rax, place.products(0));
-  mov(ptr[frame(Products)], rax);
-  nextRows(0);
-  L(loop);
-  emitTakeNextRows();
-  nextRows(panelTokens);
-  mov(r9, ptr[frame(Scratch)]);
-  mov(rdi, ptr[frame(Products)]);
-  for (int tile = 0; tile < tiles; ++tile)
-    for (size_t i = 0; i < pass.matrices.size(); ++i) {
-      lea(rsi,
-          ptr[rdi + immediate(place.products(i) - place.products(0) + tile * productTileBytes, "products")]);
-      emitResults(rsi, panelResults + tile * resultTileBytes + static_cast<int64_t>(i) * resultBytes);
-    }
-  lea(r10, ptr[r9 + panelResults]);
-  mov(tokenCursor, ptr[frame(FirstToken)]);
-  lea(rax, ptr[tokenCursor + panelTokens]);
-  emitLimit(ChunkEnd);
-  mov(r11, rax);
-  lea(r12, ptr[frame(TokenRows)]);
-  mov(r13, ptr[frame(Row)]);
-  L(tokenLoop);
-  mov(rax, ptr[r12]);
-  lea(rax, ptr[rax + r13 * 4]);
-  pass.store(tiles);
-  add(r12, 8);
-  add(r10, 64);
-  inc(tokenCursor);
-  cmp(tokenCursor, r11);
-  jb(tokenLoop);
-  add(qword[frame(Products)], productBytes);
-  mov(rax, ptr[frame(FirstToken)]);
-  add(rax, panelTokens);
-  mov(ptr[frame(FirstToken)], rax);
-  cmp(rax, ptr[frame(ChunkEnd)]);
-  jb(loop);
 }
 
 } // namespace ktc::x64

@@ -82,14 +82,19 @@ protected:
     std::function<void()> tokenRow;
     // Emits rax = address of the results of the token number in rax. May clobber rcx and rdx.
     std::function<void()> resultRow;
-    // Emits the use of one token's results for rows of one or both row tiles: token number in tokenCursor, the
-    // place of row Row in its resultRow in rax, sixteen floats of tile i of matrix j at r10 + i *
-    // resultTileBytes
-    // + j * resultBytes, of which absent rows hold anything; k1 and k2 mask the rows that the tiles have. May
-    // clobber rax, rcx, rdx, r8, r9, k7 and vector registers.
-    std::function<void(int tiles)> store;
+    // Emits what the sixteen rows of a tile need before their results are there, whose row is r12 / 4: it may
+    // put up to 128 bytes to r9, where the others find them. k1 masks the rows that the tile has. May clobber
+    // rax, rdx and zmm0. Null: nothing.
+    std::function<void()> prepare;
+    // With two matrices emits `value` = what becomes of the results of row `row` (0..15) for sixteen tokens:
+    // those of the first matrix are in `value`, of the second in `second`. May clobber `second` and zmm16 to
+    // zmm27.
+    std::function<void(const Vec &value, const Vec &second, int row)> combine;
+    // Emits the use of `value`, the results of sixteen rows for token tokenCursor + `token`: rax is their place
+    // in its resultRow; k1 masks the rows that exist, others hold anything. May clobber rax, rcx, rdx, r8 and
+    // zmm16-zmm31.
+    std::function<void(const Vec &value, int token)> store;
   };
-  static constexpr int resultBytes = 16 * panelTokens * 4, resultTileBytes = 2 * resultBytes;
 
   // Reads `exact`: no panels, whose weights are rounded again.
   void readExact(const Params &params) {
@@ -120,6 +125,7 @@ private:
     int64_t budget;                // of all packed tokens
     int64_t firstProducts;         // offset of the products of matrix 0 in the scratch
     int64_t blocks = 0;            // sixteens of tokens that are packed at a time
+    int64_t places = 0;            // offset of the addresses of their results, and of sixteen more
     int64_t packed = 0, bytes = 0; // offset of the packed tokens in the scratch, and its size
     int64_t products(size_t matrix) const;
   };
@@ -168,8 +174,10 @@ private:
   void emitStepScaling(int row);
   void emitBlockEnd();
 
+  // panel_store.cpp
+  void emitPlaces(const PanelPass &pass, const Layout &place);
   void emitStores(const PanelPass &pass, const Layout &place);
-  void emitStoreBlocks(const PanelPass &pass, const Layout &place, int tiles);
+  void emitTileStores(const PanelPass &pass, const Layout &place);
 
   // panel_floats.cpp
   void emitFloatMatrix(const PanelMatrix &matrix, const Layout &place, size_t index);
@@ -184,7 +192,6 @@ private:
   void emitTileBlock(int rowTiles, int tokenTiles);
   void emitTileScaling(int rowTiles, int tokenTiles);
   void emitVectorBlock(int tokenTiles);
-  void emitResults(const Reg64 &products, int64_t results);
 };
 
 } // namespace ktc::x64

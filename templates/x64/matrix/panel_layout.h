@@ -18,10 +18,10 @@ constexpr int productTileBytes = 1024, productBytes = panelTiles * productTileBy
 // What the stream (panel_stream.cpp) scales of one tile: its integer sums, then scales of its rows and tokens.
 constexpr int pastTileRowScales = 1024, pastTileTokenScales = 1088, pastTileBytes = 1152;
 
-// Scratch offsets: the integer sums of four tiles, later the results of two tiles and two matrices, a row per
-// token; what decoders keep; scales of the rows and bytes of two panels, one in use and one in the making;
-// products that nobody wants. Then products and packed tokens follow.
-constexpr int panelSums = 0, panelResults = 0, panelHeader = 4 * pastTileBytes, panelGather = panelHeader + 256;
+// Scratch offsets: the integer sums of four tiles, later what a family keeps for a tile of results; what
+// decoders keep; scales of the rows and bytes of two panels, one in use and one in the making; products that
+// nobody wants. Then products and packed tokens follow.
+constexpr int panelSums = 0, panelHeader = 4 * pastTileBytes, panelGather = panelHeader + 256;
 constexpr int panelScaleBytes = panelTiles * panelTileRows * 4, panelBytes = panelTiles * panelTileBytes;
 constexpr int panelScales = panelGather + panelTiles * panelTileRows / panelRowGroup * panelGatherBytes;
 constexpr int panelWeights = 6144, panelUnused = panelWeights + 2 * panelBytes;

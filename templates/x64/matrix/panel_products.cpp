@@ -4,7 +4,6 @@
 // the scratch, rdi the packed tokens of the span, rcx how many sixteens of tokens there are, rbx their
 // products, r14 the number of rows, r12 the groups of 64 weights. Only rsp survives; the frame lies a return
 // address further up.
-#include "templates/x64/blocks/transpose.h"
 #include "templates/x64/matrix/panel_kernel.h"
 #include "templates/x64/matrix/panel_layout.h"
 
@@ -152,16 +151,6 @@ void PanelKernel::emitVectorBlock(int tokenTiles) {
   L(sameTile);
   sub(r15d, vectorRows);
   ja(rowLoop);
-}
-
-// Turns the sixteen rows of sixteen tokens at `products` into a row of sixteen floats per token, at scratch
-// offset `results` (r9 is the scratch).
-void PanelKernel::emitResults(const Reg64 &products, int64_t results) {
-  for (int row = 0; row < panelTileRows; ++row)
-    vmovups(vec(row), ptr[products + row * 64]);
-  emitTranspose(*this);
-  for (int token = 0; token < panelTokens; ++token)
-    vmovups(ptr[r9 + (immediate(results, "results") + token * 64)], vec(token));
 }
 
 } // namespace ktc::x64

@@ -134,8 +134,9 @@ void PanelKernel::emitLoadTokens(int token) {
   tileloadd(Xbyak::Tmm(tokenTile + token), ptr[rbp + rcx + token * packedBytes]);
 }
 
-// `count` steps around `work`, which emits code and calls its argument between pieces of it. A tile is loaded for
-// the next step as soon as its last product of this one is on its way: tokens come from the second-level cache.
+// `count` steps around `work`, which emits code and calls its argument between pieces of it. A tile is loaded
+// for the next step as soon as its last product of this one is on its way: tokens come from the second-level
+// cache.
 void PanelKernel::emitSteps(int count, const std::function<void(const std::function<void()> &)> &work) {
   using Xbyak::Tmm;
   auto product = [&](int row, int token) {
@@ -145,10 +146,10 @@ void PanelKernel::emitSteps(int count, const std::function<void(const std::funct
     std::function<void()> emit;
     bool secondSixteen;
   };
-  const TileWork tileWork[] = {{[&] { product(0, 0); }, false},     {[&] { product(1, 0); }, false},
-                               {[&] { emitLoadTokens(0); }, false}, {[&] { product(0, 1); }, true},
+  const TileWork tileWork[] = {{[&] { product(0, 0); }, false},      {[&] { product(1, 0); }, false},
+                               {[&] { emitLoadTokens(0); }, false},  {[&] { product(0, 1); }, true},
                                {[&] { emitLoadWeights(0); }, false}, {[&] { product(1, 1); }, true},
-                               {[&] { emitLoadTokens(1); }, true},  {[&] { emitLoadWeights(1); }, false}};
+                               {[&] { emitLoadTokens(1); }, true},   {[&] { emitLoadWeights(1); }, false}};
   constexpr int turns = 3 * 8; // of a step
   auto tileTurn = [&](const TileWork &tile) {
     if (!tile.secondSixteen) {
@@ -192,8 +193,8 @@ void PanelKernel::emitStepScaling(int row) {
   vmovups(ptr[r15 + row * 64], sum);
 }
 
-// Weights and tokens of the next step, which behind the last one of a span is the first one of the next span; its
-// weights are not there yet. At the end of a block zmm27 and zmm28 take the scales of its tokens.
+// Weights and tokens of the next step, which behind the last one of a span is the first one of the next span;
+// its weights are not there yet. At the end of a block zmm27 and zmm28 take the scales of its tokens.
 void PanelKernel::emitStepStart() {
   Label inside;
   add(rsi, panelGroupBytes);
