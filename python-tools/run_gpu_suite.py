@@ -30,6 +30,7 @@ SANITIZED = {
     "cuda_linear_group_test": "*",
     "cuda_experts_test": "*/q4_k:*/q8_0:*/mxfp4:CudaSlotSum.*:CudaMixedFormats.*",
     "cuda_cuda_attention_test": "CudaAttention.*",
+    "cuda_attention_up_test": "CudaAttentionUp.*",
     "cuda_cuda_prepare_test": "CudaPrepare.*",
     "cuda_cuda_router_test": "CudaRouter.*",
     "cuda_cuda_rows_test": "CudaRows.*",

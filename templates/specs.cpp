@@ -133,6 +133,9 @@ RmsNormSpec readRmsNorm(const Params &params) {
     reject("adds", "0 with several rows per token or a row offset", spec.adds);
   if (spec.sigmoidGate && spec.adds == 0)
     throw ParamError("parameter 'add_gate' needs 'adds'");
+  spec.products = optionalInt(params, "products", 0, 0, 1 << 16);
+  if (spec.products > 0 && (spec.x.rows > 1 || spec.useRowOffset || spec.adds > 0 || flag(params, "dynamic")))
+    reject("products", "0 with several rows per token, a row offset, 'adds' or 'dynamic'", spec.products);
   checkTokens(params);
   return spec;
 }
@@ -200,6 +203,8 @@ AttentionMlaSpec readAttentionMla(const Params &params) {
   spec.splitPositions = readSplitPositions(params);
   spec.merge = readMerge(params, spec.splits);
   spec.bfloatY = readBfloatY(params);
+  spec.bfloatQ = isBfloat(params, "q_type");
+  spec.context = optionalInt(params, "context", 0, 0, INT32_MAX);
   checkTokens(params);
   return spec;
 }
@@ -215,6 +220,23 @@ AttentionMergeSpec readAttentionMerge(const Params &params) {
   spec.window = optionalInt(params, "window", 0, 0, INT32_MAX);
   spec.sinks = flag(params, "sinks");
   checkTokens(params);
+  return spec;
+}
+
+AttentionUpSpec readAttentionUp(const Params &params) {
+  AttentionUpSpec spec;
+  Params merge = params; // of which all but `y_stride` and `y_type` mean the same
+  merge.erase("y_stride");
+  merge.erase("y_type");
+  spec.merge = readAttentionMerge(merge);
+  if (spec.merge.window != 0 || spec.merge.sinks)
+    throw ParamError("parameters 'window' and 'sinks' must be absent");
+  spec.format = &needFormat(params, "format");
+  needWholeBlocks(*spec.format, spec.merge.vDim);
+  spec.n = needInt(params, "n", 1, 1 << 16);
+  spec.m = optionalInt(params, "m", 1, 1, mostStreamTokens);
+  spec.yStride = stride(params, "y_stride", spec.merge.heads * spec.n);
+  spec.bfloatY = readBfloatY(params);
   return spec;
 }
 
@@ -256,6 +278,16 @@ MlaPrepareSpec readMlaPrepare(const Params &params) {
   spec.qRowStride = optionalInt(params, "q_row_stride", spec.rope, 0, maxStride / 4);
   spec.qStride = stride(params, "q_stride", spec.heads * spec.qRowStride);
   spec.kvStride = stride(params, "kv_stride", spec.latent + spec.rope);
+  spec.nope = optionalInt(params, "nope", 0, 0, 4096);
+  if (params.contains("format")) {
+    spec.absorb = &needFormat(params, "format");
+    if (spec.nope == 0)
+      throw ParamError("parameter 'format' needs 'nope'");
+    needWholeBlocks(*spec.absorb, spec.nope);
+  }
+  spec.bfloatY = readBfloatY(params);
+  if (spec.bfloatY && !spec.absorb)
+    throw ParamError("parameter 'y_type' bf16 needs 'format'");
   checkTokens(params);
   return spec;
 }
@@ -304,6 +336,32 @@ ExpertGroupSpec readExpertGroup(const Params &params) {
   spec.first = optionalInt(params, "first", 0, 0, spec.topK - 1);
   spec.count = optionalInt(params, "count", spec.topK - spec.first, 1, spec.topK - spec.first);
   return spec;
+}
+
+PackSpec readPack(const Params &params) {
+  PackSpec spec;
+  spec.group = readGroup(params);
+  spec.k = needMultiple(params, "k", spec.group, spec.group, maxElements);
+  spec.m = needInt(params, "m", 1, maxTokens);
+  spec.dynamic = flag(params, "dynamic");
+  spec.experts = optionalInt(params, "experts", 0, 0, 65536);
+  spec.topK = optionalInt(params, "top_k", 1, 1, 256);
+  if (spec.experts == 0 && spec.topK != 1)
+    reject("top_k", "1 without experts", spec.topK);
+  return spec;
+}
+
+bool readPacked(const Params &params) {
+  if (!flag(params, "packed"))
+    return false;
+  if (!flag(params, "dynamic") || flag(params, "exact"))
+    reject("packed", "0 in a kernel that never uses panels", 1);
+  if (optionalInt(params, "batch", 1) != 1)
+    reject("packed", "0 with batches", 1);
+  const KtTypeInfo &format = needFormat(params, "format");
+  if (ktTypeTakesF32Activations(format.id))
+    reject("packed", std::string("0 for ") + format.name + ", which takes float32 rows", 1);
+  return true;
 }
 
 AddSpec readAdd(const Params &params) {

@@ -34,6 +34,7 @@ struct RmsNormSpec {
   bool useRowOffset = false; // tokens start at step->rowOffset in x
   int64_t adds = 0;          // rows added to x before (GPU kernels)
   bool sigmoidGate = false;  // of the last added row
+  int64_t products = 0;      // rows of float32 weights that normed rows are multiplied with (GPU kernels)
 };
 
 struct RopeSpec {
@@ -71,6 +72,8 @@ struct AttentionMlaSpec {
   float scale = 0;
   KtType type = KT_TYPE_F16;
   int64_t qStride = 0, qRowStride = 0; // of the rotary part
+  bool bfloatQ = false;                // queries are whole rows of bfloat16 in operand 0 (GPU kernels)
+  int64_t context = 0;                 // most positions of a token, 0: not known (GPU kernels)
   bool dynamic = false;
   int64_t splits = 1;
   int64_t splitPositions = defaultSplitPositions;
@@ -81,6 +84,14 @@ struct AttentionMlaSpec {
 struct AttentionMergeSpec {
   int64_t heads = 0, vDim = 0, splits = 2, splitPositions = defaultSplitPositions, yStride = 0, window = 0;
   bool sinks = false;
+  bool bfloatY = false;
+};
+
+// The splits put together and multiplied with weights of each head (GPU kernels).
+struct AttentionUpSpec {
+  AttentionMergeSpec merge; // without window and sinks
+  const KtTypeInfo *format = nullptr;
+  int64_t n = 0, m = 1, yStride = 0; // rows of a head, tokens
   bool bfloatY = false;
 };
 
@@ -101,7 +112,10 @@ struct MlaPrepareSpec {
   float eps = 0;
   bool neox = false;
   int64_t qStride = 0, qRowStride = 0, kvStride = 0;
+  int64_t nope = 0; // elements of a query head before its rotary ones
   KtType type = KT_TYPE_F16;
+  const KtTypeInfo *absorb = nullptr; // format of the weights that make absorbed queries of those elements
+  bool bfloatY = false;               // which leave with their rotary parts, as bfloat16
 };
 
 enum class Gating { Softmax, Sigmoid, TopkSoftmax };
@@ -123,6 +137,23 @@ struct ExpertGroupSpec {
   int64_t first = 0, count = 0; // of the choices of every token that are listed
   bool listsAll() const { return count == topK; }
 };
+
+// Activations as panels multiply them: blocks of sixteen rows. Of every 256 elements of k all blocks lie side
+// by side; slots of each expert by themselves.
+struct PackSpec {
+  int64_t k = 0, group = 32; // of the quantised rows, see QuantizeSpec
+  int64_t m = 1;
+  bool dynamic = false;
+  int64_t experts = 0, topK = 1; // experts > 0: the rows are slots, packed in the order of the expert lists
+};
+// Rows of a packed block, its bytes for every (started) 256 elements of k, and its bytes in all.
+inline constexpr int64_t packedRows = 16, packedSpanBytes = 4224;
+inline constexpr int64_t packedBlockBytes(int64_t k) { return (k + 255) / 256 * packedSpanBytes; }
+// Most blocks that `rows` packed rows of `experts` experts (0: in no groups) can have, and one that readers,
+// who take two at a time, may touch behind them.
+inline constexpr int64_t packedBlocks(int64_t rows, int64_t experts) {
+  return (rows + packedRows - 1) / packedRows + (experts < rows ? experts : rows) + 1;
+}
 
 struct AddSpec {
   int64_t k = 0, xStride = 0, yStride = 0;
@@ -146,12 +177,17 @@ KvStoreSpec readKvStore(const Params &params);
 AttentionGqaSpec readAttentionGqa(const Params &params);
 AttentionMlaSpec readAttentionMla(const Params &params);
 AttentionMergeSpec readAttentionMerge(const Params &params);
+AttentionUpSpec readAttentionUp(const Params &params);
 GqaPrepareSpec readGqaPrepare(const Params &params);
 MlaPrepareSpec readMlaPrepare(const Params &params);
 TopLogitsSpec readTopLogits(const Params &params);
 RouterSpec readRouter(const Params &params);
 ExpertGroupSpec readExpertGroup(const Params &params);
+PackSpec readPack(const Params &params);
 AddSpec readAdd(const Params &params);
+// Parameter `packed` of families `linear` and `down`: whether there is an operand with packed rows. Throws
+// ParamError for kernels that have no use for one: exact ones, batches, and those that take float32 rows.
+bool readPacked(const Params &params);
 // Parameter `quantize` of family `down`: whether the kernel makes the quantised rows itself. Throws ParamError
 // for kernels that cannot: dynamic ones, whose rows may be many, and those that take float32 rows.
 bool readDownQuantize(const Params &params);

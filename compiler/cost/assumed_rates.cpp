@@ -75,9 +75,9 @@ policy::FormatRates assumedFormatRates(x64::Isa isa, const std::string &format, 
 double assumedItemRate(x64::Isa isa, const DispatchShape &dispatch) {
   if (dispatch.family == "attention_gqa" || dispatch.family == "attention_mla")
     return attentionRate(isa, dispatch);
-  static const std::map<std::string, double> rates = {{"quantize", 2.5e9},    {"rope", 12e9},
-                                                      {"kv_store", 18e9},     {"add", 11e9},
-                                                      {"router_topk", 1.9e9}, {"expert_group", 0.8e9}};
+  static const std::map<std::string, double> rates = {
+      {"quantize", 2.5e9}, {"pack", 8e9},          {"rope", 12e9},         {"kv_store", 18e9},
+      {"add", 11e9},       {"router_topk", 1.9e9}, {"expert_group", 0.8e9}};
   auto found = rates.find(dispatch.family);
   return found != rates.end() ? found->second : 1.9e9; // what a norm does
 }

@@ -29,6 +29,8 @@ class CpuRates {
 public:
   CpuRates(const policy::CpuMachine &cpu, x64::Isa isa);
 
+  double readBandwidth() const { return bandwidth; } // bytes/s, all threads
+
   // Weights of a step that fit here are read from memory once and then from the cache.
   bool staysInCache(double bytes) const { return bytes <= static_cast<double>(cpu.cacheBytes) / 2; }
 

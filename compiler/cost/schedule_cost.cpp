@@ -203,6 +203,8 @@ public:
     return step;
   }
 
+  double readBandwidth() const { return rates.readBandwidth(); }
+
   std::vector<std::string> assumptions() const {
     std::vector<std::string> all = rates.assumptions();
     for (const auto &[lane, gpu] : gpus)
@@ -278,20 +280,41 @@ std::vector<int64_t> tokenCounts(const PricedEntry &entry) {
   return counts;
 }
 
+// `machine` with memory of the CPU that is `factor` times as fast.
+policy::Machine withMemory(policy::Machine machine, double factor) {
+  policy::CpuMachine &cpu = machine.cpu;
+  cpu.readBandwidth *= factor;
+  for (policy::BandwidthPoint &point : cpu.bandwidth)
+    for (double *rate : {&point.file, &point.small, &point.huge})
+      *rate *= factor;
+  for (auto &[isa, formats] : cpu.formats)
+    for (auto &[format, rates] : formats)
+      rates.stream *= factor;
+  return machine;
+}
+
 } // namespace
 
 void predictSchedule(ModuleOp module, const policy::Machine &machine, const ScheduleCostOptions &options,
                      policy::Prediction &prediction) {
   Predictor predictor(module, machine, options.isa);
+  constexpr double kSlower = 0.9; // a second point of how steps depend on the memory
+  prediction.readBandwidth = predictor.readBandwidth();
+  policy::Machine given = machine;
+  given.cpu.readBandwidth = prediction.readBandwidth;
+  const policy::Machine slowMachine = withMemory(std::move(given), kSlower);
+  Predictor slow(module, slowMachine, options.isa);
   prediction.steps.clear();
   prediction.assumptions.clear();
   if (predictor.lanes.empty())
     return;
   for (const PricedEntry &entry : predictor.entries)
     for (int64_t tokens : tokenCounts(entry)) {
-      double near = predictor.time(entry, tokens, 0).seconds,
-             far = predictor.time(entry, tokens, kFarPosition).seconds;
-      prediction.steps.push_back({entry.name, tokens, near, (far - near) / kFarPosition});
+      const double near = predictor.time(entry, tokens, 0).seconds,
+                   far = predictor.time(entry, tokens, kFarPosition).seconds,
+                   slower = slow.time(*slow.find(entry.name), tokens, 0).seconds;
+      prediction.steps.push_back({entry.name, tokens, near, (far - near) / kFarPosition,
+                                  std::max(0.0, slower - near) / (1 / kSlower - 1)});
     }
   if (const PricedEntry *decode = predictor.find("decode_1")) {
     StepTime step = predictor.time(*decode, 1, options.depth);

@@ -35,10 +35,15 @@ public:
       work.items = each(param("experts") * param("top_k"));
     } else if (family == "expert_group") {
       work.items = each(param("top_k")) + param("experts");
+    } else if (family == "pack") {
+      work.items = each(param("top_k", 1) * param("k"));
     } else if (family == "rope") {
       work.items = each(param("rows", 1) * param("dims"));
     } else if (family == "attention_merge") {
       work.items = each(param("heads") * param("splits", 1) * param("v_dim"));
+    } else if (family == "attention_up") {
+      work.items = each(param("heads") * param("splits", 1) * param("v_dim"));
+      add(stringParam(dispatch.params, "format", ""), param("heads") * param("n"), param("v_dim"));
     } else if (family == "kv_store") {
       work.items = each(param("width"));
     } else if (family == "gqa_prepare") {
@@ -46,6 +51,8 @@ public:
           each((param("heads") + param("kv_heads")) * param("head_dim") + param("kv_heads") * param("v_dim"));
     } else if (family == "mla_prepare") {
       work.items = each((param("heads") + 1) * param("rope") + param("latent"));
+      if (dispatch.params.contains("format"))
+        add(stringParam(dispatch.params, "format", ""), param("heads") * param("latent"), param("nope"));
     } else if (family == "slot_sum") {
       work.items = each(param("top_k") * param("n"));
     } else if (family == "top_logits") {
@@ -54,6 +61,8 @@ public:
       work.hostBytes = each(param("bytes"));
     } else {
       work.items = each(param("rows", 1) * param("k"));
+      if (const double products = param("products"); products > 0)
+        add("f32", products, param("k"));
     }
     return std::move(work);
   }
@@ -65,9 +74,12 @@ private:
   double each(double items) const { return items * static_cast<double>(tokens); }
 
   void add(const char *formatParam, double rows) {
+    add(stringParam(dispatch.params, formatParam, ""), rows, param("k"));
+  }
+  void add(std::string format, double rows, double k) {
     MatrixWork matrix;
-    matrix.format = stringParam(dispatch.params, formatParam, "");
-    matrix.weights = rows * param("k");
+    matrix.format = std::move(format);
+    matrix.weights = rows * k;
     matrix.bytes = matrix.weights;
     if (const KtTypeInfo *info = ktTypeInfoNamed(matrix.format.data(), matrix.format.size()))
       matrix.bytes = matrix.weights / info->blockElements * info->blockBytes;

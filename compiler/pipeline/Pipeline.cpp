@@ -51,8 +51,12 @@ void addSchedulePasses(OpPassManager &passes, const ScheduleOptions &options) {
     passes.addPass(createSchedHintExperts({0}));
   else if (options.expertHints == "auto")
     passes.addPass(createSchedHintExperts());
+  // After the hints, which look for a router's norm and product.
+  passes.addPass(createSchedFuseNormProducts());
   // After the residual, whose sums become part of single products.
   passes.addPass(createSchedFuseLinears());
+  // After the fusions, which decide who writes quantised rows.
+  passes.addPass(createSchedPackRows());
   // Which commands access a buffer is known now.
   passes.addPass(createSchedStageTransfers());
   // After all that changes what a part consists of, before lanes are put in order.

@@ -90,16 +90,6 @@ struct FuseLinears : impl::SchedFuseLinearsBase<FuseLinears> {
     return parts;
   }
 
-  // Brings the definition of a buffer, which does nothing by itself, before `user`.
-  static void define(Value buffer, Operation *user) {
-    Operation *definition = buffer.getDefiningOp();
-    if (!definition || definition->getBlock() != user->getBlock() || definition->isBeforeInBlock(user))
-      return;
-    for (Value operand : definition->getOperands())
-      define(operand, user);
-    definition->moveBefore(user);
-  }
-
   // layer.q and layer.k as layer.q+k.
   static std::string joined(SmallVector<sched::DispatchOp> parts) {
     std::string path = parts.front().getPath().str();
@@ -126,7 +116,7 @@ struct FuseLinears : impl::SchedFuseLinearsBase<FuseLinears> {
           params.set((name + Twine(i)).str(), value);
       writes.push_back(static_cast<int32_t>(operands.size() + kY - 1));
       for (Value operand : part->getOperands().drop_front()) {
-        define(operand, first);
+        defineBefore(operand, first);
         operands.push_back(operand);
       }
       bytes += part.getBytesRead();

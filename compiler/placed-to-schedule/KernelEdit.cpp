@@ -84,4 +84,13 @@ void KernelEditor::eraseUnused() {
     }
 }
 
+void defineBefore(Value value, Operation *user) {
+  Operation *definition = value.getDefiningOp();
+  if (!definition || definition->getBlock() != user->getBlock() || definition->isBeforeInBlock(user))
+    return;
+  for (Value operand : definition->getOperands())
+    defineBefore(operand, user);
+  definition->moveBefore(user);
+}
+
 } // namespace ktc

@@ -37,4 +37,8 @@ private:
   llvm::StringMap<sched::KernelOp> byName;
 };
 
+// Brings what defines the operand `value` before `user`, if it stands behind it in the same block. Such
+// definitions (weights, buffers, views) do nothing by themselves.
+void defineBefore(mlir::Value value, mlir::Operation *user);
+
 } // namespace ktc

@@ -59,6 +59,16 @@ def SchedFuseAddNorm : Pass<"sched-fuse-add-norm", "::mlir::ModuleOp"> {
   let dependentDialects = ["::ktc::sched::SchedDialect"];
 }
 
+def SchedFuseNormProducts : Pass<"sched-fuse-norm-products", "::mlir::ModuleOp"> {
+  let summary = "Let norms of a GPU multiply their rows with the weights of a router";
+  let description = [{
+    In entries for an exact number of tokens `rms_norm x → y; linear y, w → z` with float32 weights becomes `rms_norm x, w → y, z` with `products`:
+    blocks that multiply find the factor of the norm themselves, so that nothing waits for the normed rows. If nobody else reads them they are
+    not written. Nothing between may touch z.
+  }];
+  let dependentDialects = ["::ktc::sched::SchedDialect"];
+}
+
 def SchedFuseLinears : Pass<"sched-fuse-linears", "::mlir::ModuleOp"> {
   let summary = "Make one launch of the matrix products of a GPU that multiply the same activations";
   let description = [{
@@ -79,6 +89,16 @@ def SchedStageTransfers : Pass<"sched-stage-transfers", "::mlir::ModuleOp"> {
     one more kernel costs those more than it saves.
   }];
   let options = [Option<"leastBytes", "least-bytes", "int64_t", "1048576", "Smallest buffer that gets a copy">];
+  let dependentDialects = ["::ktc::sched::SchedDialect"];
+}
+
+def SchedPackRows : Pass<"sched-pack-rows", "::mlir::ModuleOp"> {
+  let summary = "Pack activations for panels once, not in every thread that multiplies them";
+  let description = [{
+    In entries for any number of tokens, `linear x` and `down x` of quantised matrices on a CPU become `pack x → p` and `linear x, p`:
+    of a prompt they read the packed rows, of a few tokens x as before. Readers of the same x share p. As its units then cost no
+    more in a call of their own, the dispatch also gets a `grain`, so that threads take units over from each other.
+  }];
   let dependentDialects = ["::ktc::sched::SchedDialect"];
 }
 

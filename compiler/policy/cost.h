@@ -42,6 +42,7 @@ struct PredictedStep {
   int64_t tokens = 1;
   double seconds = 0;            // with an empty KV cache
   double secondsPerPosition = 0; // more for each token in the cache
+  double readingSeconds = 0;     // of `seconds`, what goes with the read bandwidth of the CPU
 };
 
 struct FamilyTime {
@@ -59,6 +60,7 @@ struct Prediction {
   std::vector<DeviceTime> devices;
   std::vector<DeviceMemory> memory;        // empty: there is no schedule
   std::vector<PredictedStep> steps;        // empty: not predicted from a schedule
+  double readBandwidth = 0;                // of the CPU, bytes/s, that the steps assume
   std::vector<FamilyTime> decodeFamilies;  // of one token, longest first; as `steps`
   std::vector<FamilyTime> prefillFamilies; // of the whole prompt
   std::vector<std::string> assumptions;    // sentences; rates that the machine description does not give

@@ -185,7 +185,8 @@ nlohmann::json explainJson(std::span<const ModuleRef> modules, const PlacementTa
     steps.push_back({{"entry", step.entry},
                      {"tokens", step.tokens},
                      {"seconds", step.seconds},
-                     {"seconds_per_position", step.secondsPerPosition}});
+                     {"seconds_per_position", step.secondsPerPosition},
+                     {"reading_seconds", step.readingSeconds}});
   auto familiesJson = [](const std::vector<FamilyTime> &families) {
     json object = json::object();
     for (const FamilyTime &time : families)

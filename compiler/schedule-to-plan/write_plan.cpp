@@ -65,8 +65,10 @@ void buildProvenance(PlanTables &tables) {
     predicted->tokens = static_cast<uint32_t>(step.tokens);
     predicted->seconds = step.seconds;
     predicted->seconds_per_position = step.secondsPerPosition;
+    predicted->reading_seconds = step.readingSeconds;
     provenance->predicted_steps.push_back(std::move(predicted));
   }
+  provenance->read_bandwidth = options.predictedReadBandwidth;
   provenance->transforms = options.transforms;
   tables.plan.provenance = std::move(provenance);
 }

@@ -33,6 +33,7 @@ struct PlanOptions {
   std::string compiler, options, policyName, policy, machine, placement;
   double predictedDecode = 0, predictedPrefill = 0; // tokens/s
   std::vector<policy::PredictedStep> predictedSteps;
+  double predictedReadBandwidth = 0; // bytes/s, see policy::Prediction
   std::vector<std::string> transforms;
 };
 

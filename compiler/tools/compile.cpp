@@ -185,6 +185,7 @@ void addPrediction(const Target &target, const std::vector<policy::ModuleRef> &m
   plan.predictedDecode = prediction.decodeTokensPerS;
   plan.predictedPrefill = prediction.prefillTokensPerS;
   plan.predictedSteps = prediction.steps;
+  plan.predictedReadBandwidth = prediction.readBandwidth;
 }
 
 // The KV cache's positions: what was asked for, or what the model was trained for up to 4096.

@@ -189,6 +189,8 @@ LogicalResult DispatchOp::verify() {
   if (failed(checkNotNegative(*this, "units", getUnits())) ||
       failed(checkNotNegative(*this, "units_per_token", getUnitsPerToken())))
     return failure();
+  if (getGrain() && static_cast<int64_t>(*getGrain()) <= 0)
+    return emitOpError() << "grain of " << static_cast<int64_t>(*getGrain()) << " units, expected more than 0";
   if (failed(checkStreams(*this)))
     return failure();
   return checkHint(*this);

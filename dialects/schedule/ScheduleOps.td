@@ -181,7 +181,8 @@ def Sched_DispatchOp : Sched_Command<"dispatch",
     (ins FlatSymbolRefAttr:$kernel, Variadic<Sched_BufferType>:$operands_, DenseI32ArrayAttr:$writes, I64Attr:$units,
          I64Attr:$units_per_token, StrAttr:$path, I64Attr:$bytes_read,
          OptionalAttr<DenseI64ArrayAttr>:$streams, OptionalAttr<DenseI64ArrayAttr>:$expert_bytes,
-         OptionalAttr<DenseI64ArrayAttr>:$hint, UnitAttr:$shadow)> {
+         OptionalAttr<DenseI64ArrayAttr>:$hint, UnitAttr:$shadow,
+         OptionalAttr<I64Attr>:$grain)> {
   let summary = "Run a kernel on a lane";
   let description = [{
     `writes` lists the operands that the kernel writes (it may also read them); all others are read. The work is units +
@@ -198,6 +199,9 @@ def Sched_DispatchOp : Sched_Command<"dispatch",
     depends on what it holds.
 
     `shadow` is said of work of a GPU that nobody waits for: it begins when what was signalled before it is done.
+
+    `grain` is the smallest number of units that are worth a call of their own, for threads of a CPU that take units over from each
+    other. Without it a call of a few of many units may cost as much as one of all.
 
     Example: `sched.dispatch @k3 on @cpu.team (%x, %w, %y) writes [2] units 0 per_token 1 {path = "model.norm", bytes_read = 1024 : i64}`
   }];

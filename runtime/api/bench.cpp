@@ -272,9 +272,13 @@ KtrtStatus Bench::run(KtrtBenchResult &result) {
 // For the depth, batch and prompt of this measurement, from the middle of what it visits.
 void Bench::addPredictions(KtrtBenchResult &result) const {
   const plan::Plan &plan = model.session->plan();
-  double step = predictedDecode(plan, options.batch, options.depth + options.decodeTokens / 2.0);
-  if (options.decodeTokens && step > 0)
+  const double past = options.depth + options.decodeTokens / 2.0;
+  const double step = predictedDecode(plan, options.batch, past),
+               here = predictedDecode(plan, options.batch, past, result.readBandwidth);
+  if (options.decodeTokens && step > 0 && here > 0) {
     result.predictedDecodeTokensPerSecond = options.batch / step;
+    result.predictedDecodeHere = options.batch / here;
+  }
   double prompt = predictedPrompt(plan, options.promptTokens, model.session->prefillCapacity(), options.depth);
   if (options.promptTokens && prompt > 0)
     result.predictedPrefillTokensPerSecond = options.promptTokens / prompt;

@@ -318,6 +318,7 @@ typedef struct KtrtBenchResult {
   size_t deviceCount;
   double leastReadBandwidth, mostReadBandwidth; /* of the measurements whose mean is readBandwidth */
   KtrtRate shares;                              /* of the bound, of each repetition; median: shareOfBound */
+  double predictedDecodeHere; /* the prediction for memory of the CPU that reads as fast as readBandwidth */
 } KtrtBenchResult;
 
 /* Measures tokens per second with random token ids, after one unmeasured run. Needs no vocabulary. */

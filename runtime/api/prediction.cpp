@@ -11,8 +11,10 @@ namespace {
 using Steps = flatbuffers::Vector<flatbuffers::Offset<plan::PredictedStep>>;
 
 // Seconds of an entry whose name begins with `prefix`, by token count; straight lines between what is
-// predicted, and the nearest prediction outside of it. 0 if there is none.
-double secondsOf(const Steps &steps, std::string_view prefix, uint32_t tokens, double past) {
+// predicted, and the nearest prediction outside of it. 0 if there is none. Reading takes `slowness` times as
+// long as predicted.
+double secondsOf(const Steps &steps, std::string_view prefix, uint32_t tokens, double past,
+                 double slowness = 1) {
   const plan::PredictedStep *below = nullptr, *above = nullptr;
   for (const plan::PredictedStep *step : steps) {
     if (!step->entry() || !std::string_view(step->entry()->c_str()).starts_with(prefix))
@@ -23,7 +25,7 @@ double secondsOf(const Steps &steps, std::string_view prefix, uint32_t tokens, d
       above = step;
   }
   auto at = [&](const plan::PredictedStep *step) {
-    return step->seconds() + step->seconds_per_position() * past;
+    return step->seconds() + step->reading_seconds() * (slowness - 1) + step->seconds_per_position() * past;
   };
   if (!below || !above)
     return below ? at(below) : above ? at(above) : 0;
@@ -38,9 +40,13 @@ const Steps *stepsOf(const plan::Plan &plan) {
 
 } // namespace
 
-double predictedDecode(const plan::Plan &plan, uint32_t tokens, double past) {
+double predictedDecode(const plan::Plan &plan, uint32_t tokens, double past, double readBandwidth) {
   const Steps *steps = stepsOf(plan);
-  return steps ? secondsOf(*steps, "decode_", tokens, past) : 0;
+  if (!steps)
+    return 0;
+  const double assumed = plan.provenance()->read_bandwidth();
+  const double slowness = assumed > 0 && readBandwidth > 0 ? assumed / readBandwidth : 1;
+  return secondsOf(*steps, "decode_", tokens, past, slowness);
 }
 
 double predictedPrompt(const plan::Plan &plan, uint32_t tokens, uint32_t chunk, uint32_t past) {

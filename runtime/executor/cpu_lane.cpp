@@ -56,11 +56,11 @@ kt::Result<std::unique_ptr<CpuLane>> CpuLane::create(const plan::Plan &plan, uin
   return lane;
 }
 
-// Opens the shares of dispatches that read much (open_units.h). On machines of several memory nodes shares stay
-// closed: weights lie on the node of the thread that they belong to. A grain is what a thread reads in some ten
-// microseconds. In dynamic entries only shares by cost are open: a call packs all of its tokens before it
-// multiplies (the panels of templates/x64), and a few rows of a matrix are no work beside that, unlike some
-// blocks of an expert.
+// Opens shares (open_units.h). On machines of several memory nodes they stay closed: weights lie on the node of
+// the thread that they belong to. For few tokens those of dispatches that read much are open; a grain is what a
+// thread reads in some ten microseconds. In dynamic entries those of everything with many units, but for
+// matrices without a grain: a call packs all of its tokens before it multiplies (the panels of templates/x64),
+// and a few rows of a matrix are no work beside that.
 void CpuLane::openShares(uint32_t index, const plan::LaneProgram &program, bool dynamic) {
   constexpr uint64_t leastBytes = 1 << 20, grainBytes = 64 << 10;
   const uint32_t threads = team->threads();
@@ -68,12 +68,22 @@ void CpuLane::openShares(uint32_t index, const plan::LaneProgram &program, bool 
   uint32_t count = 0;
   for (uint32_t i = 0; threads > 1 && i < resolved.commands.size(); ++i) {
     const plan::Dispatch *dispatch = program.commands()->Get(i)->body_as_Dispatch();
-    if (!dispatch || dispatch->units_per_token() != 0 || dispatch->bytes_read() < leastBytes ||
-        dispatch->units() < 4 * threads || (dynamic && dispatch->units() != KT_SHARES))
+    if (!dispatch)
       continue;
-    const uint64_t unitBytes = std::max<uint64_t>(1, dispatch->bytes_read() / dispatch->units());
-    resolved.commands[i].grain = uint8_t(std::clamp<uint64_t>(grainBytes / unitBytes, 1, 255));
-    resolved.commands[i].openIndex = count++;
+    ResolvedCommand &command = resolved.commands[i];
+    if (dynamic) {
+      if (dispatch->units_per_token() == 0 && dispatch->units() != KT_SHARES && dispatch->grain() == 0)
+        continue;
+      command.isMany = true;
+      command.grain = uint8_t(std::clamp<uint32_t>(dispatch->grain(), 1, 255));
+    } else {
+      if (dispatch->units_per_token() != 0 || dispatch->bytes_read() < leastBytes ||
+          dispatch->units() < 4 * threads)
+        continue;
+      const uint64_t unitBytes = std::max<uint64_t>(1, dispatch->bytes_read() / dispatch->units());
+      command.grain = uint8_t(std::clamp<uint64_t>(grainBytes / unitBytes, 1, 255));
+    }
+    command.openIndex = count++;
   }
   open[index] = OpenUnits(count, threads);
 }
@@ -223,6 +233,16 @@ void CpuLane::execute(const ResolvedCommand &command, const ResolvedProgram &pro
   }
 }
 
+// The open part of a share of a dispatch of `total` units, and how many units of it are taken at a time.
+static OpenPart openPart(const ResolvedCommand &command, const UnitRange &share, uint64_t total) {
+  const uint32_t units = share.end - share.begin;
+  if (!command.isMany)
+    return {openUnits(units), command.grain};
+  const uint32_t least = command.grain, wanted = units / (total == KT_SHARES ? 12 : 8);
+  const uint32_t grain = std::max(least, wanted / least * least);
+  return {openUnitsOfMany(units, grain), grain};
+}
+
 void CpuLane::dispatch(const ResolvedCommand &command, const ResolvedProgram &program, uint32_t thread) {
   const KtStep &step = steps[command.part];
   uint64_t total = command.units + uint64_t(command.unitsPerToken) * step.nTokens;
@@ -237,28 +257,25 @@ void CpuLane::dispatch(const ResolvedCommand &command, const ResolvedProgram &pr
   arguments.step = &step;
   arguments.scratch = scratch.data() + scratchStride * thread;
   arguments.thread = thread;
-  if (command.grain == 0) {
+  const OpenPart part = command.grain == 0 ? OpenPart{} : openPart(command, share, total);
+  if (part.units == 0) {
     command.function(&arguments);
     return;
   }
-  arguments.unitEnd -= openUnits(arguments.unitEnd - arguments.unitBegin);
+  arguments.unitEnd -= part.units;
   if (arguments.unitBegin != arguments.unitEnd)
     command.function(&arguments);
   takeOpenUnits(command, arguments, total);
 }
-
-// Grains that the open part of a share by cost has.
-constexpr uint32_t costGrains = 3;
 
 void CpuLane::takeOpenUnits(const ResolvedCommand &command, KtKernelArgs &arguments, uint64_t total) {
   const uint32_t threads = arguments.threadCount;
   for (uint32_t i = 0; i < threads; ++i) {
     const uint32_t owner = (arguments.thread + i) % threads;
     const UnitRange share = shareOf(total, owner, threads);
-    const uint32_t units = openUnits(share.end - share.begin), first = share.end - units;
-    const uint32_t grain = total == KT_SHARES ? std::max(1u, units / costGrains) : command.grain;
-    while (open[entry].take(command.openIndex, owner, replay, first, share.end, grain, arguments.unitBegin,
-                            arguments.unitEnd))
+    const OpenPart part = openPart(command, share, total);
+    while (open[entry].take(command.openIndex, owner, replay, share.end - part.units, share.end, part.grain,
+                            arguments.unitBegin, arguments.unitEnd))
       command.function(&arguments);
   }
 }

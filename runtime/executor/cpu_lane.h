@@ -20,6 +20,7 @@ struct alignas(64) ResolvedCommand {
   uint8_t value;          // Fill
   uint8_t part;           // of the tokens
   uint8_t grain;          // Dispatch: units that a free thread takes from the end of another's share; 0 = none
+  bool isMany;            // Dispatch with a grain: of many tokens, the grain is the smallest one
   uint32_t index;         // Dispatch: first operand in the table; Signal, Wait: signal
   uint32_t units;         // Dispatch
   uint32_t unitsPerToken; // Dispatch

@@ -17,6 +17,16 @@ namespace ktrt {
 // eighth gain the same within noise, a sixteenth nothing.
 constexpr uint32_t openUnits(uint32_t units) { return (units + 5) / 6; }
 
+// How many of a share of `units` for many tokens: the second half, `grain` units at a time. Such work waits for
+// the arithmetic of cores, whose other threads may be busy with something else: a thread can take half as long
+// again.
+constexpr uint32_t openUnitsOfMany(uint32_t units, uint32_t grain) { return units / 2 / grain * grain; }
+
+// The last `units` of a share are open, and are taken `grain` at a time.
+struct OpenPart {
+  uint32_t units = 0, grain = 1;
+};
+
 // What has been taken, for all dispatches of one program that have open shares. A state holds the replay it
 // belongs to, so nothing is reset between replays.
 class OpenUnits {

@@ -176,6 +176,8 @@ private:
             formatText(" streams %u by %" PRIu64, dispatch->streams()->Get(i)->operand(),
                        dispatch->streams()->Get(i)->unit_bytes()) +
             (dispatch->hint() ? formatText(" of %" PRIu64, dispatch->streams()->Get(i)->expert_bytes()) : "");
+      if (dispatch->grain() != 0)
+        body += formatText(" grain %u", dispatch->grain());
       if (const Hint *hint = dispatch->hint())
         body += formatText(" hint %s: %u of %u experts", operandText(hint->ids()).c_str(), hint->choices(),
                            hint->experts());
@@ -228,10 +230,13 @@ private:
          text(provenance->options()), text(provenance->policy_name()));
     line("  predicted decode %.2f prefill %.2f tokens/s", provenance->predicted_decode_tokens_per_s(),
          provenance->predicted_prefill_tokens_per_s());
+    if (provenance->read_bandwidth() > 0)
+      line("  predicted for %.2f GB/s read by the CPU", provenance->read_bandwidth() * 1e-9);
     for (uint32_t i = 0; i < sizeOf(provenance->predicted_steps()); ++i) {
       const PredictedStep *step = provenance->predicted_steps()->Get(i);
-      line("  predicted %s tokens %u: %.3f ms + %.4f us per position", text(step->entry()), step->tokens(),
-           step->seconds() * 1e3, step->seconds_per_position() * 1e6);
+      line("  predicted %s tokens %u: %.3f ms + %.4f us per position, reading %.3f ms", text(step->entry()),
+           step->tokens(), step->seconds() * 1e3, step->seconds_per_position() * 1e6,
+           step->reading_seconds() * 1e3);
     }
     for (uint32_t i = 0; i < sizeOf(provenance->transforms()); ++i)
       line("  transform '%s'", text(provenance->transforms()->Get(i)));

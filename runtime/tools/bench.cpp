@@ -59,6 +59,7 @@ void printJson(const KtrtInfo &info, const KtrtBenchOptions &options, const Ktrt
   json.member("min", result.shares.min).member("max", result.shares.max).endObject();
   writeDeviceReads(json, result);
   json.member("predicted_decode_tokens_per_s", result.predictedDecodeTokensPerSecond);
+  json.member("predicted_decode_at_read_bandwidth", result.predictedDecodeHere);
   json.member("predicted_prefill_tokens_per_s", result.predictedPrefillTokensPerSecond);
   json.member("threads", info.threads).member("isa", info.isa);
   json.key("devices");
@@ -69,14 +70,16 @@ void printJson(const KtrtInfo &info, const KtrtBenchOptions &options, const Ktrt
   std::printf("%s\n", json.text().c_str());
 }
 
-// The measured rate beside what the compiler predicted.
-void printRate(const char *name, uint32_t tokens, const KtrtRate &rate, double predicted) {
+// The measured rate beside what the compiler predicted; `here`: at the read bandwidth of this run, or 0.
+void printRate(const char *name, uint32_t tokens, const KtrtRate &rate, double predicted, double here) {
   if (!tokens)
     return;
   std::printf("%-9s %5u tokens  %10.2f tokens/s  (%.2f to %.2f)", name, tokens, rate.median, rate.min,
               rate.max);
   if (predicted > 0)
     std::printf("  predicted %.2f, measured %.0f %% of it", predicted, 100 * rate.median / predicted);
+  if (here > 0)
+    std::printf("; at this run's read bandwidth %.2f, %.0f %%", here, 100 * rate.median / here);
   std::printf("\n");
 }
 
@@ -85,8 +88,9 @@ void printText(const KtrtInfo &info, const KtrtBenchOptions &options, const Ktrt
               info.devices, options.depth, options.batch, options.repetitions);
   if (*info.transforms)
     std::printf("results are changed by %s\n", info.transforms);
-  printRate("prefill", options.promptTokens, result.prefill, result.predictedPrefillTokensPerSecond);
-  printRate("decode", options.decodeTokens, result.decode, result.predictedDecodeTokensPerSecond);
+  printRate("prefill", options.promptTokens, result.prefill, result.predictedPrefillTokensPerSecond, 0);
+  printRate("decode", options.decodeTokens, result.decode, result.predictedDecodeTokensPerSecond,
+            result.predictedDecodeHere);
   for (size_t i = 0; i < result.deviceCount; ++i) {
     const KtrtDeviceRead &device = result.devices[i];
     const double rate = device.readBandwidth / device.bytesPerToken;

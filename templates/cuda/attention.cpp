@@ -1,5 +1,6 @@
-// Instances of `attention_gqa`, `attention_mla` and `attention_merge`: see kernels/attention.cuh. Here the
-// shape of a block is chosen: rows, warps and tiles that fit into registers and shared memory.
+// Instances of `attention_gqa`, `attention_mla`, `attention_merge` and `attention_up`: see the kernels. Here
+// the shape of a block is chosen: rows, warps and tiles that fit into registers and shared memory.
+#include "templates/cuda/linear.h"
 #include "templates/cuda/row_families.h"
 #include "templates/param_check.h"
 
@@ -22,6 +23,7 @@ struct Problem {
   int64_t group; // query heads per KV head
   int64_t m, splits, splitPositions;
   bool dynamic, merge;
+  int64_t context = 0; // most positions, 0: not known
 };
 
 int64_t roundUp(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
@@ -32,8 +34,11 @@ int64_t sharedBytes(const Problem &problem, const Block &block) {
   const int64_t keyPad =
       roundUp(problem.joined ? std::max(valuePad, problem.keyLength) : problem.keyLength, 32);
   const int64_t tile = block.keys * (keyPad + 8 + (problem.joined ? 0 : valuePad + 8));
+  // Two warps share the keys where each would have only eight.
+  const bool shares = block.rows == 16 * block.rowWarps && block.columnWarps % 2 == 0 &&
+                      block.keys == 8 * block.columnWarps && keyPad % 64 == 0;
   return 2 * (block.rows * (keyPad + 8) + block.stages * tile + block.rows * (block.keys + 8)) +
-         4 * block.columnWarps * block.rows;
+         4 * block.columnWarps * block.rows + (shares ? block.threads() * 16 : 0);
 }
 
 // Dynamic shared memory that a block may have.
@@ -63,8 +68,11 @@ Block chooseBlock(const Problem &problem, Sm sm) {
     const int64_t registers = block.rows / block.rowWarps / 16 *
                               roundUp(problem.valueLength, 16 * block.columnWarps) / block.columnWarps / 2;
     // One warp for all columns needs registers for all scores of a row, too.
-    if (registers <= (block.columnWarps == 1 ? 64 : 128) && sharedBytes(problem, block) <= sharedLimit(sm))
-      return block;
+    if (registers > (block.columnWarps == 1 ? 64 : 128) || sharedBytes(problem, block) > sharedLimit(sm))
+      continue;
+    // Splits of one tile leave room for the blocks of the kernels behind this one.
+    const bool oneTile = problem.context > 0 && problem.context <= problem.splits * block.keys;
+    return oneTile ? Block{block.rows, block.rowWarps, block.columnWarps, block.keys, 1} : block;
   }
   throw ParamError("attention of " + std::to_string(problem.keyLength) + " key and " +
                    std::to_string(problem.valueLength) + " value elements does not fit into a block of sm_" +
@@ -118,10 +126,13 @@ Instance makeGqa(const Params &params, Sm sm) {
 Instance makeMla(const Params &params, Sm sm) {
   const AttentionMlaSpec spec = readAttentionMla(params);
   const int64_t m = optionalInt(params, "m", 1, 1, maxTokensPerReplay);
-  const std::string operands =
-      typeName("MlaOperands", {spec.heads, spec.latent, spec.rope, spec.qStride, spec.qRowStride});
+  const std::string operands = typeName(
+      "MlaOperands", {spec.heads, spec.latent, spec.rope, spec.qStride, spec.qRowStride, spec.bfloatQ});
+  if (spec.bfloatQ && spec.type == KT_TYPE_F16)
+    throw ParamError("parameter 'q_type' must be f32 with a cache of f16");
+  const bool oneTile = spec.splitPositions % 16 == 0; // splits are of whole 16 positions
   return makeAttention({spec.latent + spec.rope, spec.latent, true, spec.heads, m, spec.splits,
-                        spec.splitPositions, spec.dynamic, spec.merge},
+                        spec.splitPositions, spec.dynamic, spec.merge, oneTile ? spec.context : 0},
                        {operands, spec.type, spec.scale, 0, false, spec.bfloatY, 1}, sm);
 }
 
@@ -136,8 +147,36 @@ Instance makeMerge(const Params &params, Sm) {
           {static_cast<uint32_t>(m * spec.heads), 1, 1, static_cast<uint32_t>(threads), 0}};
 }
 
+// Threads that put a head together. So few that, with their registers, the blocks of attention, of this kernel
+// and of the next one fit into an SM together; otherwise the next one begins late.
+constexpr uint32_t mergeThreads = 128;
+
+Instance makeUp(const Params &params, Sm sm) {
+  const AttentionUpSpec spec = readAttentionUp(params);
+  LinearSpec product;
+  product.matrix.n = spec.n, product.matrix.k = spec.merge.vDim, product.matrix.m = spec.m;
+  product.matrix.xBfloat = true, product.matrix.yBfloat = spec.bfloatY;
+  product.format = spec.format;
+  product.batch = spec.merge.heads, product.wBatchRows = spec.n;
+  product.xStride = spec.merge.heads * spec.merge.vDim, product.xBatchStride = spec.merge.vDim;
+  product.yStride = spec.yStride, product.yBatchStride = spec.n;
+  if (spec.format->id == KT_TYPE_F32)
+    throw ParamError("parameter 'format' must not be f32");
+  const StreamText stream = streamProduct(product, 0, sm);
+  const uint32_t threads = std::max(stream.launch.threads, mergeThreads);
+  const std::string body = (TemplateText("AttentionUp")
+                            << "kt::" + stream.body << spec.n << spec.merge.vDim << spec.m
+                            << layoutText(product) << spec.bfloatY << rowTiles(product) << stream.shape.warps
+                            << spec.merge.heads << spec.merge.splits << spec.merge.splitPositions << threads)
+                               .str();
+  Launch launch = stream.launch;
+  launch.threads = threads;
+  return {kernelSource("attention_up.cuh", body, threads, threads <= mergeThreads ? 4 : 2), launch};
+}
+
 } // namespace
 
+const Family attentionUpFamily = {"attention_up", makeUp};
 const Family attentionGqaFamily = {"attention_gqa", makeGqa};
 const Family attentionMlaFamily = {"attention_mla", makeMla};
 const Family attentionMergeFamily = {"attention_merge", makeMerge};

@@ -12,7 +12,7 @@ std::span<const Family *const> families() {
       &quantizeFamily,    &ropeFamily,         &kvStoreFamily,      &gqaPrepareFamily,
       &mlaPrepareFamily,  &attentionGqaFamily, &attentionMlaFamily, &attentionMergeFamily,
       &routerTopkFamily,  &expertGroupFamily,  &topLogitsFamily,    &copyRowsFamily,
-      &linearGroupFamily,
+      &linearGroupFamily, &attentionUpFamily,
   };
   return all;
 }

@@ -35,6 +35,7 @@ extern const Family mlaPrepareFamily;
 extern const Family attentionGqaFamily;
 extern const Family attentionMlaFamily;
 extern const Family attentionMergeFamily;
+extern const Family attentionUpFamily;
 extern const Family routerTopkFamily;
 extern const Family expertGroupFamily;
 extern const Family topLogitsFamily;

@@ -8,7 +8,7 @@
 
 namespace ktc::cuda {
 
-static std::string layoutText(const LinearSpec &spec) {
+std::string layoutText(const LinearSpec &spec) {
   return (TemplateText("kt::LinearLayout")
           << spec.wBatchRows << spec.xStride << spec.xBatchStride << spec.yStride << spec.yBatchStride)
       .str();
@@ -49,17 +49,25 @@ std::string streamText(const LinearSpec &spec, int part, int64_t tiles, const St
   return body.str();
 }
 
-static Instance streamInstance(const LinearSpec &spec, bool isDown, Sm sm) {
+StreamText streamProduct(const LinearSpec &spec, int part, Sm sm) {
   const MatrixSpec &m = spec.matrix;
   const int64_t tiles = rowTiles(spec);
   const int64_t units = unitsOf(*spec.format, m.k), blocks = ceilDiv(m.n, tiles * 16) * spec.batch;
-  const StreamShape shape = chooseStream(sm, streamNeed(*spec.format, m, tiles), {units, units, blocks, true});
+  StreamText result;
+  result.shape = chooseStream(sm, streamNeed(*spec.format, m, tiles), {units, units, blocks, true});
+  const StreamShape &shape = result.shape;
   const int64_t sums =
       kt::streamSumBytes(static_cast<int>(shape.warps), static_cast<int>(tiles), m.m > 8 ? 2 : 1);
-  const std::string body = streamText(spec, partOf(isDown), tiles, shape);
-  return {kernelSource("linear.cuh", body, shape.warps * 32, shape.blocksPerSm),
-          {ceilDiv(m.n, tiles * 16), static_cast<uint32_t>(spec.batch), 1, shape.warps * 32,
-           static_cast<uint32_t>(std::max(shape.ringBytes, sums))}};
+  result.body = streamText(spec, part, tiles, shape);
+  result.launch = {ceilDiv(m.n, tiles * 16), static_cast<uint32_t>(spec.batch), 1, shape.warps * 32,
+                   static_cast<uint32_t>(std::max(shape.ringBytes, sums))};
+  return result;
+}
+
+static Instance streamInstance(const LinearSpec &spec, bool isDown, Sm sm) {
+  const StreamText stream = streamProduct(spec, partOf(isDown), sm);
+  return {kernelSource("linear.cuh", stream.body, stream.launch.threads, stream.shape.blocksPerSm),
+          stream.launch};
 }
 
 static Instance tileInstance(const LinearSpec &spec, bool isDown) {

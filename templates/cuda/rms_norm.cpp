@@ -37,16 +37,38 @@ void checkRow(int64_t k) {
                      std::to_string(k));
 }
 
+// With `products`: blocks that multiply have as many threads as those of the rows.
+Instance makeNormProducts(const RmsNormSpec &spec, const std::string &norm, int64_t m, uint32_t threads) {
+  constexpr int64_t most = 12288; // that fit into 48 KiB of shared memory
+  if (spec.k > most || m > mostStreamTokens)
+    throw ParamError("parameter 'products' needs k of at most " + std::to_string(most) + " and m of at most " +
+                     std::to_string(mostStreamTokens) + ", found " + std::to_string(spec.k) + " and " +
+                     std::to_string(m));
+  const int64_t tokens = std::min<int64_t>(m, 4), groups = (m + tokens - 1) / tokens;
+  const std::string body = typeName(
+      "NormProducts", {norm, spec.products, spec.k, spec.eps, rowPlaces(spec.x), int64_t(threads), tokens, m});
+  return {
+      kernelSource("norm_products.cuh", body, threads, 2),
+      {static_cast<uint32_t>(m + spec.products * groups), 1, 1, threads, static_cast<uint32_t>(spec.k * 4)}};
+}
+
 Instance makeRmsNorm(const Params &params, Sm) {
   const RmsNormSpec spec = readRmsNorm(params);
   const int64_t m = optionalInt(params, "m", 1, 1, maxTokensPerReplay);
   checkRow(spec.k);
-  const uint32_t threads = rowThreads(spec.k);
+  constexpr uint32_t productThreads = 256;
+  const uint32_t threads =
+      spec.products > 0 ? std::min(rowThreads(spec.k), productThreads) : rowThreads(spec.k);
   const bool vector = spec.k % laneElements == 0 && isAligned(spec.x) && isAligned(spec.y);
   const std::string body =
       typeName("RmsNorm",
                {rowShape(spec.k, threads, spec.group, vector), spec.eps, spec.x.rows, rowPlaces(spec.x),
                 rowPlaces(spec.y), spec.useRowOffset, spec.adds, spec.sigmoidGate, flag(params, "dynamic"), m});
+  if (spec.products > 0 && !vector)
+    throw ParamError("parameter 'products' needs k and strides that are multiples of " +
+                     std::to_string(laneElements));
+  if (spec.products > 0)
+    return makeNormProducts(spec, body, m, threads);
   return {kernelSource("rms_norm.cuh", body, threads), rowLaunch(m, spec.x.rows, threads)};
 }
 

@@ -132,11 +132,15 @@ static KernelFn makeAttentionMla(const Params &params) {
     int64_t row = spec.latent + spec.rope;
     forEachHead(args, spec.heads, 1, spec.dynamic, spec.splits, [&](int64_t token, int64_t head) {
       int64_t slot = token * spec.heads + head;
-      const float *rotary = qr + token * spec.qStride + head * spec.qRowStride;
+      std::vector<float> query(static_cast<size_t>(row));
+      for (int64_t i = 0; i < row; ++i)
+        query[static_cast<size_t>(i)] =
+            spec.bfloatQ      ? bfloatToFloat(static_cast<const uint16_t *>(args->operands[0])[slot * row + i])
+            : i < spec.latent ? qa[slot * spec.latent + i]
+                              : qr[token * spec.qStride + head * spec.qRowStride + i - spec.latent];
       std::vector<double> scores;
       for (int64_t p = 0; p <= positions[token]; ++p)
-        scores.push_back(spec.scale * (dot(qa + slot * spec.latent, spec.latent, spec.type, cache, p * row) +
-                                       dot(rotary, spec.rope, spec.type, cache, p * row + spec.latent)));
+        scores.push_back(spec.scale * dot(query.data(), row, spec.type, cache, p * row));
       const double logSum = softmax(scores);
       std::vector<float> result(static_cast<size_t>(spec.latent));
       weightedSum(scores, spec.type, cache, 0, row, result.data(), spec.latent);
@@ -177,6 +181,41 @@ static KernelFn makeAttentionMerge(const Params &params) {
   };
 }
 
+// attention_merge, then a batched `linear`, by the first unit.
+static KernelFn makeAttentionUp(const Params &params) {
+  const AttentionUpSpec spec = readAttentionUp(params);
+  const int64_t heads = spec.merge.heads, k = spec.merge.vDim;
+  const KernelFn merge = makeAttentionMerge({{"heads", heads},
+                                             {"v_dim", k},
+                                             {"splits", spec.merge.splits},
+                                             {"split_positions", spec.merge.splitPositions},
+                                             {"m", spec.m}});
+  const KernelFn product = linearFamily.bind({{"format", stringParam(params, "format", "")},
+                                              {"n", spec.n},
+                                              {"k", k},
+                                              {"batch", heads},
+                                              {"m", spec.m},
+                                              {"x_type", "f32"},
+                                              {"y_type", stringParam(params, "y_type", "f32")},
+                                              {"y_stride", spec.yStride},
+                                              {"y_batch_stride", spec.n}});
+  return [=](const KtKernelArgs *args) {
+    if (args->unitBegin != 0)
+      return;
+    std::vector<float> merged(static_cast<size_t>(args->step->nTokens * heads * k));
+    void *mergeOperands[] = {args->operands[0], merged.data(), args->operands[4], nullptr};
+    void *productOperands[] = {merged.data(), args->operands[1], args->operands[2], nullptr};
+    KtKernelArgs one = *args;
+    one.operands = mergeOperands;
+    one.unitEnd = static_cast<uint32_t>(args->step->nTokens * heads);
+    merge(&one);
+    one.operands = productOperands;
+    one.unitEnd = static_cast<uint32_t>(heads * ((spec.n + KT_ROWS_PER_UNIT - 1) / KT_ROWS_PER_UNIT));
+    product(&one);
+  };
+}
+
+const Family attentionUpFamily = {"attention_up", makeAttentionUp};
 const Family attentionGqaFamily = {"attention_gqa", makeAttentionGqa};
 const Family attentionMlaFamily = {"attention_mla", makeAttentionMla};
 const Family attentionMergeFamily = {"attention_merge", makeAttentionMerge};

@@ -35,9 +35,22 @@ static void addRows(const RmsNormSpec &spec, const KtKernelArgs *args, int64_t t
   }
 }
 
-// Callers of CPU kernels pass four operands; those that know of more name `adds`.
+// With `products`: the products of a normed row.
+static void multiplyRow(const RmsNormSpec &spec, const KtKernelArgs *args, int64_t token,
+                        const std::vector<float> &row) {
+  for (int64_t n = 0; n < spec.products; ++n) {
+    const float *weights = static_cast<const float *>(args->operands[8]) + n * spec.k;
+    double sum = 0;
+    for (int64_t i = 0; i < spec.k; ++i)
+      sum += double(weights[i]) * double(row[size_t(i)]);
+    static_cast<float *>(args->operands[9])[token * spec.products + n] = static_cast<float>(sum);
+  }
+}
+
+// Callers of CPU kernels pass four operands; those that know of more name `adds` or `products`.
 static KernelFn makeRmsNorm(const Params &params) {
-  return [spec = readRmsNorm(params), operands = params.contains("adds") ? 5 : 4](const KtKernelArgs *args) {
+  const bool isGpu = params.contains("adds") || params.contains("products");
+  return [spec = readRmsNorm(params), operands = isGpu ? 5 : 4](const KtKernelArgs *args) {
     float *x = static_cast<float *>(args->operands[0]);
     const float *w = static_cast<const float *>(args->operands[1]);
     float *y = static_cast<float *>(args->operands[2]);
@@ -51,6 +64,7 @@ static KernelFn makeRmsNorm(const Params &params) {
       const int64_t to = token * spec.y.stride + row * spec.y.rowStride;
       addRows(spec, args, token, from);
       normRow(from, spec.k, spec.eps, w, result.data());
+      multiplyRow(spec, args, token, result);
       if (y)
         std::copy(result.begin(), result.end(), y + to);
       for (int64_t i = 0; bfloats && i < spec.k; ++i)

@@ -52,8 +52,8 @@ struct Split {
   int t;
 };
 
-// The weights of a span as D times a byte.
-void requantize(const std::vector<Split> &span, int extreme, bool offsets, bool fine, float *values) {
+// The weights of a span as D, which is returned, times a byte.
+float requantize(const std::vector<Split> &span, int extreme, bool offsets, bool fine, int8_t *bytes) {
   double bound = 1e-30;
   for (const Split &w : span)
     bound =
@@ -64,8 +64,9 @@ void requantize(const std::vector<Split> &span, int extreme, bool offsets, bool 
     const int a = static_cast<int>(std::lrint(span[i].s * unit)),
               m = static_cast<int>(std::lrint(span[i].o * unit));
     const int word = fine ? (span[i].t * 256 * a + 16384) >> 15 : span[i].t * a + m;
-    values[i] = static_cast<float>((word + 128) >> 8) * static_cast<float>(bound * reach / 127);
+    bytes[i] = static_cast<int8_t>((word + 128) >> 8);
   }
+  return static_cast<float>(bound * reach / 127);
 }
 
 } // namespace
@@ -93,22 +94,35 @@ std::vector<float> panelRow(const Matrix &matrix, const void *base, int64_t row)
       const double o = format.offsets ? atZeros[i] - s * format.atZeros : 0;
       span.push_back({s, o, s == 0 ? 0 : static_cast<int>(std::lrint((values[i] - o) / s))});
     }
-    requantize(span, format.extreme, format.offsets, format.fine, values.data() + first);
+    int8_t bytes[256];
+    const float scale = requantize(span, format.extreme, format.offsets, format.fine, bytes);
+    for (size_t i = 0; i < span.size(); ++i)
+      values[first + i] = static_cast<float>(bytes[i]) * scale;
   }
   return values;
 }
 
-std::vector<float> panelActivations(const void *base, int64_t k, int64_t row) {
+void panelActivationBytes(const void *base, int64_t k, int64_t row, std::vector<int8_t> &bytes,
+                          std::vector<float> &scales) {
   const char *start = static_cast<const char *>(base) + row * static_cast<int64_t>(ktQ8RowBytes(k));
   const int8_t *q = reinterpret_cast<const int8_t *>(start);
   const float *d = reinterpret_cast<const float *>(start + ktQ8ScaleOffset(k));
-  std::vector<float> values(k);
+  bytes.resize(k);
+  scales.clear();
   for (int64_t first = 0; first < k; first += 256) {
     std::vector<Split> span;
     for (int64_t i = first; i < std::min(first + 256, k); ++i)
       span.push_back({d[i / 32], 0, q[i]});
-    requantize(span, 127, false, true, values.data() + first);
+    scales.push_back(requantize(span, 127, false, true, bytes.data() + first));
   }
+}
+
+std::vector<float> panelActivations(const void *base, int64_t k, int64_t row) {
+  std::vector<int8_t> bytes;
+  std::vector<float> scales, values(k);
+  panelActivationBytes(base, k, row, bytes, scales);
+  for (int64_t i = 0; i < k; ++i)
+    values[i] = static_cast<float>(bytes[i]) * scales[i / 256];
   return values;
 }
 

@@ -12,6 +12,9 @@ namespace ktc::reference {
 
 // Values of row `row` of a quantised matrix at `base`, after rounding to a panel.
 std::vector<float> panelRow(const Matrix &matrix, const void *base, int64_t row);
+// Bytes of q8 row `row` of `k` elements with one scale per 256, and these scales.
+void panelActivationBytes(const void *base, int64_t k, int64_t row, std::vector<int8_t> &bytes,
+                          std::vector<float> &scales);
 // Values of q8 row `row` of `k` elements, after rounding to one scale per 256.
 std::vector<float> panelActivations(const void *base, int64_t k, int64_t row);
 

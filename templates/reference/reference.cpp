@@ -12,9 +12,9 @@ static const Family *const allFamilies[] = {
     &linearFamily,      &gateUpFamily,       &downFamily,         &embedFamily,
     &quantizeFamily,    &rmsNormFamily,      &addFamily,          &ropeFamily,
     &kvStoreFamily,     &attentionGqaFamily, &attentionMlaFamily, &attentionMergeFamily,
-    &routerTopkFamily,  &expertGroupFamily,  &gqaPrepareFamily,   &mlaPrepareFamily,
-    &topLogitsFamily,   &downSlotsFamily,    &slotSumFamily,      &copyRowsFamily,
-    &linearGroupFamily,
+    &attentionUpFamily, &routerTopkFamily,   &expertGroupFamily,  &gqaPrepareFamily,
+    &mlaPrepareFamily,  &topLogitsFamily,    &downSlotsFamily,    &slotSumFamily,
+    &copyRowsFamily,    &linearGroupFamily,  &packFamily,
 };
 
 kt::Result<KernelFn> find(std::string_view family, const Params &params) {

@@ -21,7 +21,8 @@ private:
     Y = W + 8,
     SlotWeights = Y + 8,
     Bias = SlotWeights + 8,
-    FrameEnd = Bias + 8
+    PackedH = Bias + 8,
+    FrameEnd = PackedH + 8
   };
 
   int64_t group() const { return weights.takesQ8k ? 256 : 32; }
@@ -30,6 +31,8 @@ private:
   void emitClear();
   void emitTile(int tokens, int rows);
   PanelPass panelPass();
+
+  static constexpr int64_t downBlocks = 16; // that come packed, multiplied before the next ones
 
   MatrixWeights weights;
   int64_t expertRows, yStep;
@@ -43,6 +46,7 @@ DownKernel::DownKernel(const Params &params, const Target &target) : ExpertKerne
   accumulate = flag(params, "accumulate");
   bias = flag(params, "bias");
   quantizes = readDownQuantize(params);
+  readPackedTokens(params, downBlocks);
 }
 
 // The float32 rows of all slots as quantised rows in the scratch, where HQ8 points. Every thread makes all of
@@ -152,6 +156,11 @@ DownKernel::PanelPass DownKernel::panelPass() {
     imul(rax, rax, immediate(denseActivationBytes(weights), "an activation row"));
     add(rax, ptr[frame(weights.takesF32 ? HFloat : HQ8)]);
   };
+  if (takesPacked()) {
+    pass.packed = [this] { emitPacked(PackedH, weights.k); };
+    // The next expert. A chunk that is not the expert's last meets its own next one there or nothing useful.
+    pass.packedAhead = [this] { imul(rax, ptr[frame(SpanStep)], immediate((weights.k + 255) / 256, "spans")); };
+  }
   pass.resultRow = [this] {
     emitSlotNumber(rax);
     emitQuotient(topK);
@@ -199,6 +208,10 @@ Kernel DownKernel::build() {
   if (bias) {
     loadOperand(rax, 6);
     mov(ptr[frame(Bias)], rax);
+  }
+  if (takesPacked()) {
+    loadOperand(rax, 7);
+    mov(ptr[frame(PackedH)], rax);
   }
   if (panels)
     emitPanelPrologue();

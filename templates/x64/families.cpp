@@ -7,7 +7,7 @@ static const Family *const allFamilies[] = {
     &linearFamily,     &gateUpFamily,       &downFamily,         &embedFamily,
     &quantizeFamily,   &rmsNormFamily,      &addFamily,          &ropeFamily,
     &kvStoreFamily,    &attentionGqaFamily, &attentionMlaFamily, &attentionMergeFamily,
-    &routerTopkFamily, &expertGroupFamily,
+    &routerTopkFamily, &expertGroupFamily,  &packFamily,
 };
 
 std::span<const Family *const> families() { return allFamilies; }

@@ -31,6 +31,7 @@ extern const Family gateUpFamily;
 extern const Family downFamily;
 extern const Family embedFamily;
 extern const Family quantizeFamily;
+extern const Family packFamily;
 extern const Family rmsNormFamily;
 extern const Family addFamily;
 extern const Family ropeFamily;

@@ -23,7 +23,11 @@ private:
     WUnit = XUnit + 8,
     YUnit = WUnit + 8,
     BiasUnit = YUnit + 8,
-    FrameEnd = BiasUnit + 8
+    PackedX = BiasUnit + 8,
+    ChunkSize = PackedX + 8, // packed tokens: those of a chunk, and the pieces of this call
+    Piece = ChunkSize + 8,
+    PieceEnd = Piece + 8,
+    FrameEnd = PieceEnd + 8
   };
 
   void loadArguments();
@@ -33,10 +37,14 @@ private:
   void emitUnits();
   void emitAllPanels();
   void emitTokenShare();
+  void emitPieces(const PanelPass &pass);
+  void emitPieceShare();
 
   // emitTokenShare(): most rows (twice as many of floats, of which packing takes longer), fewest tokens.
   static constexpr int64_t fewRows = 512;
   static constexpr uint32_t sharedTokens = 256;
+  // emitPieces(): most blocks of tokens of a piece, and of a matrix with few rows, which has few pieces.
+  static constexpr int64_t pieceBlocks = 16, fewRowBlocks = 8, fewPieceRows = 1024;
 
   MatrixWeights weights;
   int64_t n, m, batch, batchRows, units;
@@ -51,6 +59,7 @@ LinearKernel::LinearKernel(const Params &params, const Target &target) : PanelKe
   const int64_t k = needInt(params, "k", 1, maxRowElements);
   readPrefetch(params);
   readExact(params);
+  readPackedTokens(params, n <= fewPieceRows ? fewRowBlocks : pieceBlocks);
   weights = makeWeights(needFormat(params, "format"), k);
   dynamic = flag(params, "dynamic");
   bias = flag(params, "bias");
@@ -75,6 +84,10 @@ void LinearKernel::loadArguments() {
   for (int i = 0; i < (bias ? 4 : 3); ++i) {
     loadOperand(rax, i);
     mov(ptr[frame(slots[i])], rax);
+  }
+  if (takesPacked()) {
+    loadOperand(rax, 4);
+    mov(ptr[frame(PackedX)], rax);
   }
   if (dynamic)
     loadTokenCount(eax);
@@ -108,15 +121,19 @@ void LinearKernel::emitUnitAddresses() {
   add(address, ptr[frame(W)]);
   mov(ptr[frame(WUnit)], address);
   if (prefetches()) {
-    // The unit after this one; the last one of this call prefetches what it has.
+    // The unit after this one, and one further on; where this call ends, the unit that it has.
     const Reg64 ahead = address, none = rcx;
-    mov(ahead.cvt32(), dword[frame(Unit)]);
-    inc(ahead.cvt32());
-    cmp(ahead.cvt32(), dword[frame(UnitEnd)]);
-    mov(ahead.cvt32(), static_cast<uint32_t>(immediate(rowsPerUnit * weights.rowBytes, "a unit")));
-    mov(none.cvt32(), 0);
-    cmovae(ahead, none);
-    mov(ptr[frame(aheadBytes)], ahead);
+    for (auto [slot, distance] : {std::pair{aheadBytes, 1}, {fartherBytes, fartherUnits()}}) {
+      mov(ahead.cvt32(), dword[frame(Unit)]);
+      add(ahead.cvt32(), distance);
+      cmp(ahead.cvt32(), dword[frame(UnitEnd)]);
+      mov(ahead.cvt32(), static_cast<uint32_t>(immediate(distance * rowsPerUnit * weights.rowBytes, "units")));
+      mov(none.cvt32(), 0);
+      cmovae(ahead, none);
+      mov(ptr[frame(slot)], ahead);
+    }
+    mov(ahead, ptr[frame(aheadBytes)]);
+    sub(ptr[frame(fartherBytes)], ahead);
   }
 
   mov(rcx, rowGroup);
@@ -221,6 +238,12 @@ void LinearKernel::emitAllPanels() {
       vaddps(value | k1, value, ptr[rax]);
     vmovups(ptr[rax] | k1, value);
   };
+  if (takesPacked()) {
+    pass.packed = [this] { mov(rax, ptr[frame(PackedX)]); };
+    pass.packedAhead = [this] { imul(rax, ptr[frame(ChunkSize)], packedSpanBytes / packedRows); };
+    emitPieces(pass);
+    return;
+  }
   mov(eax, dword[frame(Tokens)]);
   mov(ptr[frame(TokenTotal)], rax);
   emitPanelRows(Unit, UnitEnd, n);
@@ -256,6 +279,78 @@ void LinearKernel::emitTokenShare() {
   imul(rax, begin, immediate(yStep, "y_stride"));
   add(ptr[frame(Y)], rax);
   L(done);
+}
+
+// With packed tokens nothing is lost by cutting the work along tokens, too. A piece is a block of rows and a
+// chunk of tokens; all blocks of rows of a chunk follow each other, so that a call reads few chunks.
+void LinearKernel::emitPieces(const PanelPass &pass) {
+  const Reg64 row = rdx, chunk = rax, rowEnd = rcx;
+  const uint32_t rowBlocks = static_cast<uint32_t>((n + panelRows - 1) / panelRows);
+  Label loop, done;
+  emitPieceShare();
+  L(loop);
+  mov(rax, ptr[frame(Piece)]);
+  mov(r8, ptr[frame(PieceEnd)]);
+  cmp(rax, r8);
+  jae(done);
+  sub(r8, rax); // pieces left
+  xor_(edx, edx);
+  mov(ecx, rowBlocks);
+  div(rcx);
+  // The rest of the blocks of rows of this chunk, or what is left.
+  sub(rowEnd, row);
+  cmp(rowEnd, r8);
+  cmova(rowEnd, r8);
+  add(ptr[frame(Piece)], rowEnd);
+  add(rowEnd, row);
+  shl(row, 5);
+  mov(ptr[frame(RowBegin)], row);
+  shl(rowEnd, 5);
+  mov(edx, immediate(n, "n"));
+  cmp(rowEnd, rdx);
+  cmova(rowEnd, rdx);
+  mov(ptr[frame(RowEnd)], rowEnd);
+  imul(chunk, ptr[frame(ChunkSize)]);
+  mov(ptr[frame(TokenBegin)], chunk);
+  add(chunk, ptr[frame(ChunkSize)]);
+  mov(edx, dword[frame(Tokens)]);
+  cmp(chunk, rdx);
+  cmova(chunk, rdx);
+  mov(ptr[frame(TokenTotal)], chunk);
+  emitPanels(pass, m);
+  jmp(loop, T_NEAR);
+  L(done);
+}
+
+// Chunks of equal size, of whole pairs of blocks, and the pieces [P u / N, P v / N) of P that the units [u, v)
+// of N stand for.
+void LinearKernel::emitPieceShare() {
+  static_assert(panelRows == 32 && panelTokens == 16);
+  const uint32_t most = static_cast<uint32_t>(chunkTokens(m, weights));
+  const Reg64 pieces = r8;
+  mov(eax, dword[frame(Tokens)]);
+  mov(ptr[frame(PackedTotal)], rax);
+  add(eax, most - 1);
+  xor_(edx, edx);
+  mov(ecx, most);
+  div(ecx);
+  mov(ecx, eax); // chunks
+  imul(pieces, rax, immediate((n + panelRows - 1) / panelRows, "blocks of rows"));
+  add(eax, dword[frame(Tokens)]);
+  dec(eax);
+  xor_(edx, edx);
+  div(ecx);
+  add(eax, 2 * panelTokens - 1);
+  and_(eax, -2 * panelTokens);
+  mov(ptr[frame(ChunkSize)], rax);
+  mov(ecx, static_cast<uint32_t>(units));
+  for (auto [slot, piece] : {std::pair{Unit, Piece}, {UnitEnd, PieceEnd}}) {
+    mov(eax, dword[frame(slot)]);
+    imul(rax, pieces);
+    xor_(edx, edx);
+    div(rcx);
+    mov(ptr[frame(piece)], rax);
+  }
 }
 
 Kernel LinearKernel::build() {

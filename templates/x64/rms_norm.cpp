@@ -180,6 +180,7 @@ private:
 Kernel generateRmsNorm(const Params &params, const Target &target) {
   const RmsNormSpec spec = readRmsNorm(params);
   needGpu("adds", spec.adds > 0);
+  needGpu("products", spec.products > 0);
   return RmsNormKernel(target, spec).emit();
 }
 

@@ -77,8 +77,13 @@ static bool mergesItself(const AttentionCall &call, int64_t splits, EntryBuilder
          std::min<int64_t>(group, kMostRows) * call.valueLength * splits * 4 <= kMergeBytes;
 }
 
-// Positions per split: a block of a GPU takes about as long for 128 as the merge of two splits.
-static int64_t splitPositions(EntryBuilder &entry) { return entry.getLane().isGpu ? 128 : 256; }
+// Positions per split: a block of a GPU takes about as long for 128 as the merge of two splits. With a latent
+// cache it takes longer, as long as a tile of 64.
+static int64_t splitPositions(const AttentionCall &call, EntryBuilder &entry) {
+  if (!entry.getLane().isGpu)
+    return 256;
+  return call.family == "attention_mla" ? 64 : 128;
+}
 
 // How many splits the positions of a decoded token have at most: one per splitPositions, enough for the threads
 // of a large machine together with the heads, and few where partial results of many heads would need much
@@ -88,9 +93,52 @@ static int64_t mostSplits(const AttentionCall &call, EntryBuilder &entry) {
   const int64_t context = entry.getSettings().context;
   const int64_t seen = call.window > 0 ? std::min(call.window, context) : context;
   int64_t splits = 1;
-  while (splits < limit && splits * splitPositions(entry) < seen)
+  while (splits < limit && splits * splitPositions(call, entry) < seen)
     splits *= 2;
   return entry.getShape().dynamic ? 1 : splits;
+}
+
+// Most bytes of partial results that the blocks of a product read in all: they come from the second-level cache
+// of the GPU at about 5 TB/s, and a merge of its own takes 2.5 µs.
+static constexpr int64_t kUpBytes = 32 << 20;
+
+// Blocks of a product with `n` rows for each head (templates/cuda/linear.cpp, rowTiles).
+static int64_t productBlocks(int64_t heads, int64_t n) {
+  const int64_t pairs = heads * llvm::divideCeil(n, 32);
+  return pairs >= 512 ? pairs : heads * llvm::divideCeil(n, 16);
+}
+
+bool takesUp(const AttentionCall &call, int64_t n, EntryBuilder &entry) {
+  const int64_t splits = mostSplits(call, entry);
+  return splits > 1 && call.window == 0 && !call.sinks &&
+         productBlocks(call.heads, n) * entry.getShape().tokens * splits * call.valueLength * 4 <= kUpBytes;
+}
+
+// The attention proper, whose partial results are returned.
+static Value dispatchSplits(AttentionCall &call, int64_t splits, EntryBuilder &entry, StringRef path) {
+  Value partials = entry.alloc(call.heads * splits * (call.valueLength + 16) * 4, "attention partials");
+  call.params.push_back({"splits", entry.integer(splits)});
+  if (entry.getLane().isGpu)
+    call.params.push_back({"split_positions", entry.integer(splitPositions(call, entry))});
+  if (entry.getLane().isGpu && call.family == "attention_mla")
+    call.params.push_back({"context", entry.integer(entry.getSettings().context)});
+  entry.dispatch(call.family, call.params,
+                 {call.q, call.second, call.third, entry.none(), call.positions, entry.none(), partials}, {6},
+                 {0, call.heads * splits}, path);
+  return partials;
+}
+
+void dispatchAttentionUp(AttentionCall call, const HeadProduct &product, EntryBuilder &entry, StringRef path) {
+  const int64_t splits = mostSplits(call, entry);
+  Value partials = dispatchSplits(call, splits, entry, path);
+  SmallVector<Param> params = {
+      {"heads", entry.integer(call.heads)},   {"v_dim", entry.integer(call.valueLength)},
+      {"splits", entry.integer(splits)},      {"split_positions", entry.integer(splitPositions(call, entry))},
+      {"format", entry.text(product.format)}, {"n", entry.integer(product.n)}};
+  if (product.yBf16)
+    params.push_back({"y_type", entry.text("bf16")});
+  entry.dispatch("attention_up", params, {partials, product.weights, product.y, entry.none(), call.positions},
+                 {2}, {0, call.heads}, path, product.bytes);
 }
 
 void dispatchAttention(AttentionCall call, EntryBuilder &entry, StringRef path) {
@@ -109,24 +157,18 @@ void dispatchAttention(AttentionCall call, EntryBuilder &entry, StringRef path) 
                    {0, entry.getShape().dynamic ? call.kvHeads : call.heads}, path);
     return;
   }
-  Value partials = entry.alloc(call.heads * splits * (call.valueLength + 16) * 4, "attention partials");
-  operands[3] = entry.none();
-  operands.append({entry.none(), partials});
-  call.params.push_back({"splits", entry.integer(splits)});
-  const Param positions = {"split_positions", entry.integer(splitPositions(entry))};
-  if (entry.getLane().isGpu)
-    call.params.push_back(positions);
+  const Param positions = {"split_positions", entry.integer(splitPositions(call, entry))};
   if (mergesItself(call, splits, entry)) {
+    Value partials = entry.alloc(call.heads * splits * (call.valueLength + 16) * 4, "attention partials");
+    call.params.append({{"splits", entry.integer(splits)}, positions});
     call.params.append(yType);
     call.params.push_back({"merge", entry.integer(1)});
     call.params.push_back({"sinks", entry.integer(call.sinks ? 1 : 0)});
-    operands[3] = call.y;
-    operands[5] = call.sinks ? call.sinks : entry.none();
-    operands.push_back(entry.counters());
+    operands.append({call.sinks ? call.sinks : entry.none(), partials, entry.counters()});
     entry.dispatch(call.family, call.params, operands, {3, 6, 7}, {0, call.heads * splits}, path);
     return;
   }
-  entry.dispatch(call.family, call.params, operands, {6}, {0, call.heads * splits}, path);
+  Value partials = dispatchSplits(call, splits, entry, path);
   SmallVector<Param> merge = {
       {"heads", entry.integer(call.heads)},   {"v_dim", entry.integer(call.valueLength)},
       {"splits", entry.integer(splits)},      {"y_stride", entry.integer(call.heads * call.valueLength)},

@@ -38,6 +38,23 @@ struct AttentionCall {
   bool yBf16 = false; // rows of y, on a GPU lane
 };
 
+// Weights of every head that its result is multiplied with: `format`, rows of a head, bytes of all, and the
+// rows of the results.
+struct HeadProduct {
+  llvm::StringRef format;
+  mlir::Value weights;
+  int64_t n, bytes;
+  mlir::Value y;
+  bool yBf16;
+};
+
+// True if the attention has splits that a product with `n` rows per head may put together itself: few enough
+// bytes, as all blocks of a head read its splits. Ask for static entries of a GPU lane with few tokens.
+bool takesUp(const AttentionCall &call, int64_t n, EntryBuilder &entry);
+// Emits the attention and the product; `call.y` is not used.
+void dispatchAttentionUp(AttentionCall call, const HeadProduct &product, EntryBuilder &entry,
+                         llvm::StringRef path);
+
 // Emits the attention, and the merge of its splits if it has several.
 void dispatchAttention(AttentionCall call, EntryBuilder &entry, llvm::StringRef path);
 

@@ -79,7 +79,7 @@ sched::DispatchOp EntryBuilder::dispatch(StringRef family, ArrayRef<Param> param
   StringRef kernel = kernels.make(family, builder.getDictionaryAttr(named));
   return builder.create<sched::DispatchOp>(module.getLoc(), lane->name, kernel, operands, writes, units.fixed,
                                            units.perToken, path, bytesRead, DenseI64ArrayAttr(),
-                                           DenseI64ArrayAttr(), DenseI64ArrayAttr(), false, false,
+                                           DenseI64ArrayAttr(), DenseI64ArrayAttr(), false, IntegerAttr(), false,
                                            DenseI32ArrayAttr(), IntegerAttr());
 }
 

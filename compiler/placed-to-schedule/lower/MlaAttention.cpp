@@ -3,6 +3,7 @@
 #include "compiler/placed-to-schedule/lower/Attention.h"
 
 #include "runtime/abi/kt_abi.h"
+#include "templates/specs.h"
 
 using namespace mlir;
 
@@ -35,9 +36,11 @@ static Value perHead(Operation *op, FlatSymbolRefAttr weight, MatrixRows x, int6
 
 namespace {
 
-// What the attention proper reads besides the absorbed queries: their rotary parts and the cache.
+// What the attention proper reads: absorbed queries, their rotary parts and the cache. Where `isWhole`, both
+// are in the rows `absorbed`, as bfloat16.
 struct Prepared {
-  Value qRope, cache;
+  Value absorbed, qRope, cache;
+  bool isWhole = false;
 };
 
 // Sizes of one operation, in elements.
@@ -50,6 +53,12 @@ struct Sizes {
 };
 
 } // namespace
+
+static Value absorb(model::MlaAttentionOp op, Value q, EntryBuilder &entry) {
+  const Sizes size(op);
+  return perHead(op, op.getKBAttr(), {q, RowKind::F32}, size.heads * size.qRow, size.qRow, entry, op.getPath(),
+                 "absorbed q");
+}
 
 static Prepared prepareOnCpu(model::MlaAttentionOp op, Value q, Value kv, Value positions,
                              EntryBuilder &entry) {
@@ -73,27 +82,54 @@ static Prepared prepareOnCpu(model::MlaAttentionOp op, Value q, Value kv, Value 
   appendToCache(c, size.latent, size.latent, cache, size.kvRow, positions, entry, path);
   appendToCache(kRope, size.ropeDims, size.kvRow, entry.view(cache, entry.getSettings().kvBytes(size.latent)),
                 size.kvRow, positions, entry, path);
-  return {qRope, cache};
+  return {absorb(op, q, entry), qRope, cache};
 }
 
+// True if `weight` can be multiplied by kernels that stream weights for a few tokens, as parts of other
+// kernels.
+static bool streams(Operation *op, FlatSymbolRefAttr weight, EntryBuilder &entry) {
+  return entry.getLane().isGpu && !entry.getShape().dynamic && entry.getShape().tokens <= mostStreamTokens &&
+         quant::typeIdOf(model::weightType(op, weight).getElementType()) != KT_TYPE_F32;
+}
+
+// The products of absorbed queries are part of the kernel where they can be: neither needs the other.
 static Prepared prepareOnGpu(model::MlaAttentionOp op, Value q, Value kv, Value positions,
                              EntryBuilder &entry) {
   const Sizes size(op);
   Value qRope = entry.view(q, size.nope * 4), cache = entry.kvCache(op.getLayer(), 0, size.kvRow);
-  entry.dispatch("mla_prepare",
-                 {{"heads", entry.integer(size.heads)},
-                  {"latent", entry.integer(size.latent)},
-                  {"rope", entry.integer(size.ropeDims)},
-                  {"eps", entry.real(op.getNormEps().convertToDouble())},
-                  {"style", entry.text(op.getRope().getStyle())},
-                  {"q_stride", entry.integer(size.heads * size.qRow)},
-                  {"q_row_stride", entry.integer(size.qRow)},
-                  {"kv_stride", entry.integer(size.kvRow)},
-                  {"kv_type", entry.text(entry.getSettings().kvType)}},
-                 {qRope, kv, entry.weight(op.getKvNormAttr()), entry.weight(entry.ropeTable(op.getRope())),
-                  positions, cache},
-                 {0, 5}, {0, size.heads + 1}, op.getPath(), size.latent * 4);
-  return {qRope, cache};
+  SmallVector<Param> params = {{"heads", entry.integer(size.heads)},
+                               {"latent", entry.integer(size.latent)},
+                               {"rope", entry.integer(size.ropeDims)},
+                               {"eps", entry.real(op.getNormEps().convertToDouble())},
+                               {"style", entry.text(op.getRope().getStyle())},
+                               {"q_stride", entry.integer(size.heads * size.qRow)},
+                               {"q_row_stride", entry.integer(size.qRow)},
+                               {"kv_stride", entry.integer(size.kvRow)},
+                               {"kv_type", entry.text(entry.getSettings().kvType)}};
+  SmallVector<Value> operands = {
+      qRope,     kv,   entry.weight(op.getKvNormAttr()), entry.weight(entry.ropeTable(op.getRope())),
+      positions, cache};
+  if (!streams(op, op.getKBAttr(), entry)) {
+    entry.dispatch("mla_prepare", params, operands, {0, 5}, {0, size.heads + 1}, op.getPath(), size.latent * 4);
+    return {absorb(op, q, entry), qRope, cache};
+  }
+  const RankedTensorType weight = model::weightType(op, op.getKBAttr());
+  params.push_back({"nope", entry.integer(size.nope)});
+  params.push_back({"format", entry.text(formatName(weight.getElementType()))});
+  // Attention multiplies 16-bit floats of the cache's kind.
+  const bool isWhole = entry.getSettings().kvType != "f16";
+  if (isWhole)
+    params.push_back({"y_type", entry.text("bf16")});
+  Value absorbed = entry.alloc(size.heads * (isWhole ? size.kvRow * 2 : size.latent * 4), "absorbed q");
+  operands[0] = q;
+  operands.append({entry.none(), entry.weight(op.getKBAttr()), absorbed});
+  entry.dispatch("mla_prepare", params, operands,
+                 isWhole ? SmallVector<int32_t>{5, 8} : SmallVector<int32_t>{0, 5, 8}, {0, size.heads + 1},
+                 op.getPath(),
+                 size.latent * 4 + static_cast<int64_t>(quant::rowBytes(weight)) * size.heads * size.latent);
+  if (isWhole)
+    return {absorbed, entry.none(), cache, true};
+  return {absorbed, qRope, cache};
 }
 
 LogicalResult lowerMlaAttention(model::MlaAttentionOp op, EntryBuilder &entry, Value positions) {
@@ -110,34 +146,43 @@ LogicalResult lowerMlaAttention(model::MlaAttentionOp op, EntryBuilder &entry, V
   const Prepared prepared =
       isGpu ? prepareOnGpu(op, q, kv, places, entry) : prepareOnCpu(op, q, kv, places, entry);
 
-  Value absorbed =
-      perHead(op, op.getKBAttr(), {q, RowKind::F32}, heads * size.qRow, size.qRow, entry, path, "absorbed q");
-  const bool mixedBf16 =
-      isGpu && quant::typeIdOf(model::weightType(op, op.getVBAttr()).getElementType()) != KT_TYPE_F32;
-  Value mixed = entry.alloc(heads * latent * elementBytes(mixedBf16), "mixed latent");
-  dispatchAttention({"attention_mla",
-                     {{"heads", entry.integer(heads)},
-                      {"latent", entry.integer(latent)},
-                      {"rope", entry.integer(size.ropeDims)},
-                      {"scale", entry.real(op.getScale().convertToDouble())},
-                      {"kv_type", entry.text(entry.getSettings().kvType)},
-                      {"q_stride", entry.integer(heads * size.qRow)},
-                      {"q_row_stride", entry.integer(size.qRow)}},
-                     absorbed,
-                     prepared.qRope,
-                     prepared.cache,
-                     mixed,
-                     places,
-                     Value(),
-                     heads,
-                     1,
-                     latent,
-                     0,
-                     mixedBf16},
-                    entry, path);
+  const RankedTensorType up = model::weightType(op, op.getVBAttr());
+  const bool mixedBf16 = isGpu && quant::typeIdOf(up.getElementType()) != KT_TYPE_F32;
   const bool yBf16 = entry.onlyBf16Readers(op.getResult());
-  Value y = perHead(op, op.getVBAttr(), {mixed, mixedBf16 ? RowKind::Bf16 : RowKind::F32}, heads * latent,
-                    latent, entry, path, "attention", yBf16);
+  AttentionCall call = {"attention_mla",
+                        {{"heads", entry.integer(heads)},
+                         {"latent", entry.integer(latent)},
+                         {"rope", entry.integer(size.ropeDims)},
+                         {"scale", entry.real(op.getScale().convertToDouble())},
+                         {"kv_type", entry.text(entry.getSettings().kvType)},
+                         {"q_stride", entry.integer(heads * size.qRow)},
+                         {"q_row_stride", entry.integer(size.qRow)}},
+                        prepared.absorbed,
+                        prepared.qRope,
+                        prepared.cache,
+                        Value(),
+                        places,
+                        Value(),
+                        heads,
+                        1,
+                        latent,
+                        0,
+                        mixedBf16};
+  if (prepared.isWhole)
+    call.params.push_back({"q_type", entry.text("bf16")});
+  Value y;
+  if (streams(op, op.getVBAttr(), entry) && takesUp(call, vDim, entry)) {
+    y = entry.alloc(heads * vDim * elementBytes(yBf16), "attention");
+    dispatchAttentionUp(call,
+                        {formatName(up.getElementType()), entry.weight(op.getVBAttr()), vDim,
+                         static_cast<int64_t>(quant::rowBytes(up)) * heads * vDim, y, yBf16},
+                        entry, path);
+  } else {
+    call.y = entry.alloc(heads * latent * elementBytes(mixedBf16), "mixed latent");
+    dispatchAttention(call, entry, path);
+    y = perHead(op, op.getVBAttr(), {call.y, mixedBf16 ? RowKind::Bf16 : RowKind::F32}, heads * latent, latent,
+                entry, path, "attention", yBf16);
+  }
   Activation result{yBf16 ? Value() : y, heads * vDim};
   result.bf16 = yBf16 ? y : Value();
   entry.bind(op.getResult(), std::move(result));

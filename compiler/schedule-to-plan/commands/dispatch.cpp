@@ -24,8 +24,10 @@ kt::Result<CommandBodyUnion> dispatch(sched::DispatchOp op, uint32_t lane, PlanT
     return kernel.error();
   kt::Result<uint32_t> units = field32(op.getUnits(), "units");
   kt::Result<uint32_t> perToken = field32(op.getUnitsPerToken(), "units per token");
-  if (!units || !perToken)
-    return units ? perToken.error() : units.error();
+  kt::Result<uint32_t> grain = field32(op.getGrain().value_or(0), "grain");
+  for (const kt::Result<uint32_t> *field : {&units, &perToken, &grain})
+    if (!*field)
+      return field->error();
   DispatchT table;
   table.kernel = *kernel;
   // The operand with the hint, the last one, is not for the kernel.
@@ -37,6 +39,7 @@ kt::Result<CommandBodyUnion> dispatch(sched::DispatchOp op, uint32_t lane, PlanT
   }
   table.units = *units;
   table.units_per_token = *perToken;
+  table.grain = *grain;
   table.path = op.getPath().str();
   table.bytes_read = op.getBytesRead();
   for (llvm::ArrayRef<int64_t> streams = op.getStreams().value_or(llvm::ArrayRef<int64_t>()); !streams.empty();

@@ -17,22 +17,30 @@ struct GqaOperands {
   static constexpr bool joined = false;
   static constexpr int keyOperand = 1, valueOperand = 2;
   static constexpr int64_t keyStride = KvHeads_ * HeadDim, valueStride = KvHeads_ * VDim, yStride = YStride;
-  static __device__ float query(const KtCudaArgs &args, int token, int head, int i) {
-    return static_cast<const float *>(args.operands[0])[token * QStride + head * HeadDim + i];
+  static constexpr bool bfloatQ = false;
+  static constexpr bool quads = HeadDim % 4 == 0 && QStride % 4 == 0; // of queries are aligned
+  // Element i of a query.
+  static __device__ const float *query(const KtCudaArgs &args, int token, int head, int i) {
+    return static_cast<const float *>(args.operands[0]) + token * QStride + head * HeadDim + i;
   }
 };
 
-// The same of attention_mla: all heads share a row of the cache, whose first part is also the value.
-template <int Heads_, int Latent, int Rotary, int64_t QStride, int64_t QRowStride> struct MlaOperands {
+// The same of attention_mla: all heads share a row of the cache, whose first part is also the value. BfloatQ:
+// operand 0 has whole queries as bfloat16.
+template <int Heads_, int Latent, int Rotary, int64_t QStride, int64_t QRowStride, bool BfloatQ>
+struct MlaOperands {
   static constexpr int heads = Heads_, kvHeads = 1, keyLength = Latent + Rotary, valueLength = Latent;
   static constexpr bool joined = true;
   static constexpr int keyOperand = 2, valueOperand = 2;
   static constexpr int64_t keyStride = Latent + Rotary, valueStride = keyStride,
                            yStride = int64_t(Heads_) * Latent;
-  static __device__ float query(const KtCudaArgs &args, int token, int head, int i) {
+  static constexpr bool bfloatQ = BfloatQ;
+  static constexpr bool quads = Latent % 4 == 0 && Rotary % 4 == 0 && QStride % 4 == 0 && QRowStride % 4 == 0;
+  static __device__ const float *query(const KtCudaArgs &args, int token, int head, int i) {
     return i < Latent
-               ? static_cast<const float *>(args.operands[0])[(int64_t(token) * Heads_ + head) * Latent + i]
-               : static_cast<const float *>(args.operands[1])[token * QStride + head * QRowStride + i - Latent];
+               ? static_cast<const float *>(args.operands[0]) + (int64_t(token) * Heads_ + head) * Latent + i
+               : static_cast<const float *>(args.operands[1]) + token * QStride + head * QRowStride + i -
+                     Latent;
   }
 };
 
@@ -63,13 +71,16 @@ struct Attention {
     return Window > 0 && position >= Window ? position + 1 - Window : 0;
   }
 
-  // With splits: block (row block and KV head, split, token). False if there is nothing to do.
-  static __device__ bool findSplit(const KtCudaArgs &args, Work &work) {
+  // With splits: block (row block and KV head, split, token).
+  static __device__ void findRowsOfSplit(Work &work) {
     work.token = blockIdx.z;
     work.split = blockIdx.y;
     work.kvHead = blockIdx.x / rowBlocks;
     work.firstRow = blockIdx.x % rowBlocks * Block::rows;
     work.rowCount = min(Block::rows, group - work.firstRow);
+  }
+  // Its positions. False if there is nothing to do.
+  static __device__ bool findSplit(const KtCudaArgs &args, Work &work) {
     const int last = position(args, work.token), first = firstSeen(last), length = last + 1 - first;
     const int count = splitCount<SplitPositions, Splits>(length);
     if (work.split >= count)
@@ -118,28 +129,64 @@ struct Attention {
     return Splits > 1 ? work.last : position(args, work.rowToken(row));
   }
 
-  // Queries in 16-bit floats, zeros where there are none. Many loads are under way at a time: one after the
-  // other they would take longer than all else that a short context needs.
+  // `Count` elements of a query as 16-bit floats in a word or two; zeros where there is none.
+  template <int Count>
+  static __device__ void readQuery(const KtCudaArgs &args, const Work &work, int row, int column,
+                                   float (&values)[Count]) {
+    const bool valid = row < work.rowCount && column < Shape::keyLength;
+    const float *from = valid ? Operands::query(args, work.rowToken(row), work.rowHead(row), column) : nullptr;
+    if constexpr (Count == 4) {
+      const float4 four = valid ? *reinterpret_cast<const float4 *>(from) : make_float4(0, 0, 0, 0);
+      values[0] = four.x, values[1] = four.y, values[2] = four.z, values[3] = four.w;
+    } else {
+#pragma unroll
+      for (int i = 0; i < Count; ++i)
+        values[i] = valid ? from[i] : 0.0f;
+    }
+  }
+
+  // Queries in 16-bit floats. All loads of a decoded token are under way at a time: one after the other they
+  // would take longer than all else that a short context needs.
   static __device__ void loadQueries(const KtCudaArgs &args, const Work &work, uint16_t *queries) {
-    constexpr int pairs = Shape::keyPad / 2, all = Block::rows * pairs, batch = 8;
+    constexpr int count = Operands::quads ? 4 : 2, pieces = Shape::keyPad / count, all = Block::rows * pieces;
+    constexpr int needed = (all + Block::threads - 1) / Block::threads, batch = needed < 9 ? needed : 9;
     for (int first = threadIdx.x; first < all; first += batch * Block::threads) {
-      float low[batch], high[batch];
+      float values[batch][count];
 #pragma unroll
       for (int i = 0; i < batch; ++i) {
-        const int at = first + i * Block::threads, row = at / pairs, column = at % pairs * 2;
-        low[i] = high[i] = 0;
-        if (row < work.rowCount && column < Shape::keyLength) {
-          low[i] = Operands::query(args, work.rowToken(row), work.rowHead(row), column);
-          high[i] = Operands::query(args, work.rowToken(row), work.rowHead(row), column + 1);
-        }
+        const int at = first + i * Block::threads;
+        readQuery(args, work, at / pieces, at % pieces * count, values[i]);
       }
 #pragma unroll
       for (int i = 0; i < batch; ++i) {
         const int at = first + i * Block::threads;
+        uint32_t *to =
+            reinterpret_cast<uint32_t *>(queries + at / pieces * Shape::keyStride + at % pieces * count);
         if (at < all)
-          *reinterpret_cast<uint32_t *>(queries + at / pairs * Shape::keyStride + at % pairs * 2) =
-              pack<typename Tiles::T>(limited(low[i]), limited(high[i]));
+#pragma unroll
+          for (int j = 0; j < count; j += 2)
+            to[j / 2] = pack<typename Tiles::T>(limited(values[i][j]), limited(values[i][j + 1]));
       }
+    }
+  }
+
+  // The same of bfloat16 queries: starts copies, of which the first tile's group has the end. They need no
+  // position, so that they are on their way with it.
+  static __device__ void copyQueries(const KtCudaArgs &args, const Work &work, uint16_t *queries) {
+    constexpr int pieces = Shape::keyPad / 8, all = Block::rows * pieces;
+    const uint16_t *from = static_cast<const uint16_t *>(args.operands[0]);
+#pragma unroll
+    for (int first = 0; first < all; first += Block::threads) {
+      const int at = first + threadIdx.x, row = at / pieces, column = at % pieces * 8;
+      const bool valid = row < work.rowCount && column < Shape::keyLength;
+      if (all % Block::threads == 0 || at < all)
+        copyAsync16(queries + row * Shape::keyStride + column,
+                    valid ? from +
+                                (int64_t(work.rowToken(row)) * Operands::heads + work.rowHead(row)) *
+                                    Shape::keyLength +
+                                column
+                          : from,
+                    valid);
     }
   }
 
@@ -175,6 +222,66 @@ struct Attention {
     return 1.0f / state.total[r];
   }
 
+  // Results of whole rows pass shared memory, where the tiles were, so that they leave in whole lines: threads
+  // hold pairs of many rows. With splits only.
+  static constexpr int parkedRow = Shape::valueLength + 8;
+  static constexpr bool parks =
+      Splits > 1 && Shape::valueLength % 4 == 0 && 2 * Block::rows *parkedRow <= Block::stages *Shape::tile;
+
+  static __device__ void storeRows(const KtCudaArgs &args, const Work &work, const State &state,
+                                   float *parked) {
+    const int lane = threadIdx.x % 32, column = Tiles::warpColumn() * (State::valueTiles * 8) + lane % 4 * 2;
+    const bool all = hasAll(work);
+    if constexpr (Block::columnWarps == 1)
+      __syncthreads(); // otherwise the sums of totals were the last use of the tiles
+#pragma unroll
+    for (int r = 0; r < State::rows; ++r) {
+      const int row = Tiles::blockRow(r);
+      const float factor =
+          all ? finalFactor(args, state, r, work.rowHead(row < work.rowCount ? row : 0)) : 1.0f;
+      if (!all)
+        storeScore(args, work, state, r);
+#pragma unroll
+      for (int v = 0; v < State::valueTiles; ++v)
+        if (column + v * 8 < Shape::valueLength)
+          *reinterpret_cast<float2 *>(parked + row * parkedRow + column + v * 8) = make_float2(
+              state.sums[r / 2][v][r % 2 * 2] * factor, state.sums[r / 2][v][r % 2 * 2 + 1] * factor);
+    }
+    __syncthreads();
+    constexpr int quads = Shape::valueLength / 4;
+#pragma unroll 4
+    for (int i = threadIdx.x; i < Block::rows * quads; i += Block::threads) {
+      const int row = i / quads, at = i % quads * 4;
+      if (row >= work.rowCount)
+        break;
+      const float4 value = *reinterpret_cast<const float4 *>(parked + row * parkedRow + at);
+      if (!all) {
+        *reinterpret_cast<float4 *>(partialOf(args, work, row) + at) = value;
+        continue;
+      }
+      const int64_t to =
+          work.rowToken(row) * Operands::yStride + int64_t(work.rowHead(row)) * Shape::valueLength + at;
+      storePair(args.operands[3], to, value.x, value.y);
+      storePair(args.operands[3], to + 2, value.z, value.w);
+    }
+  }
+
+  static __device__ float *partialOf(const KtCudaArgs &args, const Work &work, int row) {
+    return static_cast<float *>(args.operands[6]) +
+           ((int64_t(work.rowToken(row)) * Operands::heads + work.rowHead(row)) * Splits + work.split) *
+               (Shape::valueLength + 16);
+  }
+  // The largest score and the sum of a partial result.
+  static __device__ void storeScore(const KtCudaArgs &args, const Work &work, const State &state, int r) {
+    const int row = Tiles::blockRow(r);
+    if (row >= work.rowCount || Tiles::warpColumn() != 0 || threadIdx.x % 4 != 0)
+      return;
+    float *partial = partialOf(args, work, row);
+    partial[Shape::valueLength] =
+        state.largest[r] == minusInfinity() ? -3.402823466e+38f : state.largest[r] * lnOf2;
+    partial[Shape::valueLength + 1] = state.total[r];
+  }
+
   // Row `r` of the state goes to y if the block has all its positions, else as a partial result to operand 6.
   static __device__ void storeRow(const KtCudaArgs &args, const Work &work, const State &state, int r) {
     const int row = Tiles::blockRow(r), lane = threadIdx.x % 32;
@@ -192,14 +299,8 @@ struct Attention {
                     state.sums[r / 2][v][r % 2 * 2 + 1] * factor);
       return;
     }
-    float *partial =
-        static_cast<float *>(args.operands[6]) +
-        ((int64_t(token) * Operands::heads + head) * Splits + work.split) * (Shape::valueLength + 16);
-    if (Tiles::warpColumn() == 0 && lane % 4 == 0) {
-      partial[Shape::valueLength] =
-          state.largest[r] == minusInfinity() ? -3.402823466e+38f : state.largest[r] * lnOf2;
-      partial[Shape::valueLength + 1] = state.total[r];
-    }
+    storeScore(args, work, state, r);
+    float *partial = partialOf(args, work, row);
 #pragma unroll
     for (int v = 0; v < State::valueTiles; ++v)
       if (column + v * 8 < Shape::valueLength) {
@@ -214,8 +315,15 @@ struct Attention {
   static __device__ void run(const KtCudaArgs &args) {
     extern __shared__ __align__(128) uint16_t shared[];
     Work work;
+    if constexpr (Splits > 1)
+      findRowsOfSplit(work);
+    constexpr bool copiesFirst = Operands::bfloatQ && Splits > 1;
+    if constexpr (copiesFirst)
+      copyQueries(args, work, shared + Shape::queries);
     if (!(Splits > 1 ? findSplit(args, work) : findRows(args, work)))
-      return;
+      return waitForCopies<0>();
+    if constexpr (Operands::bfloatQ && !copiesFirst)
+      copyQueries(args, work, shared + Shape::queries);
     const uint8_t *keys = static_cast<const uint8_t *>(args.operands[Operands::keyOperand]);
     const uint8_t *values = static_cast<const uint8_t *>(args.operands[Operands::valueOperand]);
     const auto load = [&](uint16_t *tile, int start) {
@@ -228,7 +336,8 @@ struct Attention {
     };
     Tiles::start(shared, work.begin, work.end, load); // the rest happens while the copies are on their way
     clearPadding(shared + Shape::tiles);
-    loadQueries(args, work, shared + Shape::queries);
+    if constexpr (!Operands::bfloatQ)
+      loadQueries(args, work, shared + Shape::queries);
     State state;
 #pragma unroll
     for (int r = 0; r < State::rows; ++r) {
@@ -237,9 +346,13 @@ struct Attention {
       state.last[r] = min(work.end - 1, last);
     }
     Tiles::run(state, shared, work.begin, work.end, __uint_as_float(Scale) * log2OfE, load);
+    if constexpr (parks) {
+      storeRows(args, work, state, reinterpret_cast<float *>(shared + Shape::tiles));
+    } else {
 #pragma unroll
-    for (int r = 0; r < State::rows; ++r)
-      storeRow(args, work, state, r);
+      for (int r = 0; r < State::rows; ++r)
+        storeRow(args, work, state, r);
+    }
     if constexpr (Merge)
       if (!hasAll(work))
         mergeSplits(args, work, reinterpret_cast<float *>(shared));

@@ -29,6 +29,12 @@ template <int Rows, int RowWarps, int ColumnWarps, int Keys, int Stages> struct 
 
 __host__ __device__ constexpr int roundUp(int value, int step) { return (value + step - 1) / step * step; }
 
+// True if a warp with 16 rows would multiply only 8 keys of a tile: then two have 16 together, with half of
+// their elements each, because queries would be read too often otherwise.
+__host__ __device__ constexpr bool keySharing(int rows, int rowWarps, int columnWarps, int keys, int keyPad) {
+  return rows == 16 * rowWarps && columnWarps % 2 == 0 && keys == 8 * columnWarps && keyPad % 64 == 0;
+}
+
 // Shapes of the tiles, in 16-bit elements. Rows are an odd number of 16 bytes apart, so that eight of them lie
 // in different banks. With Joined, values are the first elements of the keys.
 template <CacheType Type_, int KeyLength, int ValueLength, bool Joined, class Block> struct AttentionShape {
@@ -44,8 +50,12 @@ template <CacheType Type_, int KeyLength, int ValueLength, bool Joined, class Bl
   static constexpr int queries = 0, tiles = Block::rows * keyStride, tile = keyTile + valueTile;
   static constexpr int weights = tiles + Block::stages * tile,
                        reductions = weights + Block::rows * weightStride;
-  // One float per row and column of warps follows.
-  static constexpr int bytes = 2 * reductions + 4 * Block::columnWarps * Block::rows;
+  // One float per row and column of warps follows, and where two warps share the elements of keys, sums of
+  // each.
+  static constexpr bool sharesKeys =
+      keySharing(Block::rows, Block::rowWarps, Block::columnWarps, Block::keys, keyPad);
+  static constexpr int exchange = 2 * reductions + 4 * Block::columnWarps * Block::rows;
+  static constexpr int bytes = exchange + (sharesKeys ? Block::threads * 16 : 0);
 };
 
 // Eight cache elements from element `index` as 16-bit floats for the products.
@@ -74,15 +84,25 @@ template <CacheType Type, int Length, int Stride, class Block>
 __device__ inline void loadTile(uint16_t *tile, const uint8_t *cache, int64_t rowStride, int64_t offset,
                                 int start, int end) {
   constexpr int chunks = Length / 8;
-  for (int i = threadIdx.x; i < Block::keys * chunks; i += Block::threads) {
-    const int row = i / chunks, column = i % chunks * 8, position = start + row;
-    const bool valid = position < end;
-    const int64_t index = (valid ? position : start) * rowStride + offset + column;
+  const auto load = [&](int row, int column) {
+    const bool valid = start + row < end;
+    const int64_t index = (valid ? start + row : start) * rowStride + offset + column;
     uint16_t *to = tile + row * Stride + column;
     if constexpr (Type == CacheType::Half || Type == CacheType::Bfloat)
       copyAsync16(to, cache + index * 2, valid);
     else
       *reinterpret_cast<uint4 *>(to) = valid ? convertCache<Type>(cache, index) : uint4{0, 0, 0, 0};
+  };
+  if constexpr (chunks > 32) {
+    // A warp per row, which needs less arithmetic than finding the row of each chunk.
+#pragma unroll 4
+    for (int row = threadIdx.x / 32; row < Block::keys; row += Block::threads / 32)
+#pragma unroll
+      for (int chunk = threadIdx.x % 32; chunk < chunks; chunk += 32)
+        load(row, chunk * 8);
+  } else {
+    for (int i = threadIdx.x; i < Block::keys * chunks; i += Block::threads)
+      load(i / chunks, i % chunks * 8);
   }
 }
 
@@ -127,19 +147,25 @@ template <class Shape, class Block> struct AttentionTiles {
     }
   }
 
-  static __device__ void multiplyKeys(const uint16_t *queries, const uint16_t *keys, Scores &scores) {
+  // Products of the rows with Tiles * 8 keys from `key` on, over the elements first..last. Products that are
+  // added to the same sum follow each other: where a warp has few sums, both halves of a step have their own.
+  template <int Tiles>
+  static __device__ void multiplyPart(const uint16_t *queries, const uint16_t *keys, int key, int first,
+                                      int last, float (&sums)[rowTiles][Tiles][4]) {
     const int lane = threadIdx.x % 32;
-    const uint16_t *key = keys + (warpColumn() * (keyTiles * 8) + lane % 8) * Shape::keyStride + lane / 8 * 8;
+    const uint16_t *from = keys + (key + lane % 8) * Shape::keyStride + lane / 8 * 8;
     const uint16_t *query = queries + (warpRow() + lane % 16) * Shape::keyStride + lane / 16 * 8;
+    constexpr bool isSplit = rowTiles * Tiles <= 2;
+    float others[rowTiles][Tiles][4];
 #pragma unroll
     for (int t = 0; t < rowTiles; ++t)
 #pragma unroll
-      for (int n = 0; n < keyTiles; ++n)
+      for (int n = 0; n < Tiles; ++n)
 #pragma unroll
         for (int i = 0; i < 4; ++i)
-          scores[t][n][i] = 0;
-#pragma unroll 2
-    for (int k = 0; k < Shape::keyPad; k += 32) {
+          sums[t][n][i] = others[t][n][i] = 0;
+#pragma unroll 3
+    for (int k = first; k < last; k += 32) {
       uint32_t a[rowTiles][2][4];
 #pragma unroll
       for (int t = 0; t < rowTiles; ++t)
@@ -147,15 +173,47 @@ template <class Shape, class Block> struct AttentionTiles {
         for (int half = 0; half < 2; ++half)
           loadMatrices(a[t][half], query + t * 16 * Shape::keyStride + k + half * 16);
 #pragma unroll
-      for (int n = 0; n < keyTiles; ++n) {
+      for (int n = 0; n < Tiles; ++n) {
         uint32_t b[4];
-        loadMatrices(b, key + n * 8 * Shape::keyStride + k);
+        loadMatrices(b, from + n * 8 * Shape::keyStride + k);
 #pragma unroll
         for (int t = 0; t < rowTiles; ++t) {
-          multiply<T>(scores[t][n], a[t][0], b[0], b[1]);
-          multiply<T>(scores[t][n], a[t][1], b[2], b[3]);
+          multiply<T>(sums[t][n], a[t][0], b[0], b[1]);
+          multiply<T>(isSplit ? others[t][n] : sums[t][n], a[t][1], b[2], b[3]);
         }
       }
+    }
+    if constexpr (isSplit)
+#pragma unroll
+      for (int t = 0; t < rowTiles; ++t)
+#pragma unroll
+        for (int n = 0; n < Tiles; ++n)
+#pragma unroll
+          for (int i = 0; i < 4; ++i)
+            sums[t][n][i] += others[t][n][i];
+  }
+
+  // The scores of the warp's keys; `exchange` is shared memory of the block for those that share keys.
+  static __device__ void multiplyKeys(const uint16_t *queries, const uint16_t *keys, float4 *exchange,
+                                      Scores &scores) {
+    if constexpr (!Shape::sharesKeys) {
+      multiplyPart<keyTiles>(queries, keys, warpColumn() * (keyTiles * 8), 0, Shape::keyPad, scores);
+    } else {
+      constexpr int half = Shape::keyPad / 2;
+      const int part = warpColumn() % 2;
+      float sums[1][2][4];
+      multiplyPart<2>(queries, keys, warpColumn() / 2 * 16, part * half, part * half + half, sums);
+      // Each of the two keeps eight keys and gives the other what it has of theirs.
+      float *keep = scores[0][0];
+#pragma unroll
+      for (int i = 0; i < 4; ++i)
+        keep[i] = part == 0 ? sums[0][0][i] : sums[0][1][i];
+      exchange[threadIdx.x] = part == 0
+                                  ? make_float4(sums[0][1][0], sums[0][1][1], sums[0][1][2], sums[0][1][3])
+                                  : make_float4(sums[0][0][0], sums[0][0][1], sums[0][0][2], sums[0][0][3]);
+      asm volatile("bar.sync %0, 64;" ::"r"(1 + int(threadIdx.x) / 64) : "memory");
+      const float4 other = exchange[threadIdx.x ^ 32];
+      keep[0] += other.x, keep[1] += other.y, keep[2] += other.z, keep[3] += other.w;
     }
   }
 
@@ -254,9 +312,10 @@ template <class Shape, class Block> struct AttentionTiles {
 
   // Starts the copies of the first tiles, one group each; load(tile, position) brings one.
   template <class Load> static __device__ void start(uint16_t *shared, int begin, int end, Load load) {
+    constexpr int first = Block::stages > 1 ? Block::stages - 1 : 1;
     const int count = tileCount(begin, end);
 #pragma unroll
-    for (int i = 0; i < Block::stages - 1; ++i) {
+    for (int i = 0; i < first; ++i) {
       if (i < count)
         load(stage(shared, i), begin + i * Block::keys);
       commitCopies();
@@ -269,9 +328,11 @@ template <class Shape, class Block> struct AttentionTiles {
   static __device__ void nextTile(uint16_t *shared, int i, int begin, int count, Load load) {
     constexpr int ahead = Block::stages - 1;
     if constexpr (ahead == 0) {
-      __syncthreads();
-      load(stage(shared, i), begin + i * Block::keys);
-      commitCopies();
+      if (i != 0) {
+        __syncthreads();
+        load(stage(shared, i), begin + i * Block::keys);
+        commitCopies();
+      }
       waitForCopies<0>();
       __syncthreads();
     } else {
@@ -294,7 +355,8 @@ template <class Shape, class Block> struct AttentionTiles {
       const uint16_t *tile = stage(shared, i);
       Scores scores;
       float largest[State::rows];
-      multiplyKeys(shared + Shape::queries, tile, scores);
+      multiplyKeys(shared + Shape::queries, tile,
+                   reinterpret_cast<float4 *>(reinterpret_cast<uint8_t *>(shared) + Shape::exchange), scores);
       maskScores(state, scores, begin + i * Block::keys, scale, reductions(shared), largest);
       weigh(state, scores, largest, shared + Shape::weights);
       syncRow();

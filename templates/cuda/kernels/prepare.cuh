@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cache_row.cuh"
+#include "linear.cuh"
 
 namespace kt {
 
@@ -97,45 +98,126 @@ struct GqaPrepare {
   }
 };
 
-// The first block of a token makes its cache row, the others rotate its query heads.
-template <int Heads, int Latent, int Rotary, uint32_t Eps, bool Neox, int64_t QStride, int64_t QRowStride,
-          int64_t KvStride, CacheType Type, int Threads, int BlocksPerToken, bool Dynamic, int M>
+// Rows of a token are its cache row and its query heads; every warp takes one of them, and starts all loads
+// before anything is computed. Head h of a query begins at h * QRowStride, its rotary part Nope elements later.
+// It is rotated in place or, with BfloatY, on its way to the end of a row of operand 8.
+template <int Heads, int Latent, int Rotary, uint32_t Eps, bool Neox, int Nope, int64_t QStride,
+          int64_t QRowStride, int64_t KvStride, CacheType Type, bool BfloatY, int Warps, bool Dynamic, int M>
 struct MlaPrepare {
-  static __device__ void storeRow(const KtCudaArgs &args, int token, int64_t position, const float *angles) {
-    __shared__ __align__(16) float row[Latent + Rotary];
-    __shared__ float scratch[32];
-    const float *kv = static_cast<const float *>(args.operands[1]) + token * KvStride;
-    const float *w = static_cast<const float *>(args.operands[2]);
-    float squares = 0;
-    for (int i = threadIdx.x; i < Latent + Rotary; i += Threads) {
-      row[i] = kv[i];
-      if (i < Latent)
-        squares += kv[i] * kv[i];
-    }
-    squares = blockSum<Threads>(squares, scratch); // its barrier also makes the row visible
-    const float factor = __fdiv_rn(1.0f, __fsqrt_rn(__fdiv_rn(squares, float(Latent)) + __uint_as_float(Eps)));
-    for (int i = threadIdx.x; i < Latent; i += Threads)
-      row[i] = row[i] * factor * (w ? w[i] : 1.0f);
-    for (int i = threadIdx.x; i < Rotary / 2; i += Threads)
-      rotatePair<Rotary, Neox>(row + Latent, angles, i);
-    __syncthreads();
-    storeCacheRow<Type, Latent + Rotary, Threads>(
-        row, static_cast<uint8_t *>(args.operands[5]) + cacheBytes<Type>(position * (Latent + Rotary)),
-        threadIdx.x);
+  static constexpr int rows = Heads + 1, perLane = (Latent + 31) / 32, pairs = Rotary / 2;
+  static constexpr int pairsPerLane = (pairs + 31) / 32;
+  using Elements = float[perLane]; // element lane + 32 i of the latent
+  using Pairs = float2[pairsPerLane];
+
+  static __device__ void loadLatent(const float *from, int lane, Elements &out) {
+#pragma unroll
+    for (int i = 0; i < perLane; ++i)
+      out[i] = lane + 32 * i < Latent ? from[lane + 32 * i] : 0.0f;
+  }
+  static __device__ int first(int pair) { return Neox ? pair : 2 * pair; }
+  static __device__ int second(int pair) { return Neox ? pair + pairs : 2 * pair + 1; }
+  static __device__ void loadPairs(const float *from, int lane, Pairs &out) {
+#pragma unroll
+    for (int i = 0; i < pairsPerLane; ++i)
+      if (lane + 32 * i < pairs)
+        out[i] = {from[first(lane + 32 * i)], from[second(lane + 32 * i)]};
+  }
+  static __device__ void put(float *to, float value) { *to = value; }
+  static __device__ void put(uint16_t *to, float value) { *to = floatToBfloat(value); }
+  static __device__ void loadAngles(const float *table, int lane, Pairs &out) {
+#pragma unroll
+    for (int i = 0; i < pairsPerLane; ++i)
+      if (lane + 32 * i < pairs)
+        out[i] = reinterpret_cast<const float2 *>(table)[lane + 32 * i];
+  }
+  // Rotates the pairs and writes them to a row.
+  template <class T>
+  static __device__ void rotateTo(T *row, const Pairs &values, const Pairs &angles, int lane) {
+#pragma unroll
+    for (int i = 0; i < pairsPerLane; ++i)
+      if (const int pair = lane + 32 * i; pair < pairs) {
+        const float2 angle = angles[i], value = values[i];
+        put(row + first(pair), value.x * angle.x - value.y * angle.y);
+        put(row + second(pair), value.x * angle.y + value.y * angle.x);
+      }
   }
 
-  static __device__ void run(const KtCudaArgs &args) {
-    const int token = blockIdx.x / BlocksPerToken, part = blockIdx.x % BlocksPerToken;
-    if (token >= tokenCount<Dynamic, M>(args))
+  // Norm and store of the latent: x = x * (1 / sqrt(mean(x^2) + eps)) * w.
+  static __device__ void storeLatent(const Elements &x, const Elements &w, uint8_t *to, int lane) {
+    float squares = 0;
+#pragma unroll
+    for (int i = 0; i < perLane; ++i)
+      squares += x[i] * x[i];
+    squares = warpSum(squares);
+    const float factor = __fdiv_rn(1.0f, __fsqrt_rn(__fdiv_rn(squares, float(Latent)) + __uint_as_float(Eps)));
+#pragma unroll
+    for (int i = 0; i < perLane; ++i) {
+      const float value = x[i] * factor * w[i];
+      if constexpr (Type == CacheType::Q8)
+        storeQ8Block(value, lane, to + i * 34);
+      else if (lane + 32 * i < Latent)
+        storeCacheRow<Type, 1, 32>(&value, to + cacheBytes<Type>(lane + 32 * i), 0);
+    }
+  }
+
+  // Row `row` of a token whose position is in `positions`.
+  static __device__ void prepareRow(const KtCudaArgs &args, int token, int row, float *rotated, int lane) {
+    const int32_t *positions = static_cast<const int32_t *>(args.operands[4]);
+    const float *table = static_cast<const float *>(args.operands[3]);
+    Pairs values, angles;
+    if (row > 0) {
+      float *q = static_cast<float *>(args.operands[0]) + token * QStride + (row - 1) * QRowStride + Nope;
+      loadPairs(q, lane, values);
+      loadAngles(table + int64_t(positions[token]) * Rotary, lane, angles);
+      if constexpr (BfloatY)
+        rotateTo(static_cast<uint16_t *>(args.operands[8]) +
+                     (int64_t(token) * Heads + row - 1) * (Latent + Rotary) + Latent,
+                 values, angles, lane);
+      else
+        rotateTo(q, values, angles, lane);
       return;
-    const int64_t position = static_cast<const int32_t *>(args.operands[4])[token];
-    const float *angles = static_cast<const float *>(args.operands[3]) + position * Rotary;
-    if (part == 0)
-      return storeRow(args, token, position, angles);
-    constexpr int pairs = Heads * (Rotary / 2);
-    float *q = static_cast<float *>(args.operands[0]) + token * QStride;
-    for (int pair = (part - 1) * Threads + threadIdx.x; pair < pairs; pair += (BlocksPerToken - 1) * Threads)
-      rotatePair<Rotary, Neox>(q + pair / (Rotary / 2) * QRowStride, angles, pair % (Rotary / 2));
+    }
+    const float *kv = static_cast<const float *>(args.operands[1]) + token * KvStride;
+    const float *weights = static_cast<const float *>(args.operands[2]);
+    Elements x, w;
+    loadLatent(kv, lane, x);
+    loadPairs(kv + Latent, lane, values);
+#pragma unroll
+    for (int i = 0; i < perLane; ++i)
+      w[i] = 1.0f;
+    if (weights)
+      loadLatent(weights, lane, w);
+    const int64_t position = positions[token];
+    uint8_t *cache = static_cast<uint8_t *>(args.operands[5]) + cacheBytes<Type>(position * (Latent + Rotary));
+    loadAngles(table + position * Rotary, lane, angles); // on their way while the norm is computed
+    storeLatent(x, w, cache, lane);
+    rotateTo(rotated, values, angles, lane);
+    __syncwarp();
+    storeCacheRow<Type, Rotary, 32>(rotated, cache + cacheBytes<Type>(Latent), lane);
+  }
+
+  // Block `block` of those that prepare rows.
+  static __device__ void runBlock(const KtCudaArgs &args, int block) {
+    __shared__ __align__(16) float rotated[Warps][Rotary];
+    const int warp = threadIdx.x / 32, index = block * Warps + warp, token = index / rows;
+    if (token < tokenCount<Dynamic, M>(args))
+      prepareRow(args, token, index % rows, rotated[warp], threadIdx.x % 32);
+  }
+  static __device__ void run(const KtCudaArgs &args) { runBlock(args, blockIdx.x); }
+};
+
+// MlaPrepare, and beside it the absorbed queries, which need nothing of it: Product is the LinearStream of a
+// head per batch, with RowBlocks blocks each. The first PrepareBlocks blocks prepare.
+template <class Prepare, int PrepareBlocks, class Product, int RowBlocks> struct MlaPrepareAbsorb {
+  static __device__ void prefetch(const KtCudaArgs &args) {
+    if (const int block = int(blockIdx.x) - PrepareBlocks; block >= 0)
+      Product::prefetchBlock(args, block % RowBlocks, block / RowBlocks);
+  }
+  static __device__ void run(const KtCudaArgs &args) {
+    if (const int block = int(blockIdx.x) - PrepareBlocks; block >= 0)
+      Product::runBlock(args, block % RowBlocks, block / RowBlocks);
+    else
+      Prepare::runBlock(args, blockIdx.x);
   }
 };
 

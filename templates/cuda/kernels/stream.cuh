@@ -12,6 +12,12 @@
 
 namespace kt {
 
+// True if the rows of tokens that TokenAt gives are in shared memory (TokenAt::isShared).
+template <class TokenAt> __host__ __device__ constexpr auto isShared(int) -> decltype(TokenAt::isShared, true) {
+  return true;
+}
+template <class TokenAt> __host__ __device__ constexpr bool isShared(long) { return false; }
+
 // Rows of K weights of format Type, in Tiles tiles of 16 rows, times up to TokenTiles * 8 tokens of XBytes per
 // element; XAlign divides the addresses of all token rows, in bytes. A warp takes every Step-th unit of k. With
 // Early the copies of its first weights are started by prefetch(), before run() with the same parameters.
@@ -72,7 +78,8 @@ struct Stream {
       }
   }
 
-  // The same of the tokens; tokenAt(token) gives the start of their rows.
+  // The same of the tokens; tokenAt(token) gives the start of their rows, in shared memory if
+  // TokenAt::isShared.
   template <class TokenAt>
   static __device__ void fetchTokens(uint8_t *stage, int unit, int lane, int tokens, TokenAt tokenAt) {
     uint8_t *rows = stage + Tiles * 16 * slotBytes;
@@ -82,10 +89,18 @@ struct Stream {
       for (int at = lane * XAlign; at < W::unitElements * XBytes; at += 32 * XAlign) {
         uint8_t *to = rows + t * tokenBytes + tokenOffset(at);
         if (K % W::unitElements == 0 || first + at < K * XBytes)
-          copyAsync<XAlign>(to, x + first + at);
+          copyToken<isShared<TokenAt>(0)>(to, x + first + at);
         else
           zero(to);
       }
+    }
+  }
+  template <bool FromShared> static __device__ void copyToken(uint8_t *to, const uint8_t *from) {
+    if constexpr (FromShared) {
+      static_assert(XAlign == 16, "rows in shared memory are aligned");
+      *reinterpret_cast<uint4 *>(to) = *reinterpret_cast<const uint4 *>(from);
+    } else {
+      copyAsync<XAlign>(to, from);
     }
   }
   static __device__ void zero(uint8_t *to) {

@@ -33,6 +33,7 @@ static Kernel generateGqa(const Params &params, const Target &target) {
 static Kernel generateMla(const Params &params, const Target &target) {
   AttentionMlaSpec spec = readAttentionMla(params);
   needGpu("y_type", spec.bfloatY);
+  needGpu("q_type", spec.bfloatQ);
   needGpu("merge", spec.merge);
   needGpu("split_positions", spec.splitPositions != defaultSplitPositions);
   AttentionShape shape;

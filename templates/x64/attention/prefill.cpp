@@ -10,7 +10,8 @@ using namespace Xbyak::util;
 namespace {
 
 constexpr int64_t rowBudget = 3 << 18; // bytes of packed queries and results: they stay in a second-level cache
-constexpr int64_t mostRows = 256;      // more would not make packing much cheaper
+// More would not make packing much cheaper; beside tile instructions it weighs more.
+constexpr int64_t mostRows = 256, mostTileRows = 512;
 
 int64_t roundUp(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
 
@@ -43,9 +44,9 @@ PrefillAttention::Layout PrefillAttention::layout() const {
   result.resultElements = usesTiles() ? result.valueSteps * 32 : shape.valueLength;
   result.queryTile = result.keyElements * tileRows * (usesTiles() ? 2 : 4);
   result.resultTile = result.resultElements * tileRows * 4;
-  result.rows =
-      std::clamp(rowBudget / ((result.queryTile + result.resultTile) / tileRows), int64_t(tileRows), mostRows) /
-      tileRows * tileRows;
+  result.rows = std::clamp(rowBudget / ((result.queryTile + result.resultTile) / tileRows), int64_t(tileRows),
+                           usesTiles() ? mostTileRows : mostRows) /
+                tileRows * tileRows;
   int64_t end = 0;
   auto take = [&](int64_t bytes) {
     int64_t offset = end;
@@ -318,16 +319,9 @@ void PrefillAttention::emitKeyBlocks() {
   lea(resultTile, ptr[at(scratch, place.result)]);
   mov(rowTile, scratch);
   lea(r15, ptr[at(scratch, place.tiles)]);
+  mov(slot(HasScores), 0);
   L(tile);
-  // Nothing to do if no row of the tile sees a key of this block.
-  mov(rax, slot(Key));
-  cmp(eax, dword[r15 + 4]);
-  jg(next);
-  if (shape.window > 0) {
-    add(eax, keyBlock);
-    cmp(eax, dword[r15 + 8]);
-    jle(next);
-  }
+  emitUnseen(0, next);
   emitTile();
   L(next);
   add(queryTile, static_cast<uint32_t>(place.queryTile));
@@ -341,10 +335,27 @@ void PrefillAttention::emitKeyBlocks() {
   L(done);
 }
 
-// One tile of rows with one block of keys. r15: the tile's bounds.
+// Jumps to `unseen` if no row of the tile whose bounds are at r15 + offset sees a key of this block.
+void PrefillAttention::emitUnseen(int offset, Xbyak::Label &unseen) {
+  mov(rax, slot(Key));
+  cmp(eax, dword[r15 + offset + 4]);
+  jg(unseen, T_NEAR);
+  if (shape.window > 0) {
+    add(eax, keyBlock);
+    cmp(eax, dword[r15 + offset + 8]);
+    jle(unseen, T_NEAR);
+  }
+}
+
+// One tile of rows with one block of keys. r15: the tile's bounds; rbx: tiles left.
 void PrefillAttention::emitTile() {
-  Label masked, softmax;
+  Label scored, masked, softmax;
+  if (usesTiles()) {
+    cmp(slot(HasScores), 0);
+    jne(scored, T_NEAR);
+  }
   emitScores();
+  L(scored);
   mov(rax, slot(Key));
   if (shape.window > 0) {
     cmp(eax, dword[r15 + 12]);

@@ -65,7 +65,8 @@ private:
     Valid = 168,
     KeyRow = 176, // address of the block's first key and value
     ValueRow = 184,
-    FrameEnd = 192
+    HasScores = 192, // whether there are scores of the tile of rows already
+    FrameEnd = 200
   };
 
   bool usesTiles() const;
@@ -85,6 +86,7 @@ private:
   void emitKeyBlocks();
   void emitCacheRow(const CacheSide &side, Slot to);
   void emitTile();
+  void emitUnseen(int offset, Xbyak::Label &unseen);
 
   // prefill_pack.cpp: queries, keys and values in, results out
   void emitPackQueries();
@@ -101,6 +103,7 @@ private:
   void emitScores();
   void emitTileStep(const Xbyak::RegExp &first, const Xbyak::RegExp &second, const Xbyak::RegExp &right);
   void emitTileScores();
+  void emitTileTurn(int turn);
   void emitFloatScores();
   void emitValues();
   void emitTileValues();
@@ -112,6 +115,10 @@ private:
   void emitSoftmax();
   void emitMaxima();
   void emitWeights();
+  void emitWeightsBesideScores();
+  void emitWeightConstants();
+  void emitWeight(int half, int key, int pair);
+  void emitWeightPair(int half, int pair);
   void emitRescale();
 
   const AttentionShape shape;

@@ -55,6 +55,30 @@ void PrefillAttention::emitTileScores() {
   jnz(loop);
 }
 
+// Tile instruction number `turn` of the scores of 32 keys: a step of 32 elements takes eight, which other code
+// stands between. rsi: keys, r10: queries, r8: 64.
+void PrefillAttention::emitTileTurn(int turn) {
+  const int step = turn / 8 * tileBytes, nextKeys = static_cast<int>(place.keySteps * tileBytes);
+  switch (turn % 8) {
+  case 0:
+    return tileloadd(tmm4, ptr[rsi + r8 + step]);
+  case 1:
+    return tileloadd(tmm6, ptr[r10 + r8 + 2 * step]);
+  case 2:
+    return tdpbf16ps(tmm0, tmm4, tmm6);
+  case 3:
+    return tileloadd(tmm7, ptr[r10 + r8 + (2 * step + tileBytes)]);
+  case 4:
+    return tdpbf16ps(tmm1, tmm4, tmm7);
+  case 5:
+    return tileloadd(tmm5, ptr[rsi + r8 + (step + nextKeys)]);
+  case 6:
+    return tdpbf16ps(tmm2, tmm5, tmm6);
+  default:
+    return tdpbf16ps(tmm3, tmm5, tmm7);
+  }
+}
+
 // Two tiles of elements at a time with both halves of the rows.
 void PrefillAttention::emitTileValues() {
   const int groups = keyBlock / 32;

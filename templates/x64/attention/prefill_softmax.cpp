@@ -53,7 +53,21 @@ void PrefillAttention::emitMaskHalf(int half) {
 // live through it: 0 and 1 the maxima of both halves, 2 and 3 their sums.
 void PrefillAttention::emitSoftmax() {
   emitMaxima();
-  emitWeights();
+  if (usesTiles()) {
+    Label last, done;
+    mov(slot(HasScores), 0);
+    cmp(rbx, 1);
+    je(last, T_NEAR);
+    emitUnseen(16, last);
+    mov(slot(HasScores), 1);
+    emitWeightsBesideScores();
+    jmp(done, T_NEAR);
+    L(last);
+    emitWeights();
+    L(done);
+  } else {
+    emitWeights();
+  }
   emitRescale();
 }
 
@@ -81,44 +95,54 @@ void PrefillAttention::emitMaxima() {
         vmaxps(chain(half, i), chain(half, i), chain(half, i + step));
 }
 
-// Two keys at a time: weights of both halves, and their sums.
-void PrefillAttention::emitWeights() {
-  auto maximum = [&](int half) { return vec(half); };
-  auto sum = [&](int half) { return vec(2 + half); };
-  const Vec t0 = vec(8), t1 = vec(9), order = vec(10);
-  Label loop;
-  zero(sum(0));
-  zero(sum(1));
+// Weight of key `key` of pair number `pair` from rdx on, for a half of the rows, added to its sum.
+void PrefillAttention::emitWeight(int half, int key, int pair) {
+  const Vec weight = vec(4 + 2 * half + key), sum = vec(2 + half);
+  const Address score = ptr[rdx + ((2 * pair + key) * tileRows + half * lanes()) * 4];
+  vmovups(weight, score);
+  vsubps(weight, weight, vec(half));
+  emitPowerOfTwo(*this, weight, vec(8), vec(9), usesTiles());
+  vaddps(sum, sum, weight);
+  if (!usesTiles())
+    vmovups(score, weight);
+}
+
+// Both weights of a pair side by side to rdi, where sixteen pairs make a tile and that of the other half
+// follows: word 2i is word i of the first key, word 2i + 1 that of the second. vec(10): that order.
+void PrefillAttention::emitWeightPair(int half, int pair) {
+  const Vec first = vec(4 + 2 * half), second = vec(5 + 2 * half);
+  vcvtne2ps2bf16(first, second, first);
+  vpermw(first, vec(10), first);
+  vmovups(ptr[rdi + (half * tileBytes + pair * 64)], first);
+}
+
+void PrefillAttention::emitWeightConstants() {
+  zero(vec(2));
+  zero(vec(3));
   if (usesTiles()) {
-    // Pairs of keys side by side: word 2i is word i of the first key, word 2i + 1 that of the second.
     std::array<uint16_t, 32> words;
     for (uint16_t i = 0; i < 32; ++i)
       words[i] = static_cast<uint16_t>(i / 2 + i % 2 * 16);
-    vmovups(order, table(words));
+    vmovups(vec(10), table(words));
     lea(rdi, ptr[at(scratch, place.weights)]);
   }
   lea(rdx, ptr[at(scratch, place.scores)]);
+}
+
+// Two keys at a time: weights of both halves, and their sums.
+void PrefillAttention::emitWeights() {
+  Label loop;
+  emitWeightConstants();
   mov(ecx, keyBlock / 2);
   L(loop);
   for (int half = 0; half < 2; ++half) {
-    auto weight = [&](int key) { return vec(4 + 2 * half + key); };
-    for (int key = 0; key < 2; ++key) {
-      vmovups(weight(key), ptr[rdx + (key * tileRows + half * lanes()) * 4]);
-      vsubps(weight(key), weight(key), maximum(half));
-      emitPowerOfTwo(*this, weight(key), t0, t1, usesTiles());
-      vaddps(sum(half), sum(half), weight(key));
-      if (!usesTiles())
-        vmovups(ptr[rdx + (key * tileRows + half * lanes()) * 4], weight(key));
-    }
-    if (usesTiles()) {
-      vcvtne2ps2bf16(weight(0), weight(1), weight(0));
-      vpermw(weight(0), order, weight(0));
-      vmovups(ptr[rdi + half * tileBytes], weight(0));
-    }
+    emitWeight(half, 0, 0);
+    emitWeight(half, 1, 0);
+    if (usesTiles())
+      emitWeightPair(half, 0);
   }
   add(rdx, 2 * tileRows * 4);
   if (usesTiles()) {
-    // Sixteen pairs make a tile; the tile of the other half lies behind it.
     Label sameTile;
     add(rdi, 64);
     dec(ecx);
@@ -131,6 +155,41 @@ void PrefillAttention::emitWeights() {
     dec(ecx);
   }
   jnz(loop);
+}
+
+// The same, and meanwhile the scores of the next tile of rows: tile instructions leave the vector ports free,
+// and follow each other badly when a core's other thread is busy. Scores of 32 keys take the place of those
+// that have become weights.
+void PrefillAttention::emitWeightsBesideScores() {
+  constexpr int pairs = 16; // of 32 keys
+  const int turns = static_cast<int>(8 * place.keySteps), weights = pairs * 4;
+  Label loop;
+  emitWeightConstants();
+  mov(r8d, 64);
+  mov(r9d, tileRows * 4);
+  lea(rsi, ptr[at(scratch, place.keys)]);
+  lea(r10, ptr[queryTile + static_cast<int>(place.queryTile)]);
+  mov(eax, keyBlock / 32);
+  L(loop);
+  for (int i = 0; i < 4; ++i)
+    tilezero(Xbyak::Tmm(i));
+  int turn = 0, done = 0;
+  for (int pair = 0; pair < pairs; ++pair)
+    for (int half = 0; half < 2; ++half) {
+      for (int key = 0; key < 2; ++key) {
+        emitWeight(half, key, pair);
+        for (++done; turn < turns * done / weights; ++turn)
+          emitTileTurn(turn);
+      }
+      emitWeightPair(half, pair);
+    }
+  for (int i = 0; i < 4; ++i)
+    tilestored(ptr[rdx + r9 + (i / 2 * 16 * tileRows * 4 + i % 2 * 64)], Xbyak::Tmm(i));
+  add(rsi, static_cast<uint32_t>(2 * place.keySteps * tileBytes));
+  add(rdx, 32 * tileRows * 4);
+  add(rdi, 2 * tileBytes);
+  dec(eax);
+  jnz(loop, T_NEAR);
 }
 
 // sum = sum * 2^(old maximum - new) + sum of the block, and the same factor for the results if it is not 1

@@ -32,6 +32,10 @@ void ExpertKernel::loadCommonArguments(int listsOperand) {
 }
 
 void ExpertKernel::emitExperts(const std::function<void(int, int)> &tile, const PanelPass *panels) {
+  if (takesPacked()) {
+    mov(qword[frame(FirstBlock)], 0);
+    mov(qword[frame(TokenBegin)], 0);
+  }
   if (dense) {
     mov(qword[frame(Expert)], 0);
     mov(eax, dword[frame(Tokens)]);
@@ -66,6 +70,12 @@ void ExpertKernel::emitExperts(const std::function<void(int, int)> &tile, const 
   }
   emitExpert(tile, panels);
   L(next);
+  if (takesPacked()) {
+    mov(eax, dword[frame(SlotCount)]);
+    add(eax, panelTokens - 1);
+    shr(eax, 4);
+    add(ptr[frame(FirstBlock)], rax);
+  }
   inc(qword[frame(Active)]);
   jmp(expertLoop);
   L(done);
@@ -137,12 +147,19 @@ void ExpertKernel::emitExpert(const std::function<void(int, int)> &tile, const P
   cmp(eax, static_cast<uint32_t>(panelCrossover(isa)));
   jb(few);
   mov(ptr[frame(TokenTotal)], rax);
+  if (takesPacked())
+    mov(ptr[frame(PackedTotal)], rax);
   emitPanelRows(UnitBegin, UnitEnd, n);
   emitPanels(*panels, m);
   jmp(done);
   L(few);
   emitUnits(tile);
   L(done);
+}
+
+void ExpertKernel::emitPacked(size_t base, int64_t k) {
+  imul(rax, ptr[frame(FirstBlock)], immediate(packedBlockBytes(k), "a packed block"));
+  add(rax, ptr[frame(base)]);
 }
 
 void ExpertKernel::emitSlotNumber(const Reg64 &position) {
@@ -209,7 +226,8 @@ void ExpertKernel::emitUnits(const std::function<void(int, int)> &tile) {
   cmp(eax, dword[frame(UnitEnd)]);
   jae(done);
   if (prefetches()) {
-    emitNextUnit();
+    emitUnitAhead(Ahead, 1);
+    emitUnitAhead(Farther, fartherUnits());
     mov(eax, dword[frame(Unit)]);
   }
   if (lastRows < rowsPerUnit) {
@@ -228,27 +246,29 @@ void ExpertKernel::emitUnits(const std::function<void(int, int)> &tile) {
   L(done);
 }
 
-// The next unit of this thread: of the same expert, else the first one of the next active expert, else the
-// same.
-void ExpertKernel::emitNextUnit() {
-  const Reg64 ahead = rax;
+// Where the unit lies that this thread multiplies `distance` units from now: rows to `slot`, experts behind it.
+// Behind the last unit of an expert come those of the next active one, behind the last expert this unit again.
+void ExpertKernel::emitUnitAhead(size_t slot, int distance) {
+  const Reg64 rows = rax, ahead = rcx;
   Label known;
-  mov(qword[frame(AheadExperts)], 0);
+  mov(qword[frame(slot + 8)], 0);
   mov(eax, dword[frame(Unit)]);
-  inc(eax);
-  cmp(eax, dword[frame(UnitEnd)]);
-  mov(eax, rowsPerUnit);
+  add(eax, distance);
+  sub(eax, dword[frame(UnitEnd)]); // units behind the last one
+  mov(r8d, eax);
+  mov(eax, distance * rowsPerUnit);
   jb(known);
   mov(eax, 0);
   if (!dense) {
-    emitExpertsAhead(rcx, known);
-    mov(ptr[frame(AheadExperts)], rcx);
+    emitExpertsAhead(ahead, known);
+    mov(ptr[frame(slot + 8)], ahead);
     mov(eax, dword[frame(UnitBegin)]);
+    add(rax, r8);
     sub(rax, qword[frame(Unit)]);
     imul(rax, rax, rowsPerUnit);
   }
   L(known);
-  mov(ptr[frame(AheadRows)], ahead);
+  mov(ptr[frame(slot)], rows);
 }
 
 void ExpertKernel::emitSlotTiles(int rows, const std::function<void(int, int)> &tile) {
@@ -266,13 +286,21 @@ void ExpertKernel::emitSlotTiles(int rows, const std::function<void(int, int)> &
   });
 }
 
+// rax = bytes to the unit of `slot`.
+void ExpertKernel::emitBytesAhead(size_t slot, const MatrixWeights &weights, int64_t expertRows) {
+  imul(rax, ptr[frame(slot + 8)], immediate(expertRows, "rows of an expert"));
+  add(rax, ptr[frame(slot)]);
+  imul(rax, rax, immediate(weights.rowBytes, "a weight row"));
+}
+
 void ExpertKernel::emitWeightAddress(const Reg64 &dst, size_t base, const MatrixWeights &weights,
                                      int64_t expertRows) {
   if (prefetches()) {
-    imul(rax, ptr[frame(AheadExperts)], immediate(expertRows, "rows of an expert"));
-    add(rax, ptr[frame(AheadRows)]);
-    imul(rax, rax, immediate(weights.rowBytes, "a weight row"));
+    emitBytesAhead(Ahead, weights, expertRows);
     mov(ptr[frame(aheadBytes)], rax);
+    emitBytesAhead(Farther, weights, expertRows);
+    sub(rax, ptr[frame(aheadBytes)]);
+    mov(ptr[frame(fartherBytes)], rax);
   }
   imul(dst, ptr[frame(Expert)], immediate(expertRows, "rows of an expert"));
   mov(rax, qword[frame(Unit)]);

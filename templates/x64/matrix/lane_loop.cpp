@@ -20,6 +20,7 @@ constexpr int minimaAt = 12, scalesAt = 14;                // K-quants: header o
 constexpr int factorAt = 16, minimaFactorAt = 17;          // K-quants: d and dm
 constexpr int scaleAt = 12, offsetAt = 14, productAt = 16; // 32-blocks: S, M, S * d of the only token
 constexpr int subScaleAt = 18, quantAt = 20, dotAt = 22, sumAt = 24;
+constexpr int onlyOffsetAt = sumAt + 1; // 32-blocks: offsets of the only token
 
 // {start, start, start, start, start + step x4, start + 2 * step x4, ...}
 Xbyak::Address fours(Emitter &e, uint32_t start, uint32_t step) {
@@ -39,13 +40,22 @@ Xbyak::Address wordIndex(Emitter &e, int word, bool high) {
 
 } // namespace
 
-void MatrixKernel::emitPrefetch(const LaneRows &rows, int64_t bytes) {
+// The lines that stand for these `bytes` of each row and for step `step` of `steps`, of the next unit to the
+// first cache and of the farther one to the second. They are taken in the order of addresses, not row by row
+// side by side as they will be used, so that the hardware's prefetcher follows; and spread over the steps, so
+// that requests never queue up. One distance alone reaches 83 to 90 % of the read rate, both together all of
+// it.
+void MatrixKernel::emitLanePrefetch(const LaneRows &rows, int64_t bytes, int step, int steps) {
   if (!prefetchesNext)
     return;
-  mov(rax, ptr[frame(aheadBytes)]);
-  for (int row = 0; row < rows.rows; ++row)
-    for (int64_t line = 0; line < bytes; line += 64)
-      prefetcht0(ptr[rows.at(row, static_cast<size_t>(line)) + rax]);
+  const int64_t lines = (rows.rows * bytes + 63) / 64;
+  const size_t from = static_cast<size_t>(lines * step / steps * 64),
+               to = static_cast<size_t>(lines * (step + 1) / steps * 64);
+  for (size_t line = from; line < to; line += 64)
+    prefetcht0(ptr[prefetchCursor + line]);
+  mov(rax, ptr[frame(fartherBytes)]);
+  for (size_t line = from; line < to; line += 64)
+    prefetcht2(ptr[prefetchCursor + rax + line]);
 }
 
 void MatrixKernel::emitLanes(const Tile &tile, size_t results) {
@@ -55,10 +65,15 @@ void MatrixKernel::emitLanes(const Tile &tile, size_t results) {
     if (weights.takesQ8k)
       vmovups(ptr[laneSum(t)], vec(sumAt + t));
     else
-      for (size_t pair : {0, 64})
-        vmovups(ptr[laneOffset(t) + pair], vec(sumAt + t));
+      for (size_t half : {0, 1})
+        tile.tokens == 1 ? zero(vec(onlyOffsetAt + static_cast<int>(half)))
+                         : vmovups(ptr[laneOffset(t) + half * 64], vec(sumAt + t));
   }
   weights.lanes->emitConstants();
+  if (prefetchesNext) {
+    mov(prefetchCursor, weightRow);
+    add(prefetchCursor, ptr[frame(aheadBytes)]);
+  }
   xor_(spanIndex.cvt32(), spanIndex.cvt32());
   xor_(scaleIndex.cvt32(), scaleIndex.cvt32());
   const int64_t spans = weights.k / (spanBlocks * 32);
@@ -70,6 +85,8 @@ void MatrixKernel::emitLanes(const Tile &tile, size_t results) {
     L(loop);
     weights.takesQ8k ? emitLaneBlock(tile) : emitLaneSpan(tile, spanBlocks);
     add(weightRow, static_cast<uint32_t>(spanBytes));
+    if (prefetchesNext)
+      add(prefetchCursor, static_cast<uint32_t>(tile.rows * spanBytes));
     add(spanIndex, 32);
     add(scaleIndex, 4);
     cmp(scaleIndex, static_cast<uint32_t>(4 * spans));
@@ -96,9 +113,9 @@ void MatrixKernel::emitLaneDot(int t, int sub, int half, const Vec &weights, boo
 void MatrixKernel::emitLaneBlock(const Tile &tile) {
   const MatrixWeights &weights = tile.weights;
   const LaneRows rows = {weightRow, tile.rows, weights.rowBytes};
-  emitPrefetch(rows, weights.format->blockBytes);
   emitLaneHeader(tile);
   for (int step = 0; step < 4; ++step) {
+    emitLanePrefetch(rows, weights.format->blockBytes, step, 4);
     weights.lanes->emitStep(rows, step, spanBlocks);
     for (int which : {0, 1})
       emitLaneSub(tile, weights.lanes->sub(step, which), 2 * which, step == 0 && which == 0);
@@ -186,12 +203,12 @@ void MatrixKernel::emitLaneSpan(const Tile &tile, int blocks) {
   const MatrixWeights &weights = tile.weights;
   LaneDecoder &decoder = *weights.lanes;
   const LaneRows rows = {weightRow, tile.rows, weights.rowBytes};
-  emitPrefetch(rows, int64_t(blocks) * weights.format->blockBytes);
   const Vec scales[] = {vec(scaleAt), vec(scaleAt + 1)}, offsets[] = {vec(offsetAt), vec(offsetAt + 1)};
   decoder.emitScales(rows, blocks, scales, offsets);
   for (int t = 0; t < tile.tokens; ++t)
     emitLaneFactors(tile, t, blocks);
   for (int step = 0; 2 * step < blocks; ++step) {
+    emitLanePrefetch(rows, int64_t(blocks) * weights.format->blockBytes, step, (blocks + 1) / 2);
     decoder.emitStep(rows, step, blocks);
     for (int which = 0; which < 2 && 2 * step + which < blocks; ++which)
       for (int t = 0; t < tile.tokens; ++t)
@@ -201,69 +218,80 @@ void MatrixKernel::emitLaneSpan(const Tile &tile, int blocks) {
 
 // sum += float(u . q) * (S * d) of one block.
 void MatrixKernel::emitLaneProduct(const Tile &tile, int t, int sub, int at) {
-  const Vec dot = vec(dotAt), factor = vec(subScaleAt), low = vec(subScaleAt + 1);
+  const Vec dot = vec(dotAt), factor = vec(subScaleAt);
   emitLaneDot(t, sub, 0, vec(at), true);
   emitLaneDot(t, sub, 1, vec(at + 1), false);
   vcvtdq2ps(dot, dot);
-  vmovups(factor, fours(*this, static_cast<uint32_t>(sub), 8)); // S * d of rows 0-3 in lanes sub + 8 * row
-  if (tile.tokens == 1) {
-    vpermi2ps(factor, vec(productAt), vec(productAt + 1));
-  } else {
-    vmovups(low, ptr[laneFactor(t)]);
-    vpermi2ps(factor, low, ptr[laneFactor(t) + 64]);
-  }
+  const uint8_t same = static_cast<uint8_t>(sub % 4 * 0x55); // dword sub % 4 of every row's lane
+  if (tile.tokens == 1)
+    vpermilps(factor, vec(productAt + sub / 4), same);
+  else
+    vpermilps(factor, ptr[laneFactor(t) + size_t(sub / 4) * 64], same);
   vfmadd231ps(vec(sumAt + t), dot, factor);
 }
 
-// S * d of token t to the frame (or, of the only one, to registers), and offsets += M * s.
+// S * d of token t to the frame (or, of the only one, to registers), and offsets += M * s. Both are in the
+// order of LaneDecoder::emitScales.
 void MatrixKernel::emitLaneFactors(const Tile &tile, int t, int blocks) {
   const LaneDecoder &decoder = *tile.weights.lanes;
-  const Vec d = vec(quantAt), s = vec(dotAt), index = vec(dotAt + 1), sum = vec(subScaleAt);
-  if (blocks == spanBlocks) {
-    vbroadcastf32x8(Zmm(d.getIdx()), ptr[scales(tile, t)]);
-  } else {
+  const Vec d = vec(quantAt), s = vec(dotAt), index = vec(dotAt + 1), part = vec(subScaleAt);
+  if (blocks < spanBlocks)
     loadPartial(d, scales(tile, t), blocks);
-    vshuff32x4(d, d, d, 0b01000100);
-  }
-  for (int pair : {0, 1}) {
-    const Vec product = vec(tile.tokens == 1 ? productAt + pair : subScaleAt);
-    vmulps(product, d, vec(scaleAt + pair));
+  for (int half : {0, 1}) {
+    const Vec product = vec(tile.tokens == 1 ? productAt + half : subScaleAt);
+    if (blocks < spanBlocks)
+      vshuff32x4(part, d, d, half == 0 ? 0 : 0b01010101);
+    else
+      vbroadcastf32x4(part, ptr[scales(tile, t) + size_t(half) * 16]);
+    vmulps(product, part, vec(scaleAt + half));
     if (tile.tokens > 1)
-      vmovups(ptr[laneFactor(t) + size_t(pair) * 64], product);
+      vmovups(ptr[laneFactor(t) + size_t(half) * 64], product);
   }
   loadPartial(s, sums(tile, t), 2 * blocks);
   vpermilps(index, s, 0b10110001);
   vaddps(s, s, index);
-  vmovups(index, table(std::array<uint32_t, 16>{0, 2, 4, 6, 8, 10, 12, 14, 0, 2, 4, 6, 8, 10, 12, 14}));
-  vpermps(s, index, s);
-  for (int pair : {0, 1}) {
-    const Xbyak::RegExp at = laneOffset(t) + size_t(pair) * 64;
-    vmovups(sum, ptr[at]);
-    vfmadd231ps(sum, s, vec((decoder.hasOffset() ? offsetAt : scaleAt) + pair));
-    vmovups(ptr[at], sum);
+  for (int half : {0, 1}) {
+    const uint32_t first = static_cast<uint32_t>(8 * half);
+    vmovups(index, table(std::array<uint32_t, 16>{first, first + 2, first + 4, first + 6, first, first + 2,
+                                                  first + 4, first + 6, first, first + 2, first + 4, first + 6,
+                                                  first, first + 2, first + 4, first + 6}));
+    vpermps(part, index, s);
+    const Vec weight = vec((decoder.hasOffset() ? offsetAt : scaleAt) + half);
+    if (tile.tokens == 1) {
+      vfmadd231ps(vec(onlyOffsetAt + half), part, weight);
+    } else {
+      const Xbyak::RegExp at = laneOffset(t) + size_t(half) * 64;
+      vfmadd213ps(part, weight, ptr[at]);
+      vmovups(ptr[at], part);
+    }
   }
 }
 
 // ---- Results
 // ---------------------------------------------------------------------------------------------------------
 
-// float[4 rows] of token t at frame slot `results`.
+// float[4 rows] of token t at frame slot `results`: the four lanes of each row together, (0 + 1) + (2 + 3).
 void MatrixKernel::emitLaneResults(const Tile &tile, int t, size_t results) {
-  if (!tile.weights.takesQ8k)
-    vmovups(ptr[laneSum(t)], vec(sumAt + t));
-  for (int row = 0; row < 4; ++row)
-    vmovups(Xmm(row), ptr[laneSum(t) + size_t(row) * 16]);
-  emitTransposedSums(0);
-  if (!tile.weights.takesQ8k) {
+  const Vec sum = vec(sumAt + t), other = vec(quantAt);
+  if (tile.weights.takesQ8k) {
+    vmovups(sum, ptr[laneSum(t)]);
+  } else {
     const LaneDecoder &decoder = *tile.weights.lanes;
-    for (int row = 0; row < 4; ++row) {
-      vmovups(Xmm(4 + row), ptr[laneOffset(t) + size_t(row) * 32]);
-      vaddps(Xmm(4 + row), Xmm(4 + row), ptr[laneOffset(t) + (size_t(row) * 32 + 16)]);
+    const Vec offsets = vec(tile.tokens == 1 ? onlyOffsetAt : dotAt);
+    if (tile.tokens == 1) {
+      vaddps(offsets, offsets, vec(onlyOffsetAt + 1));
+    } else {
+      vmovups(offsets, ptr[laneOffset(t)]);
+      vaddps(offsets, offsets, ptr[laneOffset(t) + 64]);
     }
-    emitTransposedSums(4);
-    vmovups(xmm5, splat(decoder.hasOffset() ? 1.0f : decoder.multiple()));
-    vfmadd231ps(xmm0, xmm4, xmm5);
+    decoder.hasOffset() ? vaddps(sum, sum, offsets) : vfmadd231ps(sum, offsets, splat(decoder.multiple()));
   }
+  for (uint8_t swapped : {0b10110001, 0b01001110}) {
+    vpermilps(other, sum, swapped);
+    vaddps(sum, sum, other);
+  }
+  vmovups(other, table(std::array<uint32_t, 4>{0, 4, 8, 12}));
+  vpermps(vec(0), other, sum);
   vmovups(ptr[frame(results + size_t(t) * 16)], xmm0);
 }
 

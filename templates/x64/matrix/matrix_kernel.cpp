@@ -17,6 +17,7 @@ MatrixWeights MatrixKernel::makeWeights(const KtTypeInfo &format, int64_t k) {
   weights.format = &format;
   weights.k = k;
   weights.rowBytes = ktc::rowBytes(format, k);
+  smallestUnit = std::min(smallestUnit, rowsPerUnit * weights.rowBytes);
   weights.takesF32 = ktTypeTakesF32Activations(format.id);
   weights.takesQ8k = ktTypeTakesQ8k(format.id);
   if (!weights.takesF32)
@@ -29,6 +30,11 @@ MatrixWeights MatrixKernel::makeWeights(const KtTypeInfo &format, int64_t k) {
 }
 
 void MatrixKernel::readPrefetch(const Params &params) { prefetchesNext = flag(params, "prefetch"); }
+
+// About 8 KiB behind the next one.
+int MatrixKernel::fartherUnits() const {
+  return 1 + static_cast<int>(std::max<int64_t>(1, (8192 + smallestUnit / 2) / smallestUnit));
+}
 
 std::vector<int> MatrixKernel::tileSizes(int64_t m, bool exact) const {
   std::vector<int> sizes;
@@ -121,6 +127,15 @@ void MatrixKernel::emitProducts(const MatrixWeights &weights, int tokens, int ro
     cmp(passOffset, 4 * rows);
     jb(pass);
   }
+}
+
+void MatrixKernel::emitPrefetch(const LaneRows &rows, int64_t bytes) {
+  if (!prefetchesNext)
+    return;
+  mov(rax, ptr[frame(aheadBytes)]);
+  for (int row = 0; row < rows.rows; ++row)
+    for (int64_t line = 0; line < bytes; line += 64)
+      prefetcht0(ptr[rows.at(row, static_cast<size_t>(line)) + rax]);
 }
 
 // One group of rows over the whole of k; leaves weightRow at the next group.

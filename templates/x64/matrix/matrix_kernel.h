@@ -60,20 +60,26 @@ protected:
   static constexpr size_t laneSums = blockSums;
   static constexpr size_t laneOffsets = laneSums + maxTile * 64;
   static constexpr size_t laneFactors = laneOffsets + maxTile * 128;
-  // int64: bytes from a row of the current unit to the same row of the unit that this thread multiplies next.
+  // int64: bytes from a row of the current unit to the same row of the unit that this thread multiplies next,
+  // and from there to that of a unit some way further on.
   static constexpr size_t aheadBytes = laneFactors + maxTile * 128;
-  static constexpr size_t ownSlots = aheadBytes + 8;
+  static constexpr size_t fartherBytes = aheadBytes + 8;
+  static constexpr size_t ownSlots = fartherBytes + 8;
 
   // ---- Registers
   // -------------------------------------------------------------------------------------------------- rax and
   // rdx are temporaries everywhere; emitProducts uses rcx and rdi as counters. rbx counts tokens of a unit.
   const Reg64 weightRow = rsi, spanIndex = rcx, passOffset = rdi, tokenCursor = rbx;
   const Reg64 scaleIndex = rdx;                     // K-quants
+  const Reg64 prefetchCursor = rbp;                 // wide: where this loop prefetches in the next unit
   Reg64 token(int t) const { return Reg64(8 + t); } // activations of token t of the tile
 
-  // Reads `prefetch`: whether the tile loops prefetch the weights of the next unit (frame slot aheadBytes).
+  // Reads `prefetch`: whether the tile loops prefetch the weights of later units (frame slots aheadBytes and,
+  // for quantised formats when wide, fartherBytes).
   void readPrefetch(const Params &params);
   bool prefetches() const { return prefetchesNext; }
+  // How many units ahead the farther one is, of all matrices made so far.
+  int fartherUnits() const;
   // Checks `k` against the format and prepares a decoder.
   MatrixWeights makeWeights(const KtTypeInfo &format, int64_t k);
   // Token counts of the tiles for at most `m` tokens, largest first. `exact`: only those a count of m needs.
@@ -105,6 +111,7 @@ private:
   };
 
   bool prefetchesNext = false;
+  int64_t smallestUnit = INT64_MAX; // bytes of a unit
 
   int rowsPerPass(const MatrixWeights &weights, int tokens, int rows) const;
   Vec accumulator(const Tile &tile, int row, int t) const;
@@ -148,6 +155,7 @@ private:
   Xbyak::RegExp laneOffset(int t) const { return frame(laneOffsets + size_t(t) * 128); }
   Xbyak::RegExp laneFactor(int t) const { return frame(laneFactors + size_t(t) * 128); }
   void emitLanes(const Tile &tile, size_t results);
+  void emitLanePrefetch(const LaneRows &rows, int64_t bytes, int step, int steps);
   void emitLaneDot(int t, int sub, int half, const Vec &weights, bool first);
   void emitLaneBlock(const Tile &tile);
   void emitLaneHeader(const Tile &tile);

@@ -23,13 +23,15 @@ int64_t PanelKernel::Layout::products(size_t matrix) const {
   return firstProducts + static_cast<int64_t>(matrix) * blocks * productBytes;
 }
 
-PanelKernel::Layout PanelKernel::makeLayout(int64_t m, Layout place, size_t matrices) {
+PanelKernel::Layout PanelKernel::makeLayout(int64_t m, Layout place, size_t matrices) const {
   const int64_t needed = (m + panelTokens - 1) / panelTokens;
-  const int64_t fitting = place.budget / (place.spans * place.packedBytes);
+  int64_t fitting = place.budget / (place.spans * place.packedBytes);
+  if (isPacked)
+    fitting = std::min(fitting, mostBlocks);
   place.blocks = std::clamp<int64_t>((std::min(fitting, needed) + 1) / 2 * 2, 2, INT32_MAX); // taken in pairs
   place.places = place.products(matrices);
   place.packed = place.places + (place.blocks + 1) * panelTokens * 8;
-  place.bytes = place.packed + place.spans * place.blocks * place.packedBytes;
+  place.bytes = place.packed + (isPacked ? 0 : place.spans * place.blocks * place.packedBytes);
   return place;
 }
 
@@ -89,6 +91,13 @@ void PanelKernel::emitLimit(size_t slot) {
   cmova(rax, ptr[frame(slot)]);
 }
 
+void PanelKernel::emitSpanStep() {
+  add(rax, panelTokens - 1);
+  shr(rax, 4);
+  imul(rax, rax, packedBytes);
+  mov(ptr[frame(SpanStep)], rax);
+}
+
 void PanelKernel::emitScratch(const Reg64 &dst, int64_t offset) {
   mov(dst, ptr[frame(Scratch)]);
   add(dst, immediate(offset, "scratch"));
@@ -98,7 +107,14 @@ void PanelKernel::emitPanels(const PanelPass &pass, int64_t m) {
   const bool isFloat = pass.matrices[0].weights->takesF32;
   const Layout place = layout(m, *pass.matrices[0].weights, pass.matrices.size());
   Label chunkLoop, rowLoop, rowsDone, done, products;
-  mov(qword[frame(ChunkBegin)], 0);
+  if (isPacked) {
+    mov(rax, ptr[frame(TokenBegin)]);
+    mov(ptr[frame(ChunkBegin)], rax);
+    mov(rax, ptr[frame(PackedTotal)]);
+    emitSpanStep();
+  } else {
+    mov(qword[frame(ChunkBegin)], 0);
+  }
   L(chunkLoop);
   mov(rax, ptr[frame(ChunkBegin)]);
   cmp(rax, ptr[frame(TokenTotal)]);
@@ -110,7 +126,7 @@ void PanelKernel::emitPanels(const PanelPass &pass, int64_t m) {
   add(rax, panelTokens - 1);
   shr(rax, 4);
   mov(ptr[frame(ChunkBlocks)], rax);
-  emitPackChunk(pass, place);
+  isPacked ? emitPackedChunk(pass) : emitPackChunk(pass, place);
   emitPlaces(pass, place);
   mov(rax, ptr[frame(RowBegin)]);
   mov(ptr[frame(Row)], rax);
@@ -144,6 +160,18 @@ void PanelKernel::emitPanels(const PanelPass &pass, int64_t m) {
     emitSpanProducts();
   }
   L(done);
+}
+
+// Where the chunk lies, and what comes behind it.
+void PanelKernel::emitPackedChunk(const PanelPass &pass) {
+  pass.packed();
+  mov(rdx, ptr[frame(ChunkBegin)]);
+  shr(rdx, 4);
+  imul(rdx, rdx, packedBytes);
+  add(rax, rdx);
+  mov(ptr[frame(ChunkPacked)], rax);
+  pass.packedAhead();
+  mov(ptr[frame(AheadPacked)], rax);
 }
 
 // The products of RowCount rows from Row on, all matrices, and their use.
@@ -209,7 +237,10 @@ void PanelKernel::emitMatrix(const PanelPass &pass, const Layout &place, size_t 
   add(rdi, productBytes);
   dec(rcx);
   jnz(clearLoop);
-  emitScratch(rax, place.packed);
+  if (isPacked)
+    mov(rax, ptr[frame(ChunkPacked)]);
+  else
+    emitScratch(rax, place.packed);
   mov(ptr[frame(Packed)], rax);
   mov(qword[frame(SpansLeft)], immediate(place.spans, "spans"));
   if (usesTiles())
@@ -259,7 +290,12 @@ void PanelKernel::emitMatrix(const PanelPass &pass, const Layout &place, size_t 
   }
   call(products);
   L(summed);
-  add(qword[frame(Packed)], immediate(place.blocks * packedBytes, "packed tokens"));
+  if (isPacked) {
+    mov(rax, ptr[frame(SpanStep)]);
+    add(ptr[frame(Packed)], rax);
+  } else {
+    add(qword[frame(Packed)], immediate(place.blocks * packedBytes, "packed tokens"));
+  }
   dec(qword[frame(SpansLeft)]);
   jnz(spanLoop);
   if (usesTiles())

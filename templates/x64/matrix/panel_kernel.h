@@ -62,7 +62,12 @@ protected:
     PastProducts = BlockProducts + 8, // of the block that is summed but not scaled
     NextPacked = PastProducts + 8,    // tokens behind the last block of the span
     HalfFrom = NextPacked + 8,        // minus the steps left from which on a block has sixteen tokens only
-    PanelFrameEnd = HalfFrom + 8
+    TokenBegin = HalfFrom + 8,        // packed tokens: first one to multiply
+    ChunkPacked = TokenBegin + 8,     // address of the chunk's first packed token, if tokens come packed
+    PackedTotal = ChunkPacked + 8,    // tokens that are packed side by side
+    SpanStep = PackedTotal + 8,       // bytes from the packed tokens of a span to those of the next one
+    AheadPacked = SpanStep + 8,       // from a packed token to the one to prefetch
+    PanelFrameEnd = AheadPacked + 8
   };
   static constexpr size_t ownSlots = PanelFrameEnd;
 
@@ -80,6 +85,11 @@ protected:
     std::vector<PanelMatrix> matrices; // all with the same k and kind of activations
     // Emits rax = address of the activation row of the token number in rax. May clobber rcx and rdx.
     std::function<void()> tokenRow;
+    // For tokens that come packed (family `pack`) instead: emits rax = address of what is packed of them.
+    std::function<void()> packed;
+    // Packed tokens: emits rax = bytes from those of this chunk to what is multiplied next. May clobber rcx,
+    // rdx.
+    std::function<void()> packedAhead;
     // Emits rax = address of the results of the token number in rax. May clobber rcx and rdx.
     std::function<void()> resultRow;
     // Emits what the sixteen rows of a tile need before their results are there, whose row is r12 / 4: it may
@@ -95,6 +105,17 @@ protected:
     // zmm16-zmm31.
     std::function<void(const Vec &value, int token)> store;
   };
+
+  // Reads `packed`: tokens come packed, and up to `blocks` blocks of them are multiplied before the next.
+  void readPackedTokens(const Params &params, int64_t blocks) {
+    isPacked = readPacked(params);
+    mostBlocks = blocks;
+  }
+  bool takesPacked() const { return isPacked; }
+  // Most tokens that are multiplied by all rows before the next ones.
+  int64_t chunkTokens(int64_t m, const MatrixWeights &weights) const {
+    return layout(m, weights, 1).blocks * panelTokens;
+  }
 
   // Reads `exact`: no panels, whose weights are rounded again.
   void readExact(const Params &params) {
@@ -113,12 +134,27 @@ protected:
   // RowBegin, RowEnd = weight rows of the units in two frame slots (dwords), of a matrix with `n` rows.
   // Clobbers rax, rdx.
   void emitPanelRows(size_t unitBegin, size_t unitEnd, int64_t n);
-  // The products of the rows RowBegin..RowEnd (frame slots) with TokenTotal (frame slot) tokens. Changes all
-  // registers.
+  // The products of the rows RowBegin..RowEnd with TokenTotal tokens (all frame slots), or with packed tokens
+  // with those from TokenBegin on. Changes all registers.
   void emitPanels(const PanelPass &pass, int64_t m);
 
+  // SpanStep = bytes of a span of packed rows, as many as rax says. Clobbers rax.
+  void emitSpanStep();
+  // rax = min(rax, slot).
+  void emitLimit(size_t slot);
+  // NextRows = what `address` makes of the numbers of the sixteen tokens that are `ahead` tokens behind
+  // FirstToken; behind ChunkEnd that of the last one again, so that lanes without a token read something valid.
+  // `use` may look at each of them in rax and may clobber rdx.
+  void emitNextRows(int ahead, const std::function<void()> &address, const std::function<void()> &use);
+  // TokenRows = NextRows.
+  void emitTakeNextRows();
+  // Packs the quantised rows of `k` elements at TokenRows to Packed, a span every SpanStep bytes, and
+  // prefetches those at NextRows. Changes all registers; uses the scratch where panels are.
+  void emitPackBytes(int64_t k, bool fromQ8k);
+
 private:
-  bool isExact = false;
+  bool isExact = false, isPacked = false;
+  int64_t mostBlocks = 0;
   struct Layout {
     int64_t spans;                 // of a row
     int64_t packedBytes;           // of sixteen tokens and a span
@@ -132,24 +168,21 @@ private:
   Layout layout(int64_t m, const MatrixWeights &weights, size_t matrices) const;
   Layout floatLayout(int64_t m, int64_t k, size_t matrices) const;
   // Fills in the rest of `place`, whose first four members are given.
-  static Layout makeLayout(int64_t m, Layout place, size_t matrices);
+  Layout makeLayout(int64_t m, Layout place, size_t matrices) const;
   bool usesFloatPanels(const std::vector<const MatrixWeights *> &matrices) const;
   bool usesTiles() const { return isa == Isa::Amx; }
-  // rax = min(rax, slot).
-  void emitLimit(size_t slot);
   void emitScratch(const Reg64 &dst, int64_t offset);
 
   // panel_pack.cpp
   void emitPackChunk(const PanelPass &pass, const Layout &place);
-  void emitNextRows(int ahead, const std::function<void()> &address, const std::function<void()> &use);
-  void emitTakeNextRows();
-  void emitPackBytes(const MatrixWeights &weights, const Layout &place);
   void emitGatherScales();
   void emitRescaled(PanelDecoder &decoder, int blocks);
   void emitTransposedSpan(int blocks, const std::function<Xbyak::RegExp(int)> &row);
   void emitTransposedGroup(const std::function<Xbyak::RegExp(int)> &row);
 
   // panel_kernel.cpp
+  void emitPackedChunk(const PanelPass &pass);
+  void emitPackedPrefetch();
   void emitRowBlock(const PanelPass &pass, const Layout &place, Label &products);
   void emitMatrix(const PanelPass &pass, const Layout &place, size_t index, Label &products);
   void emitDecodeFrom(const PanelMatrix &matrix);

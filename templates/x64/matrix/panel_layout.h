@@ -1,6 +1,7 @@
 // Scratch, packed tokens and tile registers of the panel path, shared by its parts (panel_*.cpp).
 #pragma once
 
+#include "templates/specs.h"
 #include "templates/x64/panel/panel_decoder.h"
 
 namespace ktc::x64 {
@@ -10,7 +11,7 @@ constexpr int panelTiles = 2, panelTileRows = 16, panelTileBytes = 4096, panelGr
 
 // Sixteen tokens and a span, packed: s8 q[64 groups of 4][16 tokens][4] · float d[16] · int32 -128 * sum of
 // q[16]
-constexpr int packedScales = 4096, packedSums = 4160, packedBytes = 4224;
+constexpr int packedScales = 4096, packedSums = 4160, packedBytes = packedSpanBytes;
 
 // Products so far of sixteen tokens: float [2 row tiles][16 rows][16 tokens]
 constexpr int productTileBytes = 1024, productBytes = panelTiles * productTileBytes;

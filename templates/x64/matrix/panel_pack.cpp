@@ -17,6 +17,7 @@ void PanelKernel::emitPackChunk(const PanelPass &pass, const Layout &place) {
   Label loop, done;
   mov(rax, ptr[frame(ChunkBegin)]);
   mov(ptr[frame(FirstToken)], rax);
+  mov(qword[frame(SpanStep)], immediate(place.blocks * place.packedBytes, "packed tokens"));
   emitScratch(rax, place.packed);
   mov(ptr[frame(Packed)], rax);
   nextRows(0);
@@ -26,16 +27,13 @@ void PanelKernel::emitPackChunk(const PanelPass &pass, const Layout &place) {
   jae(done);
   emitTakeNextRows();
   nextRows(panelTokens);
-  weights.takesF32 ? emitPackFloats(weights.k, place) : emitPackBytes(weights, place);
+  weights.takesF32 ? emitPackFloats(weights.k, place) : emitPackBytes(weights.k, weights.takesQ8k);
   add(qword[frame(Packed)], immediate(place.packedBytes, "packed tokens"));
   add(qword[frame(FirstToken)], panelTokens);
   jmp(loop);
   L(done);
 }
 
-// NextRows = what `address` makes of the numbers of the sixteen tokens that are `ahead` tokens behind
-// FirstToken; behind the last token that of the last one again, so that lanes without a token read something
-// valid. `use` may look at each of them in rax and may clobber rdx.
 void PanelKernel::emitNextRows(int ahead, const std::function<void()> &address,
                                const std::function<void()> &use) {
   Label loop;
@@ -62,17 +60,15 @@ void PanelKernel::emitTakeNextRows() {
   }
 }
 
-// Packs the rows of TokenRows to Packed, span after span; r15 is the offset of q of the span. q8 rows first get
-// one scale per span, in place of the panel. Meanwhile the rows of NextRows are prefetched: they lie wherever
-// the tokens of an expert happen to be.
-void PanelKernel::emitPackBytes(const MatrixWeights &weights, const Layout &place) {
-  const int64_t k = weights.k, spans = k / panelSpan;
+// Span after span; r15 is the offset of q of the span. q8 rows first get one scale per span, in place of the
+// panel. Rows of NextRows lie wherever the tokens of an expert happen to be.
+void PanelKernel::emitPackBytes(int64_t k, bool fromQ8k) {
+  const int64_t spans = k / panelSpan;
   const int tail = static_cast<int>(k % panelSpan / 32);
   mov(rsi, ptr[frame(Packed)]);
   xor_(r15d, r15d);
-  mov(r14d,
-      immediate(static_cast<int64_t>(weights.takesQ8k ? ktQ8kScaleOffset(k) : ktQ8ScaleOffset(k)), "a row"));
-  if (weights.takesQ8k) {
+  mov(r14d, immediate(static_cast<int64_t>(fromQ8k ? ktQ8kScaleOffset(k) : ktQ8ScaleOffset(k)), "a row"));
+  if (fromQ8k) {
     Label loop;
     L(loop);
     emitGatherScales();
@@ -82,7 +78,7 @@ void PanelKernel::emitPackBytes(const MatrixWeights &weights, const Layout &plac
       mov(rax, ptr[frame(TokenRows + size_t(t) * 8)]);
       return rax + r15;
     });
-    add(rsi, immediate(place.blocks * packedBytes, "packed tokens"));
+    add(rsi, ptr[frame(SpanStep)]);
     add(r15, panelSpan);
     add(r14, 4);
     cmp(r15, immediate(spans * panelSpan, "k"));
@@ -98,7 +94,7 @@ void PanelKernel::emitPackBytes(const MatrixWeights &weights, const Layout &plac
     Label loop;
     L(loop);
     span(panelSpanBlocks);
-    add(rsi, immediate(place.blocks * packedBytes, "packed tokens"));
+    add(rsi, ptr[frame(SpanStep)]);
     add(r15, panelSpan);
     sub(r14, panelSpan - 4 * panelSpanBlocks); // d from q
     cmp(r15, immediate(spans * panelSpan, "k"));

@@ -120,6 +120,13 @@ void LaneDecoder::pieces(const Vec &low, const Vec &high, const LaneRows &rows, 
   e.vshufi32x4(low, low, pairs[1], 0b10001000);
 }
 
+void LaneDecoder::sortHalves(const Vec &first, const Vec &second) {
+  const Vec low = e.vec(18);
+  e.vshuff32x4(low, first, second, 0b10001000);
+  e.vshuff32x4(second, first, second, 0b11011101);
+  e.vmovaps(first, low);
+}
+
 void emitHighNibbles(Emitter &e, const Emitter::Vec &dst, const Emitter::Vec &src) {
   // Byte 7 - i of the matrix has the bits that bit i of the result is the sum of.
   e.vgf2p8affineqb(dst, src, e.splat(uint64_t(0x1020408000000000)), 0);

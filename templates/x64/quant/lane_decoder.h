@@ -40,8 +40,8 @@ public:
   // Which sub of the span is the first or second (`which`) of a step.
   virtual int sub(int step, int which) const { return 2 * step + which; }
 
-  // 32-blocks only. S (and M if hasOffset()) of a span, 8 * (row % 2) + block being the lane and row / 2 the
-  // register. Lanes of absent blocks are finite. Clobbers vec(18) and vec(19).
+  // 32-blocks only. S (and M if hasOffset()) of a span: block b of row r in lane 4 * r + b % 4 of register b
+  // / 4. Lanes of absent blocks are finite. Clobbers vec(18) and vec(19).
   virtual void emitScales(const LaneRows &, int blocks, const Vec *scales, const Vec *offsets) {
     static_cast<void>(blocks), static_cast<void>(scales), static_cast<void>(offsets);
   }
@@ -63,6 +63,10 @@ protected:
   void nibbles(const Vec &low, const Vec &high);
   // The same, looked up in the table of 16 bytes that other() repeats.
   void nibbleValues(const Vec &low, const Vec &high);
+  // Even and odd 128-bit lanes of two registers, one after the other, in place: four rows that lie as (first
+  // half, second half) of one row after the other become the first halves of all rows and the second halves.
+  // Clobbers vec(18).
+  void sortHalves(const Vec &first, const Vec &second);
   // dst |= `bits` turned left by `turn` within each byte's dword, masked with other().
   void mergeBits(const Vec &dst, const Vec &bits, int turn);
 

@@ -33,9 +33,21 @@ public:
       }
       emitConversion(scales[pair], fields);
     }
+    sortHalves(scales[0], scales[1]);
+    if (separateOffset)
+      sortHalves(offsets[0], offsets[1]);
   }
 
 protected:
+  // Whether words are permuted as bytes, which is one operation instead of two.
+  bool permutesBytes() const { return !separateOffset && e.hasByteMaps(); }
+  // Bit i of eight at place 2 i.
+  static uint64_t spread(uint64_t bits) {
+    uint64_t result = 0;
+    for (int i = 0; i < 8; ++i)
+      result |= (bits >> i & 1) << (2 * i);
+    return result;
+  }
   size_t start(int block) const { return size_t(block) * format.blockBytes; }
 
   // Blocks of a span whose fields lie in one load of 64 bytes that ends inside the span.
@@ -63,9 +75,14 @@ protected:
     std::array<uint8_t, 64> index{};
     int number = 0;
     for (const Load &load : loads()) {
-      for (int block = load.first; block < load.first + load.count; ++block)
-        index[size_t(block) * field] = static_cast<uint8_t>((wordAt(block) - load.at) / field);
-      e.mov(e.eax, ((1u << load.count) - 1) << load.first);
+      for (int block = load.first; block < load.first + load.count; ++block) {
+        const size_t place = wordAt(block) - load.at;
+        for (size_t byte = 0; byte < (permutesBytes() ? field : 1); ++byte)
+          index[size_t(block) * field + byte] =
+              static_cast<uint8_t>(permutesBytes() ? place + byte : place / field);
+      }
+      const uint64_t lanes = ((1u << load.count) - 1) << load.first;
+      e.mov(e.eax, static_cast<uint32_t>(permutesBytes() ? 3 * spread(lanes) : lanes));
       e.kmovd(Xbyak::Opmask(masks[number++]), e.eax);
     }
     e.vmovdqu32(e.zmmOf(kept(0)), e.constant(index));
@@ -82,7 +99,10 @@ protected:
       if (number++ == 0)
         masked = masked | e.T_z;
       const Xbyak::Address bytes = e.ptr[rows.at(row, load.at)];
-      separateOffset ? e.vpermd(masked, kept(0), bytes) : e.vpermw(masked, kept(0), bytes);
+      if (separateOffset)
+        e.vpermd(masked, kept(0), bytes);
+      else
+        permutesBytes() ? e.vpermb(masked, kept(0), bytes) : e.vpermw(masked, kept(0), bytes);
     }
   }
 
@@ -205,6 +225,7 @@ public:
         if (number == 3)
           emitPowers(scales[row / 2], exponents);
       }
+    sortHalves(scales[0], scales[1]);
   }
 
 protected:

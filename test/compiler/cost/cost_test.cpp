@@ -310,5 +310,28 @@ TEST(Work, OfKernelsThatOnlyGpusHave) {
   EXPECT_EQ(workOf(sum, 5, 0).items, 5.0 * 8 * 256);
 }
 
+TEST(Work, OfProductsInsideOtherKernels) {
+  const Work absorbed = workOf(shape("mla_prepare",
+                                     {{"heads", int64_t{4}},
+                                      {"latent", int64_t{512}},
+                                      {"rope", int64_t{64}},
+                                      {"nope", int64_t{128}},
+                                      {"format", "q8_0"}},
+                                     0, 1),
+                               1, 0);
+  ASSERT_EQ(absorbed.matrices.size(), 1u);
+  EXPECT_EQ(absorbed.matrices[0].weights, 4.0 * 512 * 128);
+  EXPECT_EQ(absorbed.matrices[0].bytes, 4.0 * 512 * 128 / 32 * 34);
+  const Work up = workOf(
+      shape("attention_up",
+            {{"heads", int64_t{4}}, {"v_dim", int64_t{512}}, {"n", int64_t{128}}, {"format", "f16"}}, 0, 1),
+      1, 0);
+  ASSERT_EQ(up.matrices.size(), 1u);
+  EXPECT_EQ(up.matrices[0].bytes, 4.0 * 128 * 512 * 2);
+  const Work norm = workOf(shape("rms_norm", {{"k", int64_t{256}}, {"products", int64_t{16}}}, 0, 1), 1, 0);
+  ASSERT_EQ(norm.matrices.size(), 1u);
+  EXPECT_EQ(norm.matrices[0].bytes, 16.0 * 256 * 4);
+}
+
 } // namespace
 } // namespace ktc

@@ -16,6 +16,12 @@ TEST(OpenUnits, EndOfTheShare) {
   EXPECT_EQ(openUnits(13), 3u);
 }
 
+TEST(OpenUnits, HalfAShareOfManyInWholeGrains) {
+  EXPECT_EQ(openUnitsOfMany(512, 64), 256u);
+  EXPECT_EQ(openUnitsOfMany(100, 12), 48u);
+  EXPECT_EQ(openUnitsOfMany(3, 2), 0u);
+}
+
 TEST(WorkSplit, SharesFollowEachOther) {
   for (uint64_t total : {0ull, 1ull, 3ull, 16ull, 192ull, 4294967295ull})
     for (uint32_t threads : {1u, 3u, 16u, 1024u}) {

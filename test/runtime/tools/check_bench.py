@@ -22,6 +22,7 @@ assert shares["min"] >= decode["min"] * report["bytes_per_token"] / read["max"] 
 assert shares["max"] <= decode["max"] * report["bytes_per_token"] / read["min"] * (1 + 1e-9)
 for kind in ("prefill", "decode"):
     assert report[f"predicted_{kind}_tokens_per_s"] > 0, kind
+assert report["predicted_decode_at_read_bandwidth"] > 0
 assert report["threads"] >= 1
 assert report["isa"] in ("avx2", "avx2vnni", "avx512", "amx"), report["isa"]
 assert report["devices"] == ["cpu"], report["devices"]

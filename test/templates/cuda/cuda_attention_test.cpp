@@ -1,5 +1,6 @@
 // attention_gqa, attention_mla and attention_merge on the GPU.
 #include "test/templates/cuda/cuda_sweep.h"
+#include "test/templates/cuda/matrix_case.h"
 
 #include <cmath>
 
@@ -22,6 +23,8 @@ struct Problem {
   bool sinks = false, bfloatY = false;
   int64_t gap = 0; // of query and result rows (attention_mla: before the rotary part of a query)
   int64_t splitPositions = 256;
+  bool bfloatQ = false; // attention_mla: whole queries
+  int64_t context = 0;
 };
 
 Params paramsOf(const Problem &problem, bool split) {
@@ -47,9 +50,20 @@ Params paramsOf(const Problem &problem, bool split) {
     params.insert({{"latent", problem.valueLength},
                    {"rope", rope},
                    {"q_row_stride", rope + problem.gap},
-                   {"q_stride", problem.heads * (rope + problem.gap)}});
+                   {"q_stride", problem.heads * (rope + problem.gap)},
+                   {"q_type", problem.bfloatQ ? "bf16" : "f32"},
+                   {"context", problem.context}});
   }
   return params;
+}
+
+// Queries of attention_mla: absorbed and rotary parts, or whole rows of bfloat16.
+std::vector<Bytes> latentQueries(const Problem &problem, int64_t m) {
+  const int64_t rope = problem.keyLength - problem.valueLength, heads = m * problem.heads;
+  if (problem.bfloatQ)
+    return {activationBytes(randomFloats(1, size_t(heads * problem.keyLength)), true), Bytes()};
+  return {toBytes(randomFloats(1, size_t(heads * problem.valueLength))),
+          toBytes(randomFloats(5, size_t(heads * (rope + problem.gap))))};
 }
 
 KernelCase attentionCase(const Problem &problem, bool split) {
@@ -57,7 +71,7 @@ KernelCase attentionCase(const Problem &problem, bool split) {
   const bool gqa = problem.family == "attention_gqa", dynamic = problem.capacity != 0;
   const int64_t tokens = int64_t(problem.positions.size()), m = dynamic ? problem.capacity : tokens;
   const int64_t rows = *std::max_element(problem.positions.begin(), problem.positions.end()) + 1;
-  const int64_t rope = problem.keyLength - problem.valueLength, gap = problem.gap;
+  const int64_t gap = problem.gap;
   const int64_t yRow = problem.heads * problem.valueLength + (gqa ? gap : 0);
   const auto cache = [&](uint32_t seed, int64_t row) {
     return cacheBytes(randomFloats(seed, size_t(rows * row)), problem.type);
@@ -73,12 +87,11 @@ KernelCase attentionCase(const Problem &problem, bool split) {
                        at,
                        problem.sinks ? toBytes(randomFloats(4, size_t(problem.heads), 2.0f)) : Bytes()};
   else
-    result.operands = {toBytes(randomFloats(1, size_t(m * problem.heads * problem.valueLength))),
-                       toBytes(randomFloats(5, size_t(m * problem.heads * (rope + gap)))),
-                       cache(2, problem.keyLength),
-                       y,
-                       at,
-                       Bytes()};
+    result.operands = {cache(2, problem.keyLength), y, at, Bytes()};
+  if (!gqa) {
+    std::vector<Bytes> queries = latentQueries(problem, m);
+    result.operands.insert(result.operands.begin(), queries.begin(), queries.end());
+  }
   result.outputs = {3};
   result.units = uint32_t(tokens * (dynamic ? problem.kvHeads : problem.heads));
   result.step = {uint32_t(tokens), 0, 0, 1};
@@ -209,6 +222,26 @@ void sweepMlaDecode(const Visit &visit) {
     visit({"attention_mla", 16, 1, 576, 512, type, edges, 16}); // DeepSeek-V2-Lite
   visit({"attention_mla", 16, 1, 576, 512, "bf16", shorter, 32, 0, 0, false, true, 0, 128});
   visit({"attention_mla", 128, 1, 576, 512, "bf16", {1000, 4}, 64, 0, 0, false, false, 128}); // DeepSeek-V3
+  for (const char *type : {"bf16", "f32", "q8_0"}) // whole queries, a tile per split
+    visit({"attention_mla",
+           16,
+           1,
+           576,
+           512,
+           type,
+           {0, 63, 64, 700, 4095},
+           64,
+           0,
+           0,
+           false,
+           true,
+           0,
+           64,
+           true,
+           4096});
+  visit({"attention_mla", 16, 1, 576, 512, "f16", {0, 127, 600}, 16, 0, 0, false, false, 0, 64, false, 1024});
+  visit({"attention_mla", 20, 1, 288, 256, "bf16", {700, 9}, 8, 0, 0, false, false, 0, 64, true});
+  visit({"attention_mla", 16, 1, 576, 512, "bf16", {5, 90}, 1, 0, 0, false, true, 0, 64, true});
   visit({"attention_mla", 64, 1, 576, 512, "bf16", {600}, 4, 0, 0, false, true});
   visit({"attention_mla", 8, 1, 288, 256, "f16", {900, 31}, 4, 0, 0, false, false, 64}); // tiny-books
   visit({"attention_mla", 24, 1, 288, 256, "bf16", {500}, 2});
@@ -303,6 +336,10 @@ TEST(CudaAttentionInstances, RefuseBadParameters) {
                     "'split_positions'");
   expectCudaRefused("attention_gqa", {{"heads", 4}, {"head_dim", 4096}, {"scale", 0.25}}, "does not fit");
   expectCudaRefused("attention_mla", {{"heads", 4}, {"latent", 64}, {"rope", 9}, {"scale", 0.25}}, "'rope'");
+  expectCudaRefused(
+      "attention_mla",
+      {{"heads", 4}, {"latent", 64}, {"rope", 8}, {"scale", 0.25}, {"kv_type", "f16"}, {"q_type", "bf16"}},
+      "'q_type'");
   expectCudaRefused("attention_merge", {{"heads", 4}, {"v_dim", 30}, {"splits", 2}}, "'v_dim'");
 }
 

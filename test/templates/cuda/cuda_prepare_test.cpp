@@ -1,5 +1,6 @@
 // gqa_prepare and mla_prepare on the GPU.
 #include "test/templates/cuda/cuda_sweep.h"
+#include "test/templates/cuda/matrix_case.h"
 
 namespace ktc::test {
 namespace {
@@ -66,7 +67,18 @@ struct Mla {
   int64_t heads, latent, rope;
   std::string type = "bf16", style = "norm";
   int64_t m = 1, tokens = 1, nope = 0; // elements of a query head before its rotary part
+  std::string format = "";             // of weights for absorbed queries
+  bool bfloatY = false;                // of them
 };
+
+void addAbsorbed(const Mla &mla, KernelCase &result) {
+  const int64_t yRow = mla.latent + (mla.bfloatY ? mla.rope : 0);
+  result.params.insert({{"nope", mla.nope}, {"format", mla.format}, {"y_type", typeName(mla.bfloatY)}});
+  result.operands.resize(7);
+  result.operands.push_back(weightRows(formatInfo(mla.format), mla.heads * mla.latent, mla.nope, 6));
+  result.operands.push_back(activationBytes(randomFloats(7, size_t(mla.m * mla.heads * yRow)), mla.bfloatY));
+  result.outputs = mla.bfloatY ? std::vector<size_t>{5, 8} : std::vector<size_t>{0, 5, 8};
+}
 
 KernelCase mlaCase(const Mla &mla) {
   const int64_t rowStride = mla.nope + mla.rope, stride = mla.heads * rowStride,
@@ -91,6 +103,8 @@ KernelCase mlaCase(const Mla &mla) {
                      toBytes(positionsOf(mla.tokens)),
                      cacheBytes(std::vector<float>(size_t(Context * (mla.latent + mla.rope)), 1.0f), mla.type)};
   result.outputs = {0, 5};
+  if (!mla.format.empty())
+    addAbsorbed(mla, result);
   result.units = uint32_t(mla.tokens);
   result.step = {uint32_t(mla.tokens), 0, 0, 1};
   return result;
@@ -113,6 +127,8 @@ void checkPrepare(const KernelCase &prepare) {
   checkCuda(prepare, [&](size_t operand, const Bytes &got, const Bytes &want) {
     if (operand == 0)
       closerThan(1e-10)(operand, got, want);
+    else if (operand == 8 && prepare.family == "mla_prepare")
+      closeAs(stringParam(prepare.params, "y_type", "f32") == "bf16")(operand, got, want);
     else
       EXPECT_LE(nmse(cacheFloats(got, type), cacheFloats(want, type)), limit) << "operand " << operand;
   });
@@ -139,6 +155,14 @@ void sweepMla(const Visit &visit) {
   visit(mlaCase({8, 256, 32, "f16", "neox", 1, 1, 64}));     // tiny-books
   visit(mlaCase({4, 32, 8, "bf16", "norm", 16, 16}));
   visit(mlaCase({3, 40, 16, "f32", "neox", 5, 5}));
+  for (const char *format : {"q8_0", "bf16", "q5_0", "f16"})
+    for (bool bfloatY : {false, true})
+      visit(mlaCase({16, 512, 64, "bf16", "norm", 1, 1, 128, format, bfloatY}));
+  visit(mlaCase({128, 512, 64, "bf16", "norm", 1, 1, 128, "q8_0", true})); // DeepSeek-V3
+  visit(mlaCase({16, 512, 64, "f16", "norm", 16, 16, 128, "q8_0", false}));
+  visit(mlaCase({16, 512, 64, "q8_0", "norm", 5, 5, 256, "q4_k", true}));
+  visit(mlaCase({8, 256, 32, "bf16", "neox", 2, 2, 64, "q8_0", true})); // tiny-books
+  visit(mlaCase({3, 40, 16, "f32", "neox", 3, 3, 96, "q4_0", true}));
   for (int64_t tokens : {1, 16, 31})
     visit(mlaCase({16, 512, 64, "bf16", "norm", 32, tokens, 128}));
 }
@@ -159,6 +183,19 @@ TEST(CudaPrepareInstances, RefuseBadParameters) {
   expectCudaRefused("gqa_prepare", {{"heads", 6}, {"head_dim", 64}, {"norm", 1}}, "'eps'");
   expectCudaRefused("gqa_prepare", {{"heads", 6}, {"head_dim", 40}, {"kv_type", "q8_0"}}, "'head_dim'");
   expectCudaRefused("mla_prepare", {{"heads", 6}, {"latent", 64}, {"eps", 1e-6}}, "'rope'");
+  const Params absorbed = mlaCase({6, 64, 8, "bf16", "norm", 1, 1, 32, "q8_0"}).params;
+  const auto refuse = [&](const char *name, const ParamValue &value, const std::string &part) {
+    Params params = absorbed;
+    params[name] = value;
+    expectCudaRefused("mla_prepare", params, part);
+  };
+  refuse("format", "f32", "'format'");
+  refuse("nope", int64_t(0), "'nope'");
+  refuse("nope", int64_t(40), "40");
+  refuse("dynamic", int64_t(1), "static");
+  expectCudaRefused("mla_prepare",
+                    {{"heads", 6}, {"latent", 64}, {"rope", 8}, {"eps", 1e-6}, {"y_type", "bf16"}},
+                    "'y_type' bf16 needs 'format'");
   expectCudaRefused("mla_prepare", {{"heads", 6}, {"latent", 60}, {"rope", 8}, {"eps", 1e-6}}, "'latent'");
 }
 

@@ -107,6 +107,34 @@ void sweepNorms(const Visit &visit) {
   visit(normCase({.k = 2048, .weights = false}));
 }
 
+// Products of the normed rows; without `keepsRows` nobody wants the rows as float32.
+KernelCase productsCase(const Norm &norm, int64_t products, bool keepsRows) {
+  KernelCase result = normCase(norm);
+  result.params["products"] = products;
+  result.operands.push_back(toBytes(randomFloats(6, size_t(products * norm.k), 0.1f)));
+  result.operands.push_back(Bytes(size_t(norm.m * products) * 4, 0x44));
+  result.outputs.push_back(9);
+  if (!keepsRows) {
+    result.operands[2].clear();
+    std::erase(result.outputs, size_t(2));
+    result.operands[3].clear(); // cannot be compared without them
+    std::erase(result.outputs, size_t(3));
+  }
+  return result;
+}
+
+void sweepProducts(const Visit &visit) {
+  for (int64_t m : {1, 2, 3, 4, 5, 16})
+    for (bool keepsRows : {false, true})
+      visit(productsCase({.k = 2048, .m = m, .tokens = m, .group = 256}, 64, keepsRows));
+  visit(productsCase({.k = 7168, .group = 256}, 256, true)); // DeepSeek-V3
+  visit(productsCase({.k = 4096, .m = 2, .tokens = 2, .group = 256}, 128, false));
+  visit(productsCase({.k = 2880}, 32, true));
+  visit(productsCase({.k = 256, .m = 3, .tokens = 3, .weights = false}, 16, true));
+  visit(productsCase({.k = 64, .gap = 8}, 1, true));
+  visit(productsCase({.k = 12288, .group = 256}, 8, false));
+}
+
 // ---- quantize, rope, kv_store
 // -----------------------------------------------------------------------------------
 
@@ -185,6 +213,7 @@ void sweepStore(const Visit &visit) {
 class CudaRows : public CudaTest {};
 
 TEST_F(CudaRows, RmsNorm) { sweepNorms(checkNorm); }
+TEST_F(CudaRows, RmsNormProducts) { sweepProducts(checkNorm); }
 TEST_F(CudaRows, QuantizeSameBytes) {
   sweepQuantize([](const KernelCase &quantize) { checkCuda(quantize, expectEqual); });
 }
@@ -196,7 +225,7 @@ TEST_F(CudaRows, KvStoreSameBytes) {
 }
 
 TEST(CudaRowsInstances, Exist) {
-  for (auto sweep : {sweepNorms, sweepQuantize, sweepRope, sweepStore})
+  for (auto sweep : {sweepNorms, sweepProducts, sweepQuantize, sweepRope, sweepStore})
     sweep(expectInstances);
 }
 
@@ -210,6 +239,14 @@ TEST(CudaRowsInstances, RefuseBadParameters) {
   expectCudaRefused("rms_norm", with("adds", 3), "'adds'");
   expectCudaRefused("rms_norm", with("k", 65536), "'k'");
   expectCudaRefused("rms_norm", with("add_gate", "sigmoid"), "'add_gate'");
+  Params products = with("products", 4);
+  products["dynamic"] = 1;
+  expectCudaRefused("rms_norm", products, "'products'");
+  products = with("products", 4);
+  products["k"] = 68;
+  expectCudaRefused("rms_norm", products, "multiples of 8");
+  products["k"] = 16384;
+  expectCudaRefused("rms_norm", products, "k of at most 12288");
   Params rows = with("adds", 1);
   rows["rows"] = 2;
   expectCudaRefused("rms_norm", rows, "'adds'");
@@ -220,10 +257,12 @@ TEST(CudaRowsInstances, RefuseBadParameters) {
 
 // CPU kernels do not silently leave out what only GPU kernels do.
 TEST(CudaRowsInstances, CpuRefusesWhatIsOfTheGpu) {
-  const Params norm = {{"k", 64}, {"eps", 1e-6}, {"adds", 1}};
-  kt::Result<x64::Kernel> kernel = x64::generate("rms_norm", norm, Isa::Avx2);
-  ASSERT_FALSE(static_cast<bool>(kernel));
-  EXPECT_NE(kernel.error().message.find("'adds'"), std::string::npos);
+  for (const char *name : {"adds", "products"}) {
+    const Params norm = {{"k", 64}, {"eps", 1e-6}, {name, 1}};
+    kt::Result<x64::Kernel> kernel = x64::generate("rms_norm", norm, Isa::Avx2);
+    ASSERT_FALSE(static_cast<bool>(kernel)) << name;
+    EXPECT_NE(kernel.error().message.find("'" + std::string(name) + "'"), std::string::npos);
+  }
 }
 
 } // namespace

@@ -78,6 +78,13 @@ public:
     positions(2);
     floats(3, flag("sinks") ? heads : 0);
   }
+  void attentionUp() {
+    const uint64_t m = get("m"), heads = get("heads"), dim = get("v_dim");
+    floats(0, m * heads * get("splits", 1) * (dim + 16));
+    weights(1, "format", heads * get("n"), dim);
+    floats(2, m * heads * get("n"));
+    positions(4);
+  }
   void rmsNorm() {
     const uint64_t k = get("k"), rows = get("m") * get("rows", 1), adds = get("adds", 0);
     floats(0, rows * std::max(get("x_row_stride", k), k));
@@ -93,6 +100,12 @@ public:
     for (uint64_t i = 0; i < adds; ++i)
       floats(5 + i, rows * k);
     floats(7, stringParam(params, "add_gate", "none") == "none" ? 0 : rows);
+    if (const uint64_t products = get("products", 0); products != 0) {
+      operands[2].bytes = 0; // nobody else needs them
+      operands[4].bytes = written * 2;
+      operands[8] = {products * k * 4, products * k * 4, {}};
+      floats(9, rows * products);
+    }
   }
 
   void linearGroup() {
@@ -130,6 +143,10 @@ public:
     floats(3, seen * rope);
     positions(4);
     floats(5, seen * (latent + rope));
+    if (params.contains("format")) {
+      weights(7, "format", heads * latent, get("nope"));
+      floats(8, m * heads * latent);
+    }
   }
   void routerTopk() {
     const uint64_t m = get("m"), experts = get("experts"), slots = m * get("top_k");
@@ -206,6 +223,7 @@ std::vector<TimedOperand> timedOperands(const std::string &family, const Params 
       {"attention_gqa", &Maker::attentionGqa},
       {"attention_mla", &Maker::attentionMla},
       {"attention_merge", &Maker::attentionMerge},
+      {"attention_up", &Maker::attentionUp},
       {"rms_norm", &Maker::rmsNorm},
       {"linear_group", &Maker::linearGroup},
       {"gqa_prepare", &Maker::gqaPrepare},

@@ -58,6 +58,16 @@ void addMatrixOptions(std::vector<Entry> &entries) {
         "gate_up", merge(routed, {{"format_gate", "mxfp4"}, {"format_up", "mxfp4"}, {"act", "swiglu_oai"}}));
     entries.emplace_back("down", merge(routed, {{"format", "mxfp4"}}));
   }
+  const Params many = {{"m", dynamicTokens}, {"dynamic", one}};
+  const Params routed = {{"experts", experts}, {"top_k", topK}};
+  for (const auto &[format, length] : {std::pair{"q8_0", k}, std::pair{"q4_k", int64_t(512)}}) {
+    const Params packed = merge(many, {{"format", format}, {"n", rows}, {"k", length}, {"packed", one}});
+    entries.emplace_back("linear", packed);
+    entries.emplace_back("down", merge(packed, routed));
+    const Params pack = {{"k", length}, {"group", int64_t(length == k ? 32 : 256)}};
+    entries.emplace_back("pack", merge(many, pack));
+    entries.emplace_back("pack", merge(merge(many, pack), routed));
+  }
   entries.emplace_back("down", merge(merge(dense, {{"format", "q8_0"}}), {{"accumulate", one}}));
   entries.emplace_back("down", merge(merge(dense, {{"format", "q8_0"}}), {{"quantize", one}}));
   entries.emplace_back("down", merge({{"format", "q4_k"}, {"k", int64_t(512)}, {"quantize", one}}, dense));

@@ -1,6 +1,8 @@
 // Measuring kernels: see measure.h.
 #include "test/templates/tools/measure.h"
 
+#include <immintrin.h>
+
 #include <cstring>
 #include <ctime>
 #include <sys/mman.h>
@@ -46,6 +48,38 @@ KtKernelFn loadCode(const x64::Kernel &kernel) {
 bool requestTiles() {
   constexpr long requestPermission = 0x1023, tileData = 18;
   return syscall(SYS_arch_prctl, requestPermission, tileData) == 0;
+}
+
+namespace {
+
+// Every tile is 16 rows of 64 bytes.
+struct alignas(64) TileShapes {
+  uint8_t palette = 1, startRow = 0, reserved[14] = {};
+  uint16_t columns[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+
+} // namespace
+
+__attribute__((target("amx-tile,amx-int8"))) void multiplyTiles(int64_t count) {
+  alignas(64) static const char ones[1024] = {1};
+  static const TileShapes shapes;
+  _tile_loadconfig(&shapes);
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+  _tile_loadd(4, ones, 64);
+  _tile_loadd(5, ones, 64);
+  _tile_loadd(6, ones, 64);
+  _tile_loadd(7, ones, 64);
+  for (int64_t i = 0; i < count; i += 4) {
+    _tile_dpbssd(0, 4, 6);
+    _tile_dpbssd(1, 5, 6);
+    _tile_dpbssd(2, 4, 7);
+    _tile_dpbssd(3, 5, 7);
+  }
+  _tile_release();
 }
 
 } // namespace ktc::timing

@@ -35,4 +35,9 @@ KtKernelFn loadCode(const x64::Kernel &kernel);
 // Asks the operating system for the right to use AMX tiles.
 bool requestTiles();
 
+// Multiplies int8 tiles of 16 x 64 and 64 x 16 values in registers, `count` times (rounded up to a multiple of
+// four, two by two tiles as kernels do). After requestTiles(); loses what this thread has in its tiles.
+void multiplyTiles(int64_t count);
+constexpr double productsPerTile = 16 * 16 * 64;
+
 } // namespace ktc::timing

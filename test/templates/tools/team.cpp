@@ -1,6 +1,8 @@
 // Threads that start together: see team.h.
 #include "test/templates/tools/team.h"
 
+#include "test/templates/tools/measure.h"
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -40,16 +42,26 @@ void waitFor(const std::atomic<int64_t> &counter, int64_t value) {
 
 } // namespace
 
-double fastestRound(int64_t threads, double budget, const std::function<void(int64_t, int64_t)> &work) {
+std::vector<double> roundTimes(int64_t threads, int64_t atLeast, double budget,
+                               const std::function<void(int64_t, int64_t)> &work) {
   std::atomic<int64_t> started = 0, finished = 0;
   std::atomic<bool> stop = false;
+  struct alignas(64) Own {
+    double seconds = 0;
+  };
+  std::vector<Own> own(static_cast<size_t>(threads));
+  auto timed = [&](int64_t thread, int64_t round) {
+    const double start = threadSeconds();
+    work(thread, round);
+    own[static_cast<size_t>(thread)].seconds = threadSeconds() - start;
+  };
   auto help = [&](int64_t thread) {
     bindToCpu(thread);
     for (int64_t round = 0;; ++round) {
       waitFor(started, round + 1);
       if (stop)
         return;
-      work(thread, round);
+      timed(thread, round);
       finished.fetch_add(1, std::memory_order_release);
     }
   };
@@ -59,22 +71,23 @@ double fastestRound(int64_t threads, double budget, const std::function<void(int
   cpu_set_t before;
   sched_getaffinity(0, sizeof(before), &before);
   bindToCpu(0);
-  double best = 1e9;
+  std::vector<double> times;
   const auto begin = Clock::now();
-  for (int64_t round = 0; round < 3 || seconds(begin) < budget; ++round) {
-    const auto start = Clock::now();
+  for (int64_t round = 0; round < atLeast || seconds(begin) < budget; ++round) {
     started.fetch_add(1, std::memory_order_release);
-    work(0, round);
+    timed(0, round);
     waitFor(finished, (round + 1) * (threads - 1));
-    if (round > 0) // the first one meets cold caches and threads that are still starting
-      best = std::min(best, seconds(start));
+    if (round > 0)
+      times.push_back(std::max_element(own.begin(), own.end(), [](auto &a, auto &b) {
+                        return a.seconds < b.seconds;
+                      })->seconds);
   }
   stop = true;
   started.fetch_add(1, std::memory_order_release);
   for (std::thread &helper : helpers)
     helper.join();
   sched_setaffinity(0, sizeof(before), &before);
-  return best;
+  return times;
 }
 
 } // namespace ktc::timing

@@ -1,8 +1,11 @@
-"""Check predictions of `ktc explain --json` from a schedule: check_prediction.py SHALLOW.json DEEP.json."""
+"""Check predictions of `ktc explain --json` from a schedule: check_prediction.py SHALLOW.json DEEP.json SLOW.json.
+
+DEEP is for 3000 tokens in the cache, SLOW for memory that is read at 80 % of the speed.
+"""
 import json
 import sys
 
-shallow, deep = (json.load(open(name, encoding="utf-8"))["predicted"] for name in sys.argv[1:])
+shallow, deep, slow = (json.load(open(name, encoding="utf-8"))["predicted"] for name in sys.argv[1:])
 steps = {(step["entry"], step["tokens"]): step for step in shallow["steps"]}
 for tokens in (1, 2, 4, 8, 16):
     assert steps[f"decode_{tokens}", tokens]["seconds"] > 0
@@ -19,3 +22,10 @@ for phase in ("decode", "prefill"):
     assert deep[f"{phase}_tokens_per_s"] < shallow[f"{phase}_tokens_per_s"]
 line = steps["decode_1", 1]
 assert abs(1 / deep["decode_tokens_per_s"] - line["seconds"] - 3000 * line["seconds_per_position"]) < 1e-6
+# What reading takes is told apart from the rest.
+for step in slow["steps"]:
+    fast = steps[step["entry"], step["tokens"]]
+    assert 0 <= fast["reading_seconds"] <= fast["seconds"], fast
+    expected = fast["seconds"] + fast["reading_seconds"] * (1 / 0.8 - 1)
+    assert abs(step["seconds"] / expected - 1) < 0.02, (step, fast)
+assert line["reading_seconds"] > 0.1 * line["seconds"], line
