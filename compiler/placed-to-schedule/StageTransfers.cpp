@@ -124,7 +124,8 @@ struct StageTransfers : impl::SchedStageTransfersBase<StageTransfers> {
         neighbour->getLoc(), cast<FlatSymbolRefAttr>(neighbour->getAttr("lane")).getValue(),
         kernels.make("copy_rows", builder.getDictionaryAttr(params)), ValueRange{from, to},
         ArrayRef<int32_t>{1}, 0, 1, dispatch ? dispatch.getPath() : StringRef(), 0, DenseI64ArrayAttr(),
-        DenseI64ArrayAttr(), DenseI64ArrayAttr(), false, IntegerAttr(), false, DenseI32ArrayAttr(), IntegerAttr());
+        DenseI64ArrayAttr(), DenseI64ArrayAttr(), false, IntegerAttr(), false, DenseI32ArrayAttr(),
+        IntegerAttr());
   }
 
   const LaneTable *lanes = nullptr;

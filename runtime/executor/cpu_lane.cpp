@@ -233,12 +233,14 @@ void CpuLane::execute(const ResolvedCommand &command, const ResolvedProgram &pro
   }
 }
 
-// The open part of a share of a dispatch of `total` units, and how many units of it are taken at a time.
-static OpenPart openPart(const ResolvedCommand &command, const UnitRange &share, uint64_t total) {
+// The open part of a share, and how many units of it are taken at a time. Of many tokens a twelfth of the
+// share, so that the last one of a slow thread ends soon after the others; units of tokens by eighths, because
+// attention makes better use of the keys it reads with many tokens at a time.
+static OpenPart openPart(const ResolvedCommand &command, const UnitRange &share) {
   const uint32_t units = share.end - share.begin;
   if (!command.isMany)
     return {openUnits(units), command.grain};
-  const uint32_t least = command.grain, wanted = units / (total == KT_SHARES ? 12 : 8);
+  const uint32_t least = command.grain, wanted = units / (command.unitsPerToken == 0 ? 12 : 8);
   const uint32_t grain = std::max(least, wanted / least * least);
   return {openUnitsOfMany(units, grain), grain};
 }
@@ -257,7 +259,7 @@ void CpuLane::dispatch(const ResolvedCommand &command, const ResolvedProgram &pr
   arguments.step = &step;
   arguments.scratch = scratch.data() + scratchStride * thread;
   arguments.thread = thread;
-  const OpenPart part = command.grain == 0 ? OpenPart{} : openPart(command, share, total);
+  const OpenPart part = command.grain == 0 ? OpenPart{} : openPart(command, share);
   if (part.units == 0) {
     command.function(&arguments);
     return;
@@ -273,7 +275,7 @@ void CpuLane::takeOpenUnits(const ResolvedCommand &command, KtKernelArgs &argume
   for (uint32_t i = 0; i < threads; ++i) {
     const uint32_t owner = (arguments.thread + i) % threads;
     const UnitRange share = shareOf(total, owner, threads);
-    const OpenPart part = openPart(command, share, total);
+    const OpenPart part = openPart(command, share);
     while (open[entry].take(command.openIndex, owner, replay, share.end - part.units, share.end, part.grain,
                             arguments.unitBegin, arguments.unitEnd))
       command.function(&arguments);

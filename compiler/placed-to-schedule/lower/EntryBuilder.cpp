@@ -79,8 +79,8 @@ sched::DispatchOp EntryBuilder::dispatch(StringRef family, ArrayRef<Param> param
   StringRef kernel = kernels.make(family, builder.getDictionaryAttr(named));
   return builder.create<sched::DispatchOp>(module.getLoc(), lane->name, kernel, operands, writes, units.fixed,
                                            units.perToken, path, bytesRead, DenseI64ArrayAttr(),
-                                           DenseI64ArrayAttr(), DenseI64ArrayAttr(), false, IntegerAttr(), false,
-                                           DenseI32ArrayAttr(), IntegerAttr());
+                                           DenseI64ArrayAttr(), DenseI64ArrayAttr(), false, IntegerAttr(),
+                                           false, DenseI32ArrayAttr(), IntegerAttr());
 }
 
 Value EntryBuilder::quantize(Value rows, RowKind kind, int64_t rowsPerToken, int64_t k, int64_t tokenStride,

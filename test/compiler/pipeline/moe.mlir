@@ -87,7 +87,7 @@ func.func @head(%x: tensor<?x32xf32>) -> tensor<?x64xf32> {
 
 // Its own norm makes the q8 rows of the head, from the row that is asked for.
 // CHECK-LABEL: sched.entry @head capacity 16 dynamic {
-// CHECK: sched.alloc @act bytes 1024 at 0 {name = "q8"}
+// CHECK: sched.alloc @act bytes 1024 at 8448 {name = "q8"}
 // CHECK: sched.dispatch @rms_norm.{{.*}} writes [3]
 // CHECK: sched.dispatch @linear.{{.*}} path = "lm_head"{{.*}}}
 // CHECK-NEXT: }
