@@ -167,34 +167,30 @@ DownKernel::PanelPass DownKernel::panelPass() {
     imul(rax, rax, immediate(yStep, "y_stride"));
     add(rax, ptr[frame(Y)]);
   };
-  pass.store = [this](int tiles) {
+  if (bias)
+    pass.prepare = [this] {
+      imul(rax, ptr[frame(Expert)], immediate(4 * n, "rows of an expert"));
+      add(rax, r12);
+      mov(rdx, ptr[frame(Bias)]);
+      vmovups(vec(0) | k1 | T_z, ptr[rdx + rax]);
+      vmovups(ptr[r9], vec(0));
+    };
+  pass.store = [this](const Vec &value, int token) {
+    const Vec factor = vec(16 + token % 8);
     Label unweighted;
     mov(rcx, rax);
-    emitSlotNumber(tokenCursor);
-    vmovups(vec(0), splat(1.0f));
+    lea(rax, ptr[tokenCursor + token]);
+    emitSlotNumber(rax);
+    vmovups(factor, splat(1.0f));
     mov(r8, ptr[frame(SlotWeights)]);
     test(r8, r8);
     jz(unweighted);
-    vbroadcastss(vec(0), dword[r8 + rax * 4]);
+    vbroadcastss(factor, dword[r8 + rax * 4]);
     L(unweighted);
-    if (bias) {
-      imul(rax, ptr[frame(Expert)], immediate(n, "rows of an expert"));
-      add(rax, ptr[frame(Row)]);
-      mov(rdx, ptr[frame(Bias)]);
-      lea(rdx, ptr[rdx + rax * 4]);
-    }
-    for (int tile = 0; tile < tiles; ++tile) {
-      const Xbyak::Opmask mask(1 + tile);
-      const Vec result = vec(1 + 3 * tile), sum = vec(2 + 3 * tile), biases = vec(3 + 3 * tile);
-      vmovups(result, ptr[r10 + tile * resultTileBytes]);
-      if (bias) {
-        vmovups(biases | mask | T_z, ptr[rdx + tile * 64]);
-        vaddps(result, result, biases);
-      }
-      vmovups(sum | mask | T_z, ptr[rcx + tile * 64]);
-      vfmadd231ps(sum, vec(0), result);
-      vmovups(ptr[rcx + tile * 64] | mask, sum);
-    }
+    if (bias)
+      vaddps(value, value, ptr[r9]);
+    vfmadd213ps(value | k1, factor, ptr[rcx]);
+    vmovups(ptr[rcx] | k1, value);
   };
   return pass;
 }

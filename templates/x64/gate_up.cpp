@@ -32,7 +32,7 @@ private:
   void emitMatrix(const MatrixWeights &weights, size_t base, int64_t expertRows, int tokens, int rows,
                   size_t results);
   void emitTileBias(const Vec &dst, size_t base, int rows);
-  void emitPanelBias(const Vec &dst, size_t base, int tile);
+  void emitPanelBiases();
   void emitGated(const std::function<Vec(int)> &v);
   void emitActivation(int tokens, int rows);
   void emitStores(int tokens, int rows);
@@ -88,12 +88,15 @@ void GateUpKernel::emitTileBias(const Vec &dst, size_t base, int rows) {
     vinsertf128(dst, dst, Xmm(dst.getIdx()), 1);
 }
 
-// dst = the biases of the rows of a panel's tile.
-void GateUpKernel::emitPanelBias(const Vec &dst, size_t base, int tile) {
-  imul(rax, ptr[frame(Expert)], immediate(n, "rows of an expert"));
-  add(rax, ptr[frame(Row)]);
-  mov(rdx, ptr[frame(base)]);
-  vmovups(dst | Xbyak::Opmask(1 + tile) | T_z, ptr[rdx + rax * 4 + tile * 64]);
+// The biases of a panel's rows, to r9.
+void GateUpKernel::emitPanelBiases() {
+  imul(rax, ptr[frame(Expert)], immediate(4 * n, "rows of an expert"));
+  add(rax, r12);
+  for (auto [base, offset] : {std::pair{GateBias, 0}, {UpBias, 64}}) {
+    mov(rdx, ptr[frame(base)]);
+    vmovups(vec(0) | k1 | T_z, ptr[rdx + rax]);
+    vmovups(ptr[r9 + offset], vec(0));
+  }
 }
 
 // v(0) = act(v(0) + v(5)) * (v(4) + v(6)), the biases v(5) and v(6) only if there are any. Clobbers v(1)..v(4).
@@ -157,21 +160,19 @@ GateUpKernel::PanelPass GateUpKernel::panelPass() {
     imul(rax, rax, immediate(4 * n, "a row of h"));
     add(rax, ptr[frame(H)]);
   };
-  pass.store = [this](int tiles) {
-    mov(rcx, rax);
-    for (int tile = 0; tile < tiles; ++tile) {
-      // Registers of their own, so that the chains of both tiles overlap.
-      auto v = [&](int index) { return vec(tile * 8 + index); };
-      if (bias) {
-        emitPanelBias(v(5), GateBias, tile);
-        emitPanelBias(v(6), UpBias, tile);
-      }
-      vmovups(v(0), ptr[r10 + tile * resultTileBytes]);
-      vmovups(v(4), ptr[r10 + (tile * resultTileBytes + resultBytes)]);
-      emitGated(v);
-      vmovups(ptr[rcx + tile * 64] | Xbyak::Opmask(1 + tile), v(0));
-    }
+  if (bias)
+    pass.prepare = [this] { emitPanelBiases(); };
+  pass.combine = [this](const Vec &gated, const Vec &second, int row) {
+    // Registers in turn, so that the chains of several rows overlap.
+    const Vec biases[] = {vec(26), vec(27)};
+    auto v = [&](int i) {
+      return i == 0 ? gated : i == 4 ? second : i > 4 ? biases[i - 5] : vec(15 + row % 3 * 3 + i);
+    };
+    for (int i = 0; bias && i < 2; ++i)
+      vbroadcastss(biases[i], ptr[r9 + (i * 64 + row * 4)]);
+    emitGated(v);
   };
+  pass.store = [this](const Vec &value, int) { vmovups(ptr[rax] | k1, value); };
   return pass;
 }
 

@@ -225,21 +225,18 @@ void LinearKernel::emitAllPanels() {
     imul(rax, rax, immediate(yStep, "y_stride"));
     add(rax, ptr[frame(Y)]);
   };
-  pass.store = [this](int tiles) {
-    if (bias) {
-      mov(rcx, ptr[frame(Bias)]);
-      mov(rdx, ptr[frame(Row)]);
-      lea(rcx, ptr[rcx + rdx * 4]);
-    }
-    for (int tile = 0; tile < tiles; ++tile) {
-      const Xbyak::Opmask mask(1 + tile);
-      vmovups(vec(tile), ptr[r10 + tile * resultTileBytes]);
-      if (bias)
-        vaddps(vec(tile) | mask, vec(tile), ptr[rcx + tile * 64]);
-      if (accumulate)
-        vaddps(vec(tile) | mask, vec(tile), ptr[rax + tile * 64]);
-      vmovups(ptr[rax + tile * 64] | mask, vec(tile));
-    }
+  if (bias)
+    pass.prepare = [this] {
+      mov(rax, ptr[frame(Bias)]);
+      vmovups(vec(0) | k1 | T_z, ptr[rax + r12]);
+      vmovups(ptr[r9], vec(0));
+    };
+  pass.store = [this](const Vec &value, int) {
+    if (bias)
+      vaddps(value, value, ptr[r9]);
+    if (accumulate)
+      vaddps(value | k1, value, ptr[rax]);
+    vmovups(ptr[rax] | k1, value);
   };
   if (takesPacked()) {
     pass.packed = [this] { mov(rax, ptr[frame(PackedX)]); };

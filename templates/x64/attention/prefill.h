@@ -119,7 +119,6 @@ private:
   void emitWeightConstants();
   void emitWeight(int half, int key, int pair);
   void emitWeightPair(int half, int pair);
-  void emitPower(const Vec &x, const Vec &t0, const Vec &t1);
   void emitRescale();
 
   const AttentionShape shape;

@@ -3,6 +3,7 @@
 // Everything here is vertical: a lane is a row. Scores are exponents of two, so that 2^x needs no
 // multiplication; x is never positive.
 #include "templates/x64/attention/prefill.h"
+#include "templates/x64/blocks/exp.h"
 
 namespace ktc::x64 {
 
@@ -100,7 +101,7 @@ void PrefillAttention::emitWeight(int half, int key, int pair) {
   const Address score = ptr[rdx + ((2 * pair + key) * tileRows + half * lanes()) * 4];
   vmovups(weight, score);
   vsubps(weight, weight, vec(half));
-  emitPower(weight, vec(8), vec(9));
+  emitPowerOfTwo(*this, weight, vec(8), vec(9), usesTiles());
   vaddps(sum, sum, weight);
   if (!usesTiles())
     vmovups(score, weight);
@@ -191,38 +192,6 @@ void PrefillAttention::emitWeightsBesideScores() {
   jnz(loop, T_NEAR);
 }
 
-// x = 2^x for x <= 0, exactly 1 for 0 and exactly 0 far below. 2^r on 0..1 is a polynomial with the constant
-// term 1, fitted for the least relative error: 8e-8, or 3e-6 where the result is rounded to bfloat16.
-void PrefillAttention::emitPower(const Vec &x, const Vec &t0, const Vec &t1) {
-  static const std::vector<float> fine = {0.6931513118060187f, 0.24016445014455556f, 0.055799913129825754f,
-                                          0.009017030295935492f, 0.0018671300794108714f};
-  static const std::vector<float> coarse = {0.6930448448751833f, 0.24128020488002502f, 0.0522424740426437f,
-                                            0.01342668435172768f};
-  const std::vector<float> &c = usesTiles() ? coarse : fine;
-  const Vec r = t0, p = t1;
-  if (wide()) {
-    vreduceps(r, x, 0x09); // x - floor(x)
-  } else {
-    vroundps(p, x, 0x09);
-    vsubps(r, x, p);
-  }
-  vmovups(p, splat(c.back()));
-  for (size_t i = c.size() - 1; i-- > 0;)
-    vfmadd213ps(p, r, splat(c[i]));
-  vfmadd213ps(p, r, splat(1.0f));
-  if (wide()) {
-    vscalefps(x, p, x); // p * 2^floor(x)
-    return;
-  }
-  // Exponents below those of normal numbers become 0.
-  vsubps(r, x, r);                  // floor(x)
-  vcmpps(x, r, splat(-126.0f), 13); // >=
-  vcvtps2dq(r, r);
-  vpslld(r, r, 23);
-  vpaddd(p, p, r);
-  vandps(x, x, p);
-}
-
 // sum = sum * 2^(old maximum - new) + sum of the block, and the same factor for the results if it is not 1
 // everywhere.
 void PrefillAttention::emitRescale() {
@@ -234,7 +203,7 @@ void PrefillAttention::emitRescale() {
                         sums = at(rowTile, place.sums + half * lanes() * 4);
     vmovups(factor(half), ptr[maxima]);
     vsubps(factor(half), factor(half), vec(half));
-    emitPower(factor(half), vec(8), vec(9));
+    emitPowerOfTwo(*this, factor(half), vec(8), vec(9), usesTiles());
     vmovups(ptr[maxima], vec(half));
     vmovups(vec(7), ptr[sums]);
     vfmadd213ps(vec(7), factor(half), vec(2 + half));

@@ -44,6 +44,36 @@ void emitExp(Emitter &e, const Vec &v, const Vec &t0, const Vec &t1) {
   e.vpaddd(v, v, t0);
 }
 
+void emitPowerOfTwo(Emitter &e, const Vec &x, const Vec &t0, const Vec &t1, bool coarse) {
+  static const std::vector<float> fineTerms = {0.6931513118060187f, 0.24016445014455556f, 0.055799913129825754f,
+                                               0.009017030295935492f, 0.0018671300794108714f};
+  static const std::vector<float> coarseTerms = {0.6930448448751833f, 0.24128020488002502f, 0.0522424740426437f,
+                                                 0.01342668435172768f};
+  const std::vector<float> &c = coarse ? coarseTerms : fineTerms;
+  const Vec r = t0, p = t1;
+  if (e.wide()) {
+    e.vreduceps(r, x, 0x09); // x - floor(x)
+  } else {
+    e.vroundps(p, x, 0x09);
+    e.vsubps(r, x, p);
+  }
+  e.vmovups(p, e.splat(c.back()));
+  for (size_t i = c.size() - 1; i-- > 0;)
+    e.vfmadd213ps(p, r, e.splat(c[i]));
+  e.vfmadd213ps(p, r, e.splat(1.0f));
+  if (e.wide()) {
+    e.vscalefps(x, p, x); // p * 2^floor(x)
+    return;
+  }
+  // Exponents below those of normal numbers become 0.
+  e.vsubps(r, x, r);                    // floor(x)
+  e.vcmpps(x, r, e.splat(-126.0f), 13); // >=
+  e.vcvtps2dq(r, r);
+  e.vpslld(r, r, 23);
+  e.vpaddd(p, p, r);
+  e.vandps(x, x, p);
+}
+
 void emitSigmoid(Emitter &e, const Vec &v, const Vec &t0, const Vec &t1) {
   e.bitXor(v, v, e.splat(0x80000000u));
   emitExp(e, v, t0, t1);
@@ -53,19 +83,25 @@ void emitSigmoid(Emitter &e, const Vec &v, const Vec &t0, const Vec &t1) {
 }
 
 void emitSilu(Emitter &e, const Vec &v, const Vec &t0, const Vec &t1, const Vec &t2) {
-  e.vmovaps(t2, v);
-  e.bitXor(v, v, e.splat(0x80000000u));
-  emitExp(e, v, t0, t1);
-  e.vaddps(v, v, e.splat(1.0f));
   if (!e.wide()) {
+    e.vmovaps(t2, v);
+    e.bitXor(v, v, e.splat(0x80000000u));
+    emitExp(e, v, t0, t1);
+    e.vaddps(v, v, e.splat(1.0f));
     e.vdivps(v, t2, v);
     return;
   }
+  // v / (1 + 2^t). The limit keeps the sum finite; min returns its second source when one is NaN.
+  e.vmulps(t0, v, e.splat(-log2e));
+  e.vmovups(t1, e.splat(126.0f));
+  e.vminps(t0, t1, t0);
+  emitPowerOfTwo(e, t0, t1, t2);
+  e.vaddps(t0, t0, e.splat(1.0f));
   // A division of sixteen lanes takes sixteen cycles; one Newton step from an estimate is exact but for a bit.
-  e.vrcp14ps(t0, v);
-  e.vfnmadd213ps(v, t0, e.splat(2.0f));
-  e.vmulps(t0, t0, t2);
-  e.vmulps(v, v, t0);
+  e.vrcp14ps(t1, t0);
+  e.vfnmadd213ps(t0, t1, e.splat(2.0f));
+  e.vmulps(t1, t1, v);
+  e.vmulps(v, t0, t1);
 }
 
 void emitSwigluOai(Emitter &e, const Vec &gate, const Vec &up, const Vec &t0, const Vec &t1, const Vec &t2) {

@@ -12,6 +12,12 @@ namespace ktc::x64 {
 // or infinite, and NaN stays NaN. Clobbers t0 and t1; all three must differ and have the same width.
 void emitExp(Emitter &e, const Emitter::Vec &v, const Emitter::Vec &t0, const Emitter::Vec &t1);
 
+// x = 2^x per lane, exactly 1 for 0 and exactly 0 far below; without AVX-512 only for x <= 0. 2^r on 0..1 is a
+// polynomial with the constant term 1, fitted for the least relative error: 8e-8, or 3e-6 if `coarse`. Clobbers
+// t0 and t1.
+void emitPowerOfTwo(Emitter &e, const Emitter::Vec &x, const Emitter::Vec &t0, const Emitter::Vec &t1,
+                    bool coarse = false);
+
 // v = v / (1 + exp(-v)). Large negative arguments give 0 (or a denormal), not NaN. Clobbers t0..t2.
 void emitSilu(Emitter &e, const Emitter::Vec &v, const Emitter::Vec &t0, const Emitter::Vec &t1,
               const Emitter::Vec &t2);

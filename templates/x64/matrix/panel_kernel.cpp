@@ -1,4 +1,4 @@
-// Loops of the panel path over chunks of tokens, blocks of rows and spans; decoding and storing. See
+// Loops of the panel path over chunks of tokens, blocks of rows and spans; decoding. See
 // panel_kernel.h.
 #include "templates/x64/matrix/panel_kernel.h"
 
@@ -29,7 +29,8 @@ PanelKernel::Layout PanelKernel::makeLayout(int64_t m, Layout place, size_t matr
   if (isPacked)
     fitting = std::min(fitting, mostBlocks);
   place.blocks = std::clamp<int64_t>((std::min(fitting, needed) + 1) / 2 * 2, 2, INT32_MAX); // taken in pairs
-  place.packed = place.products(matrices);
+  place.places = place.products(matrices);
+  place.packed = place.places + (place.blocks + 1) * panelTokens * 8;
   place.bytes = place.packed + (isPacked ? 0 : place.spans * place.blocks * place.packedBytes);
   return place;
 }
@@ -126,6 +127,7 @@ void PanelKernel::emitPanels(const PanelPass &pass, int64_t m) {
   shr(rax, 4);
   mov(ptr[frame(ChunkBlocks)], rax);
   isPacked ? emitPackedChunk(pass) : emitPackChunk(pass, place);
+  emitPlaces(pass, place);
   mov(rax, ptr[frame(RowBegin)]);
   mov(ptr[frame(Row)], rax);
   mov(rax, ptr[frame(Scratch)]);
@@ -268,7 +270,7 @@ void PanelKernel::emitMatrix(const PanelPass &pass, const Layout &place, size_t 
   if (usesTiles()) {
     cmp(qword[frame(RowCount)], panelTileRows);
     jbe(simple);
-    emitStream(pass, index, *decoder);
+    emitStream(pass, place, index, *decoder);
     jmp(summed);
     L(simple);
   }
@@ -334,7 +336,7 @@ void PanelKernel::emitDecode(const MatrixWeights &weights, PanelDecoder &decoder
 void PanelKernel::emitGather(const MatrixWeights &weights, PanelDecoder &decoder, int blocks) {
   Label loop;
   L(loop);
-  emitRowAddresses(weights);
+  emitRowAddresses(weights, decoder);
   decoder.emitGather(blocks);
   mov(rax, ptr[frame(DecodeRow)]);
   add(rax, panelRowGroup);
@@ -348,7 +350,7 @@ void PanelKernel::emitGather(const MatrixWeights &weights, PanelDecoder &decoder
 // decodes the last row again.
 void PanelKernel::emitDecodeGroup(const MatrixWeights &weights, PanelDecoder &decoder, int blocks,
                                   const std::function<void()> &between) {
-  emitRowAddresses(weights);
+  emitRowAddresses(weights, decoder);
   if (prefetches()) {
     mov(rax, ptr[frame(AheadBytes)]);
     for (int i = 0; i < panelRowGroup; ++i)
@@ -360,102 +362,37 @@ void PanelKernel::emitDecodeGroup(const MatrixWeights &weights, PanelDecoder &de
 }
 
 // What a decoder wants to know about the four rows from DecodeRow on. Clobbers rax.
-void PanelKernel::emitRowAddresses(const MatrixWeights &weights) {
+void PanelKernel::emitRowAddresses(const MatrixWeights &weights, const PanelDecoder &decoder) {
+  Label whole;
+  const auto rowBytes = immediate(weights.rowBytes, "a weight row");
   mov(r13, ptr[frame(DecodeRow)]);
-  mov(rdi, ptr[frame(SpanRow)]);
-  mov(rdx, ptr[frame(DecodeCount)]);
-  dec(rdx);
-  for (int i = 0; i < panelRowGroup; ++i) {
-    const Reg64 row(8 + i);
-    lea(rax, ptr[r13 + i]);
-    cmp(rax, rdx);
-    cmova(rax, rdx);
-    imul(row, rax, immediate(weights.rowBytes, "a weight row"));
-    add(row, rdi);
+  imul(r8, r13, rowBytes);
+  add(r8, ptr[frame(SpanRow)]);
+  for (int i = 1; i < panelRowGroup; ++i)
+    lea(Reg64(8 + i), ptr[Reg64(7 + i) + rowBytes]);
+  mov(rax, ptr[frame(DecodeCount)]);
+  sub(rax, r13);
+  cmp(eax, panelRowGroup);
+  jae(whole);
+  for (int i = 1; i < panelRowGroup; ++i) {
+    cmp(eax, i + 1);
+    cmovb(Reg64(8 + i), Reg64(7 + i));
   }
+  L(whole);
   emitScratch(rdx, panelHeader);
   mov(r12, ptr[frame(NextScales)]);
   lea(r12, ptr[r12 + r13 * 4]);
-  mov(eax, r13d); // tile of the rows, and row in it
-  shr(eax, 4);
-  shl(eax, 12);
+  mov(eax, r13d); // the rows of the second tile do not follow those of the first
+  and_(eax, panelTileRows);
+  imul(eax, eax, (panelTileBytes - panelGroupBytes) / panelTileRows);
   mov(edi, r13d);
-  and_(edi, 15);
   shl(edi, 6);
   add(rdi, rax);
   add(rdi, ptr[frame(NextPanel)]);
+  if (!decoder.gathers())
+    return;
   shl(r13, 5); // panelGatherBytes / panelRowGroup
   lea(r13, ptr[rdx + r13 + (panelGather - panelHeader)]);
-}
-
-// ---- Use of the results
-
-void PanelKernel::emitStores(const PanelPass &pass, const Layout &place) {
-  Label one, done;
-  mov(rcx, ptr[frame(RowCount)]);
-  mov(eax, -1);
-  bzhi(eax, eax, ecx);
-  kmovw(k1, eax);
-  shr(eax, panelTileRows);
-  kmovw(k2, eax);
-  cmp(ecx, panelTileRows);
-  jbe(one);
-  emitStoreBlocks(pass, place, 2);
-  jmp(done);
-  L(one);
-  emitStoreBlocks(pass, place, 1);
-  L(done);
-}
-
-// Results of `tiles` row tiles from Row on: sixteen tokens at a time. Meanwhile the places of the next sixteen
-// are prefetched, which lie a whole row of results apart.
-void PanelKernel::emitStoreBlocks(const PanelPass &pass, const Layout &place, int tiles) {
-  Label loop, tokenLoop;
-  auto nextRows = [&](int ahead) {
-    emitNextRows(ahead, pass.resultRow, [&] {
-      mov(rdx, ptr[frame(Row)]);
-      for (int tile = 0; tile < tiles; ++tile)
-        prefetchw(ptr[rax + rdx * 4 + 64 * tile]);
-    });
-  };
-  mov(rax, ptr[frame(ChunkBegin)]);
-  mov(ptr[frame(FirstToken)], rax);
-  emitScratch(rax, place.products(0));
-  mov(ptr[frame(Products)], rax);
-  nextRows(0);
-  L(loop);
-  emitTakeNextRows();
-  nextRows(panelTokens);
-  mov(r9, ptr[frame(Scratch)]);
-  mov(rdi, ptr[frame(Products)]);
-  for (int tile = 0; tile < tiles; ++tile)
-    for (size_t i = 0; i < pass.matrices.size(); ++i) {
-      lea(rsi,
-          ptr[rdi + immediate(place.products(i) - place.products(0) + tile * productTileBytes, "products")]);
-      emitResults(rsi, panelResults + tile * resultTileBytes + static_cast<int64_t>(i) * resultBytes);
-    }
-  lea(r10, ptr[r9 + panelResults]);
-  mov(tokenCursor, ptr[frame(FirstToken)]);
-  lea(rax, ptr[tokenCursor + panelTokens]);
-  emitLimit(ChunkEnd);
-  mov(r11, rax);
-  lea(r12, ptr[frame(TokenRows)]);
-  mov(r13, ptr[frame(Row)]);
-  L(tokenLoop);
-  mov(rax, ptr[r12]);
-  lea(rax, ptr[rax + r13 * 4]);
-  pass.store(tiles);
-  add(r12, 8);
-  add(r10, 64);
-  inc(tokenCursor);
-  cmp(tokenCursor, r11);
-  jb(tokenLoop);
-  add(qword[frame(Products)], productBytes);
-  mov(rax, ptr[frame(FirstToken)]);
-  add(rax, panelTokens);
-  mov(ptr[frame(FirstToken)], rax);
-  cmp(rax, ptr[frame(ChunkEnd)]);
-  jb(loop);
 }
 
 } // namespace ktc::x64

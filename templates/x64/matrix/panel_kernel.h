@@ -58,17 +58,15 @@ protected:
     Scales = Panel + 8,
     NextPanel = Scales + 8,
     NextScales = NextPanel + 8,
-    Step = NextScales + 8, // of a block, 0..3; steps left in the span
-    StepsLeft = Step + 8,
-    BlockPacked = StepsLeft + 8, // tokens and products of the current block
-    BlockProducts = BlockPacked + 8,
-    PastPacked = BlockProducts + 8, // tokens and products of the block that is summed but not scaled
-    PastProducts = PastPacked + 8,
-    TokenBegin = PastProducts + 8, // packed tokens: first one to multiply
-    ChunkPacked = TokenBegin + 8,  // address of the chunk's first packed token, if tokens come packed
-    PackedTotal = ChunkPacked + 8, // tokens that are packed side by side
-    SpanStep = PackedTotal + 8,    // bytes from the packed tokens of a span to those of the next one
-    AheadPacked = SpanStep + 8,    // from a packed token to the one to prefetch
+    BlockProducts = NextScales + 8,   // products of the current block
+    PastProducts = BlockProducts + 8, // of the block that is summed but not scaled
+    NextPacked = PastProducts + 8,    // tokens behind the last block of the span
+    HalfFrom = NextPacked + 8,        // minus the steps left from which on a block has sixteen tokens only
+    TokenBegin = HalfFrom + 8,        // packed tokens: first one to multiply
+    ChunkPacked = TokenBegin + 8,     // address of the chunk's first packed token, if tokens come packed
+    PackedTotal = ChunkPacked + 8,    // tokens that are packed side by side
+    SpanStep = PackedTotal + 8,       // bytes from the packed tokens of a span to those of the next one
+    AheadPacked = SpanStep + 8,       // from a packed token to the one to prefetch
     PanelFrameEnd = AheadPacked + 8
   };
   static constexpr size_t ownSlots = PanelFrameEnd;
@@ -94,14 +92,19 @@ protected:
     std::function<void()> packedAhead;
     // Emits rax = address of the results of the token number in rax. May clobber rcx and rdx.
     std::function<void()> resultRow;
-    // Emits the use of one token's results for rows of one or both row tiles: token number in tokenCursor, the
-    // place of row Row in its resultRow in rax, sixteen floats of tile i of matrix j at r10 + i *
-    // resultTileBytes
-    // + j * resultBytes, of which absent rows hold anything; k1 and k2 mask the rows that the tiles have. May
-    // clobber rax, rcx, rdx, r8, r9, k7 and vector registers.
-    std::function<void(int tiles)> store;
+    // Emits what the sixteen rows of a tile need before their results are there, whose row is r12 / 4: it may
+    // put up to 128 bytes to r9, where the others find them. k1 masks the rows that the tile has. May clobber
+    // rax, rdx and zmm0. Null: nothing.
+    std::function<void()> prepare;
+    // With two matrices emits `value` = what becomes of the results of row `row` (0..15) for sixteen tokens:
+    // those of the first matrix are in `value`, of the second in `second`. May clobber `second` and zmm16 to
+    // zmm27.
+    std::function<void(const Vec &value, const Vec &second, int row)> combine;
+    // Emits the use of `value`, the results of sixteen rows for token tokenCursor + `token`: rax is their place
+    // in its resultRow; k1 masks the rows that exist, others hold anything. May clobber rax, rcx, rdx, r8 and
+    // zmm16-zmm31.
+    std::function<void(const Vec &value, int token)> store;
   };
-  static constexpr int resultBytes = 16 * panelTokens * 4, resultTileBytes = 2 * resultBytes;
 
   // Reads `packed`: tokens come packed, and up to `blocks` blocks of them are multiplied before the next.
   void readPackedTokens(const Params &params, int64_t blocks) {
@@ -158,6 +161,7 @@ private:
     int64_t budget;                // of all packed tokens
     int64_t firstProducts;         // offset of the products of matrix 0 in the scratch
     int64_t blocks = 0;            // sixteens of tokens that are packed at a time
+    int64_t places = 0;            // offset of the addresses of their results, and of sixteen more
     int64_t packed = 0, bytes = 0; // offset of the packed tokens in the scratch, and its size
     int64_t products(size_t matrix) const;
   };
@@ -187,20 +191,26 @@ private:
   void emitGather(const MatrixWeights &weights, PanelDecoder &decoder, int blocks);
   void emitDecodeGroup(const MatrixWeights &weights, PanelDecoder &decoder, int blocks,
                        const std::function<void()> &between);
-  void emitRowAddresses(const MatrixWeights &weights);
+  void emitRowAddresses(const MatrixWeights &weights, const PanelDecoder &decoder);
   void emitSwapPanels();
 
   // panel_stream.cpp
   void emitStreamStart();
-  void emitStream(const PanelPass &pass, size_t index, PanelDecoder &decoder);
+  void emitStream(const PanelPass &pass, const Layout &place, size_t index, PanelDecoder &decoder);
   void emitStreamEnd();
   void emitSteps(int count, const std::function<void(const std::function<void()> &)> &work);
-  void emitStepAddresses();
+  void emitFirstTiles();
+  void emitLoadWeights(int row);
+  void emitLoadTokens(int token);
+  void emitStepStart();
+  void emitStepEnd();
   void emitStepScaling(int row);
   void emitBlockEnd();
 
+  // panel_store.cpp
+  void emitPlaces(const PanelPass &pass, const Layout &place);
   void emitStores(const PanelPass &pass, const Layout &place);
-  void emitStoreBlocks(const PanelPass &pass, const Layout &place, int tiles);
+  void emitTileStores(const PanelPass &pass, const Layout &place);
 
   // panel_floats.cpp
   void emitFloatMatrix(const PanelMatrix &matrix, const Layout &place, size_t index);
@@ -215,7 +225,6 @@ private:
   void emitTileBlock(int rowTiles, int tokenTiles);
   void emitTileScaling(int rowTiles, int tokenTiles);
   void emitVectorBlock(int tokenTiles);
-  void emitResults(const Reg64 &products, int64_t results);
 };
 
 } // namespace ktc::x64

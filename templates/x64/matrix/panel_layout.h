@@ -16,16 +16,18 @@ constexpr int packedScales = 4096, packedSums = 4160, packedBytes = packedSpanBy
 // Products so far of sixteen tokens: float [2 row tiles][16 rows][16 tokens]
 constexpr int productTileBytes = 1024, productBytes = panelTiles * productTileBytes;
 
-// Scratch offsets: the integer sums of four tiles, later the results of two tiles and two matrices, a row per
-// token; what decoders keep; scales of the rows and bytes of two panels, one in use and one in the making;
-// products that nobody wants. Then products and packed tokens follow.
-constexpr int panelSums = 0, panelResults = 0, panelHeader = 4096, panelGather = 4352, panelScales = 5376;
+// What the stream (panel_stream.cpp) scales of one tile: its integer sums, then scales of its rows and tokens.
+constexpr int pastTileRowScales = 1024, pastTileTokenScales = 1088, pastTileBytes = 1152;
+
+// Scratch offsets: the integer sums of four tiles, later what a family keeps for a tile of results; what
+// decoders keep; scales of the rows and bytes of two panels, one in use and one in the making; products that
+// nobody wants. Then products and packed tokens follow.
+constexpr int panelSums = 0, panelHeader = 4 * pastTileBytes, panelGather = panelHeader + 256;
 constexpr int panelScaleBytes = panelTiles * panelTileRows * 4, panelBytes = panelTiles * panelTileBytes;
-constexpr int panelPastScales = panelScales + 2 * panelScaleBytes; // of the block whose sums are stored
+constexpr int panelScales = panelGather + panelTiles * panelTileRows / panelRowGroup * panelGatherBytes;
 constexpr int panelWeights = 6144, panelUnused = panelWeights + 2 * panelBytes;
 constexpr int panelProducts = panelUnused + 2 * productBytes;
-static_assert(panelPastScales + panelScaleBytes <= panelWeights);
+static_assert(panelScales + 2 * panelScaleBytes <= panelWeights);
 static_assert(panelHeader + panelHeaderBytes <= panelGather);
-static_assert(panelGather + panelTiles * panelTileRows / panelRowGroup * panelGatherBytes <= panelScales);
 
 } // namespace ktc::x64

@@ -4,7 +4,6 @@
 // the scratch, rdi the packed tokens of the span, rcx how many sixteens of tokens there are, rbx their
 // products, r14 the number of rows, r12 the groups of 64 weights. Only rsp survives; the frame lies a return
 // address further up.
-#include "templates/x64/blocks/transpose.h"
 #include "templates/x64/matrix/panel_kernel.h"
 #include "templates/x64/matrix/panel_layout.h"
 
@@ -81,22 +80,20 @@ void PanelKernel::emitTileBlock(int rowTiles, int tokenTiles) {
   emitTileScaling(rowTiles, tokenTiles);
 }
 
-// product += float(sum) * d of the token * D of the row, for the stored sums.
+// product += float(sum) * D of the row * d of the token, for the stored sums.
 void PanelKernel::emitTileScaling(int rowTiles, int tokenTiles) {
   for (int token = 0; token < tokenTiles; ++token)
     vmovups(vec(30 + token), ptr[rdi + (token * packedBytes + packedScales)]);
   int turn = 0;
   for (int token = 0; token < tokenTiles; ++token)
     for (int row = 0; row < rowTiles * panelTileRows; ++row) {
-      const Vec sum = vec(turn), product = vec(turn + 1);
-      turn = (turn + 2) % 16;
+      const Vec sum = vec(turn++ % 8);
       const int tile = row / panelTileRows, line = row % panelTileRows * 64;
       const Address place = ptr[rbx + (token * productBytes + tile * productTileBytes + line)];
       vcvtdq2ps(sum, ptr[r9 + (panelSums + sumTile(tile, token) * 1024 + line)]);
-      vmovups(product, place);
-      vmulps(sum, sum, vec(30 + token));
-      vfmadd231ps(product, sum, ptr_b[r13 + row * 4]);
-      vmovups(place, product);
+      vmulps(sum, sum, ptr_b[r13 + row * 4]);
+      vfmadd213ps(sum, vec(30 + token), place);
+      vmovups(place, sum);
     }
 }
 
@@ -136,13 +133,11 @@ void PanelKernel::emitVectorBlock(int tokenTiles) {
   for (int token = 0; token < tokenTiles; ++token) {
     vmovups(vec(30), ptr[rdi + (token * packedBytes + packedScales)]);
     for (int row = 0; row < vectorRows; ++row) {
-      const Vec product = vec(20 + row);
       const Address place = ptr[r11 + (token * productBytes + row * 64)];
       vcvtdq2ps(sum(row, token), sum(row, token));
-      vmovups(product, place);
-      vmulps(sum(row, token), sum(row, token), vec(30));
-      vfmadd231ps(product, sum(row, token), ptr_b[rbp + row * 4]);
-      vmovups(place, product);
+      vmulps(sum(row, token), sum(row, token), ptr_b[rbp + row * 4]);
+      vfmadd213ps(sum(row, token), vec(30), place);
+      vmovups(place, sum(row, token));
     }
   }
   add(r10, vectorRows * 64);
@@ -156,16 +151,6 @@ void PanelKernel::emitVectorBlock(int tokenTiles) {
   L(sameTile);
   sub(r15d, vectorRows);
   ja(rowLoop);
-}
-
-// Turns the sixteen rows of sixteen tokens at `products` into a row of sixteen floats per token, at scratch
-// offset `results` (r9 is the scratch).
-void PanelKernel::emitResults(const Reg64 &products, int64_t results) {
-  for (int row = 0; row < panelTileRows; ++row)
-    vmovups(vec(row), ptr[products + row * 64]);
-  emitTranspose(*this);
-  for (int token = 0; token < panelTokens; ++token)
-    vmovups(ptr[r9 + (immediate(results, "results") + token * 64)], vec(token));
 }
 
 } // namespace ktc::x64

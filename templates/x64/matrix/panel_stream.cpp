@@ -7,9 +7,11 @@
 //   - while there are rows left to decode, four rows of the next span's panel, or half of that.
 // Steps without rows to decode come after those with them, rows without a step before the next span.
 //
-// Registers of a step: rsi weights and rbp packed tokens of the quarter, rcx = 64; r14 sums, r15 products, rbx
-// scales of the rows and zmm29 scales of the tokens of the tile to scale; zmm20-zmm27. All others belong to the
-// decoder.
+// An odd number of sixteens of tokens ends in a block that leaves out the tiles of its second sixteen.
+//
+// Registers of the steps: ebx = minus the steps left in the span; rsi weights and rbp packed tokens of the
+// quarter, rcx = 64; r14 scales behind the sums of the tile to scale, r15 its products; zmm29 scales of its
+// tokens; zmm20-zmm27. Blocks also change rax. All others belong to the decoder.
 #include "templates/x64/matrix/panel_kernel.h"
 #include "templates/x64/matrix/panel_layout.h"
 
@@ -23,30 +25,49 @@ constexpr int steps = 4, weightTile = 4, tokenTile = 6;
 
 // Nothing is summed yet: the first steps scale what happens to be there, into products that nobody reads.
 void PanelKernel::emitStreamStart() {
-  mov(rax, ptr[frame(Packed)]);
-  mov(ptr[frame(PastPacked)], rax);
   emitScratch(rax, panelUnused);
   mov(ptr[frame(PastProducts)], rax);
-  mov(qword[frame(Step)], 0);
   for (int tile = 0; tile < steps; ++tile)
     tilezero(Xbyak::Tmm(tile));
 }
 
 // The blocks of a span, and what fits beside them of decoding the next one: of this matrix, or behind its last
 // span of the next block that is decoded. Not a tail, and not another format: their code would be needed again.
-void PanelKernel::emitStream(const PanelPass &pass, size_t index, PanelDecoder &decoder) {
+void PanelKernel::emitStream(const PanelPass &pass, const Layout &place, size_t index, PanelDecoder &decoder) {
   const MatrixWeights &weights = *pass.matrices[index].weights;
   const MatrixWeights &behind = *pass.matrices[(index + 1) % pass.matrices.size()].weights;
   Label many, stepLoop, done;
-  mov(rax, ptr[frame(ChunkBlocks)]);
-  inc(rax);
-  shr(rax, 1);
-  shl(rax, 2);
-  mov(ptr[frame(StepsLeft)], rax);
-  mov(rax, ptr[frame(Packed)]);
-  mov(ptr[frame(BlockPacked)], rax);
+  mov(ebx, ptr[frame(ChunkBlocks)]);
+  mov(eax, ebx);
+  and_(eax, 1);
+  add(ebx, eax);
+  shl(eax, 2);
+  mov(edx, 1);
+  sub(edx, eax);
+  mov(dword[frame(HalfFrom)], edx); // -3, or 1 without such a block
+  add(ebx, ebx);
+  neg(ebx);
+  mov(rsi, ptr[frame(Panel)]);
+  mov(rbp, ptr[frame(Packed)]);
+  mov(r14, ptr[frame(Scratch)]);
+  add(r14, panelSums + pastTileRowScales);
+  mov(r15, ptr[frame(PastProducts)]);
+  vmovups(vec(29), ptr[r14 + (pastTileTokenScales - pastTileRowScales)]);
   mov(rax, ptr[frame(Products)]);
   mov(ptr[frame(BlockProducts)], rax);
+  if (isPacked) {
+    mov(rax, ptr[frame(ChunkPacked)]);
+    mov(rdx, ptr[frame(SpanStep)]);
+    add(rdx, rbp);
+  } else {
+    emitScratch(rax, place.packed);
+    lea(rdx, ptr[rbp + immediate(place.blocks * packedBytes, "packed tokens")]);
+  }
+  cmp(qword[frame(SpansLeft)], 1);
+  cmovne(rax, rdx);
+  mov(ptr[frame(NextPacked)], rax);
+  mov(ecx, 64);
+  emitFirstTiles();
   if (weights.k % panelSpan != 0 || weights.format != behind.format) {
     cmp(qword[frame(SpansLeft)], weights.k % panelSpan != 0 ? 2 : 1);
     jbe(stepLoop);
@@ -63,23 +84,24 @@ void PanelKernel::emitStream(const PanelPass &pass, size_t index, PanelDecoder &
     emitSteps(count, [&](const std::function<void()> &between) {
       emitDecodeGroup(weights, decoder, panelSpanBlocks, between);
     });
-    cmp(qword[frame(StepsLeft)], 0);
-    je(done);
+    test(ebx, ebx);
+    jz(done);
     mov(rax, ptr[frame(DecodeRow)]);
     cmp(rax, ptr[frame(DecodeCount)]);
     jb(loop);
   };
-  cmp(qword[frame(StepsLeft)], 2 * panelRows / panelRowGroup);
-  jae(many);
+  cmp(ebx, -2 * panelRows / panelRowGroup);
+  jle(many);
   decodeLoop(1);
   jmp(stepLoop);
   L(many);
   decodeLoop(2);
   L(stepLoop);
   emitSteps(1, nullptr);
-  cmp(qword[frame(StepsLeft)], 0);
-  jne(stepLoop);
+  test(ebx, ebx);
+  jnz(stepLoop);
   L(done);
+  mov(ptr[frame(PastProducts)], r15);
 }
 
 // Scales what the last block has summed.
@@ -87,41 +109,77 @@ void PanelKernel::emitStreamEnd() {
   Label loop, none;
   cmp(qword[frame(RowCount)], panelTileRows);
   jbe(none);
+  mov(r14, ptr[frame(Scratch)]);
+  add(r14, panelSums + pastTileRowScales);
+  mov(r15, ptr[frame(PastProducts)]);
+  mov(ecx, steps);
   L(loop);
-  emitStepAddresses();
+  vmovups(vec(29), ptr[r14 + (pastTileTokenScales - pastTileRowScales)]);
   for (int row = 0; row < panelTileRows; ++row)
     emitStepScaling(row);
-  inc(qword[frame(Step)]);
-  cmp(qword[frame(Step)], steps);
-  jb(loop);
+  add(r14, pastTileBytes);
+  add(r15, productTileBytes);
+  dec(ecx);
+  jnz(loop);
   L(none);
 }
 
-// `count` steps around `work`, which emits code and calls its argument between pieces of it.
+// Tiles of the first step of a span; every step loads those of the next one.
+void PanelKernel::emitFirstTiles() {
+  for (int i = 0; i < 2; ++i) {
+    emitLoadTokens(i);
+    emitLoadWeights(i);
+  }
+}
+
+void PanelKernel::emitLoadWeights(int row) {
+  tileloadd(Xbyak::Tmm(weightTile + row), ptr[rsi + rcx + row * panelTileBytes]);
+}
+
+void PanelKernel::emitLoadTokens(int token) {
+  tileloadd(Xbyak::Tmm(tokenTile + token), ptr[rbp + rcx + token * packedBytes]);
+}
+
+// `count` steps around `work`, which emits code and calls its argument between pieces of it. A tile is loaded
+// for the next step as soon as its last product of this one is on its way: tokens come from the second-level
+// cache.
 void PanelKernel::emitSteps(int count, const std::function<void(const std::function<void()> &)> &work) {
   using Xbyak::Tmm;
-  auto weights = [&](int row) { tileloadd(Tmm(weightTile + row), ptr[rsi + rcx + row * panelTileBytes]); };
-  auto tokens = [&](int token) { tileloadd(Tmm(tokenTile + token), ptr[rbp + rcx + token * packedBytes]); };
   auto product = [&](int row, int token) {
     tdpbssd(Tmm(row + 2 * token), Tmm(weightTile + row), Tmm(tokenTile + token));
   };
-  const std::function<void()> tileWork[] = {
-      [&] { weights(0); },    [&] { tokens(0); }, [&] { product(0, 0); }, [&] { weights(1); },
-      [&] { product(1, 0); }, [&] { tokens(1); }, [&] { product(0, 1); }, [&] { product(1, 1); }};
+  struct TileWork {
+    std::function<void()> emit;
+    bool secondSixteen;
+  };
+  const TileWork tileWork[] = {{[&] { product(0, 0); }, false},      {[&] { product(1, 0); }, false},
+                               {[&] { emitLoadTokens(0); }, false},  {[&] { product(0, 1); }, true},
+                               {[&] { emitLoadWeights(0); }, false}, {[&] { product(1, 1); }, true},
+                               {[&] { emitLoadTokens(1); }, true},   {[&] { emitLoadWeights(1); }, false}};
   constexpr int turns = 3 * 8; // of a step
+  auto tileTurn = [&](const TileWork &tile) {
+    if (!tile.secondSixteen) {
+      tile.emit();
+      return;
+    }
+    Label half;
+    cmp(ebx, dword[frame(HalfFrom)]);
+    jge(half);
+    tile.emit();
+    L(half);
+  };
   int turn = 0;
   auto next = [&] {
     if (turn >= turns * count)
       return;
     if (turn > 0 && turn % turns == 0) {
-      emitBlockEnd();
-      emitStepAddresses();
-      emitScratch(rdx, panelHeader); // belongs to the decoder
+      emitStepEnd();
+      emitStepStart();
     }
     const int now = turn++ % turns;
-    now % 3 == 0 ? tileWork[now / 3]() : emitStepScaling(now / 3 * 2 + now % 3 - 1);
+    now % 3 == 0 ? tileTurn(tileWork[now / 3]) : emitStepScaling(now / 3 * 2 + now % 3 - 1);
   };
-  emitStepAddresses();
+  emitStepStart();
   if (work)
     work([&] {
       for (int i = 0; i < count; ++i)
@@ -129,31 +187,7 @@ void PanelKernel::emitSteps(int count, const std::function<void(const std::funct
     });
   while (turn < turns * count)
     next();
-  emitBlockEnd();
-}
-
-void PanelKernel::emitStepAddresses() {
-  mov(rax, ptr[frame(Step)]);
-  mov(edx, eax);
-  and_(edx, 1);
-  shl(edx, 6);
-  mov(rbx, ptr[frame(Scratch)]);
-  lea(rbx, ptr[rbx + rdx + panelPastScales]);
-  mov(edx, eax);
-  shr(edx, 1);
-  imul(edx, edx, packedBytes);
-  add(rdx, ptr[frame(PastPacked)]);
-  vmovups(vec(29), ptr[rdx + packedScales]);
-  shl(eax, 10); // a tile of sums and of products, a group of weights and tokens
-  mov(r14, ptr[frame(Scratch)]);
-  mov(r15, ptr[frame(PastProducts)]);
-  mov(rsi, ptr[frame(Panel)]);
-  mov(rbp, ptr[frame(BlockPacked)]);
-  for (const Reg64 &reg : {r14, r15, rsi, rbp})
-    add(reg, rax);
-  mov(ecx, 64);
-  if (takesPacked())
-    emitPackedPrefetch();
+  emitStepEnd();
 }
 
 // Prefetches packed tokens that are multiplied behind this chunk, which all threads read at the same time from
@@ -171,45 +205,62 @@ void PanelKernel::emitPackedPrefetch() {
       prefetcht1(ptr[rbp + rax + (token * packedBytes + line)]);
 }
 
-// product += float(sum) * d of the token * D of the row, for a row of the tile.
+// product += float(sum) * D of the row * d of the token, for a row of the tile.
 void PanelKernel::emitStepScaling(int row) {
-  const Vec sum = vec(20 + row % 4 * 2), value = vec(21 + row % 4 * 2);
-  vcvtdq2ps(sum, ptr[r14 + (panelSums + row * 64)]);
-  vmovups(value, ptr[r15 + row * 64]);
-  vmulps(sum, sum, vec(29));
-  vfmadd231ps(value, sum, ptr_b[rbx + row * 4]);
-  vmovups(ptr[r15 + row * 64], value);
+  const Vec sum = vec(20 + row % 7);
+  vcvtdq2ps(sum, ptr[r14 + (row * 64 - pastTileRowScales)]);
+  vmulps(sum, sum, ptr_b[r14 + row * 4]);
+  vfmadd213ps(sum, vec(29), ptr[r15 + row * 64]);
+  vmovups(ptr[r15 + row * 64], sum);
 }
 
-// Counts the step. After the last of a block stores its sums and makes it the block to scale.
-void PanelKernel::emitBlockEnd() {
+// Weights and tokens of the next step, which behind the last one of a span is the first one of the next span;
+// its weights are not there yet. At the end of a block zmm27 and zmm28 take the scales of its tokens.
+void PanelKernel::emitStepStart() {
   Label inside;
-  dec(qword[frame(StepsLeft)]);
-  mov(rax, ptr[frame(Step)]);
-  inc(eax);
-  and_(eax, steps - 1);
-  mov(ptr[frame(Step)], rax);
+  if (takesPacked())
+    emitPackedPrefetch();
+  add(rsi, panelGroupBytes);
+  add(rbp, panelGroupBytes);
+  inc(ebx);
+  test(ebx, steps - 1);
   jnz(inside);
-  mov(rax, ptr[frame(Scratch)]);
-  for (int tile = 0; tile < steps; ++tile) {
-    tilestored(ptr[rax + rcx + (panelSums + tile * 1024)], Xbyak::Tmm(tile));
-    tilezero(Xbyak::Tmm(tile));
-  }
-  mov(rax, ptr[frame(BlockPacked)]);
-  mov(ptr[frame(PastPacked)], rax);
-  add(rax, 2 * packedBytes);
-  mov(ptr[frame(BlockPacked)], rax);
-  mov(rax, ptr[frame(BlockProducts)]);
-  mov(ptr[frame(PastProducts)], rax);
-  add(rax, 2 * productBytes);
-  mov(ptr[frame(BlockProducts)], rax);
-  mov(rdx, ptr[frame(Scales)]);
-  mov(rax, ptr[frame(Scratch)]);
-  for (int i = 0; i < panelScaleBytes; i += 64) {
-    vmovups(vec(20), ptr[rdx + i]);
-    vmovups(ptr[rax + panelPastScales + i], vec(20));
-  }
+  for (int token = 0; token < 2; ++token)
+    vmovups(vec(27 + token), ptr[rbp + (token * packedBytes + packedScales - steps * panelGroupBytes)]);
+  sub(rsi, steps * panelGroupBytes);
+  add(rbp, 2 * packedBytes - steps * panelGroupBytes);
+  test(ebx, ebx);
+  cmovz(rbp, ptr[frame(NextPacked)]);
   L(inside);
+}
+
+// Moves on to the next tile to scale.
+void PanelKernel::emitStepEnd() {
+  Label inside;
+  add(r14, pastTileBytes);
+  add(r15, productTileBytes);
+  test(ebx, steps - 1);
+  jnz(inside);
+  emitBlockEnd();
+  L(inside);
+  vmovups(vec(29), ptr[r14 + (pastTileTokenScales - pastTileRowScales)]);
+}
+
+// Stores the sums of a block with their scales and makes it the block to scale.
+void PanelKernel::emitBlockEnd() {
+  sub(r14, steps * pastTileBytes);
+  mov(rax, ptr[frame(Scales)]);
+  for (int row = 0; row < 2; ++row)
+    vmovups(vec(20 + row), ptr[rax + row * panelTileRows * 4]);
+  for (int tile = 0; tile < steps; ++tile) {
+    const int place = tile * pastTileBytes - pastTileRowScales;
+    tilestored(ptr[r14 + rcx + place], Xbyak::Tmm(tile));
+    tilezero(Xbyak::Tmm(tile));
+    vmovups(ptr[r14 + (place + pastTileRowScales)], vec(20 + tile % 2));
+    vmovups(ptr[r14 + (place + pastTileTokenScales)], vec(27 + tile / 2));
+  }
+  mov(r15, ptr[frame(BlockProducts)]);
+  add(qword[frame(BlockProducts)], 2 * productBytes);
 }
 
 } // namespace ktc::x64

@@ -26,6 +26,14 @@ void emitPlane(Emitter &e, int dst, const RegExp &plane, int low, int high, int 
   e.vprolvd(Zmm(dst), Zmm(dst), rotation(e, low, high, to));
 }
 
+// zmm `dst` = the plane through one byte map for the lower and one for the upper half; bits of `flip` are
+// changed.
+void emitMappedPlane(Emitter &e, int dst, const RegExp &plane, uint64_t low, uint64_t high, uint8_t flip = 0) {
+  e.vbroadcasti64x4(Zmm(dst), e.ptr[plane]);
+  e.vgf2p8affineqb(Zmm(dst), Zmm(dst),
+                   e.table(std::array<uint64_t, 8>{low, low, low, low, high, high, high, high}), flip);
+}
+
 // zmm0 |= zmm1 & mask.
 void emitMerge(Emitter &e, uint8_t mask) { e.vpternlogd(e.zmm0, e.zmm1, e.splat(mask), 0b11111000); }
 
@@ -60,8 +68,13 @@ protected:
     }
   }
 
-  // zmm0 = nibbles of the plane of 64 weights.
-  void emitPlaneNibbles(const RegExp &plane) {
+  // zmm0 = nibbles of the plane of 64 weights, or their indices into interleaved tables.
+  void emitPlaneNibbles(const RegExp &plane, bool interleaved) {
+    if (this->e.hasByteMaps()) {
+      const uint64_t low = nibbleMap(0, interleaved), high = nibbleMap(4, interleaved);
+      emitMappedPlane(this->e, 0, plane, low, high);
+      return;
+    }
     emitPlane(this->e, 0, plane, 0, 4, 0);
     this->e.vpandd(this->e.zmm0, this->e.zmm0, this->e.template splat<uint8_t>(15));
   }
@@ -79,7 +92,7 @@ public:
 
 protected:
   void emitGroup(int i, int g, int) override {
-    emitPlaneNibbles(row(i) + (16 + 32 * g));
+    emitPlaneNibbles(row(i) + (16 + 32 * g), interleaves());
     emitLookup(g);
   }
 };
@@ -93,7 +106,7 @@ public:
 
 protected:
   void emitGroup(int i, int g, int) override {
-    emitPlaneNibbles(row(i) + (48 + 32 * g));
+    emitPlaneNibbles(row(i) + (48 + 32 * g), false);
     emitPlane(e, 1, row(i) + 16, 2 * g, 2 * g + 1, 4);
     emitMerge(e, 16);
     emitScaled(i, g);
@@ -105,8 +118,9 @@ public:
   Q6KPanelDecoder(Emitter &emitter, bool biased) : PanelDecoder(emitter, biased) {
     scheme.sixteen = true;
     scheme.extreme = 32;
-    scheme.zeroShift = 5;
   }
+
+  void emitConstants() override { emitSignedConstants(); }
 
 protected:
   // Scales at 192, d at 208; the last two bytes of these lanes are d.
@@ -124,9 +138,19 @@ protected:
     e.vmovdqu32(e.zmm0, e.ptr[row(i) + g / 2 * 64]);
     if (g % 2)
       e.vpsrlw(e.zmm0, e.zmm0, 4);
-    e.vpandd(e.zmm0, e.zmm0, e.splat<uint8_t>(15));
-    emitPlane(e, 1, row(i) + (128 + g / 2 * 32), g % 2 * 4, g % 2 * 4 + 2, 4);
-    emitMerge(e, 0x30);
+    const RegExp plane = row(i) + (128 + g / 2 * 32);
+    const int field = g % 2 * 4;
+    if (e.hasByteMaps()) {
+      // Bits 4 to 7 of u - 32: bit 4 of u, and three times not its bit 5.
+      auto map = [](int bit) { return byteMap({-1, -1, -1, -1, bit, bit + 1, bit + 1, bit + 1}); };
+      emitMappedPlane(e, 1, plane, map(field), map(field + 2), 0xe0);
+      e.vpternlogd(e.zmm0, e.zmm1, e.splat<uint8_t>(15), 0b11101100); // zmm1 | (zmm0 & 15)
+    } else {
+      e.vpandd(e.zmm0, e.zmm0, e.splat<uint8_t>(15));
+      emitPlane(e, 1, plane, field, field + 2, 4);
+      emitMerge(e, 0x30);
+      e.vpsubb(e.zmm0, e.zmm0, e.splat<uint8_t>(32));
+    }
     emitScaled(i, g);
   }
 };
@@ -244,7 +268,7 @@ protected:
   }
   void emitGroup(int i, int g, int) override {
     const RegExp first = row(i) + (8 + 32 * g);
-    emitNibbleCodes(e, first, first + 16, true);
+    emitNibbleCodes(e, first, first + 16, true, interleaves());
     emitLookup(g);
   }
 };

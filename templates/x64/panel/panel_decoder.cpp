@@ -122,12 +122,6 @@ void PanelDecoder::emitFactors() {
       if (part == 1)
         e.vpaddw(low, low, e.splat(rounding()));
       e.vmovdqu32(e.ptr[e.rdx + (part * panelHeaderOffsets + half * 64)], low);
-      if (scheme.zeroShift < 0)
-        continue;
-      e.vpsllw(low, low, scheme.zeroShift);
-      e.vmovdqu32(high, e.splat(rounding()));
-      e.vpsubw(high, high, low);
-      e.vmovdqu32(e.ptr[e.rdx + (panelHeaderOffsets + half * 64)], high);
     }
 }
 
@@ -144,10 +138,13 @@ void PanelDecoder::emitLaneWords(int dst, int part, int i, int g) {
 
 // Even and odd bytes are words of their own; the byte of a result is the upper one of its word.
 void PanelDecoder::emitScaled(int i, int g) {
-  const bool offsets = scheme.offsets || scheme.zeroShift >= 0;
+  if (!scheme.offsets && !scheme.fine) {
+    emitScaledSigned(i, g);
+    return;
+  }
   const Zmm even = e.zmm0, odd = e.zmm1, factor = e.zmm2, offset = e.zmm3;
   emitLaneWords(2, panelHeaderFactors, i, g);
-  if (offsets)
+  if (scheme.offsets)
     emitLaneWords(3, panelHeaderOffsets, i, g);
   if (scheme.fine) {
     e.vpandd(odd, even, e.splat<uint16_t>(0xff00));
@@ -161,9 +158,28 @@ void PanelDecoder::emitScaled(int i, int g) {
     e.vpmullw(odd, odd, factor);
   }
   for (const Zmm &word : {even, odd})
-    offsets ? e.vpaddw(word, word, offset) : e.vpaddw(word, word, e.splat(rounding()));
+    scheme.offsets ? e.vpaddw(word, word, offset) : e.vpaddw(word, word, e.splat(rounding()));
   e.vpsrlw(even, even, 8);
   e.vpternlogd(even, odd, e.splat<uint16_t>(0xff00), 0b11111000); // even | (odd & mask)
+}
+
+void PanelDecoder::emitSignedConstants() {
+  e.vmovdqu32(e.zmm16, e.splat<uint16_t>(0x0080));
+  e.vmovdqu32(e.zmm17, e.splat<uint16_t>(0x8000));
+}
+
+// (T A + 128) >> 8 = (128 T A + 2^14) >> 15, a rounded product of words.
+void PanelDecoder::emitScaledSigned(int i, int g) {
+  const Zmm even = e.zmm0, odd = e.zmm1, factor = e.zmm2;
+  emitLaneWords(2, panelHeaderFactors, i, g);
+  e.vpmaddubsw(odd, e.zmm17, e.zmm0);
+  e.vpmaddubsw(even, e.zmm16, e.zmm0);
+  e.vpmulhrsw(odd, odd, factor);
+  e.vpmulhrsw(even, even, factor);
+  e.vpsllw(odd, odd, 8);
+  e.vpternlogd(even, odd, e.splat<uint16_t>(0x00ff), 0xe4);
+  if (biased)
+    e.vpxord(even, even, e.splat<uint8_t>(0x80));
 }
 
 // ---- Tables
@@ -178,7 +194,14 @@ void TablePanelDecoder::emitTableWords(int dst, int factors, int first) {
   else
     e.vpmullw(Zmm(dst), Zmm(factors), e.table(words));
   scheme.offsets ? e.vpaddw(Zmm(dst), Zmm(dst), e.zmm13) : e.vpaddw(Zmm(dst), Zmm(dst), e.splat(rounding()));
-  biased ? e.vpsrlw(Zmm(dst), Zmm(dst), 8) : e.vpsraw(Zmm(dst), Zmm(dst), 8);
+}
+
+// zmm `dst` = bytes of the words of entries in zmm14 and, if `both`, zmm15 (else again zmm14).
+void TablePanelDecoder::emitTableBytes(int dst, bool both) {
+  for (int i = 14; i < (both ? 16 : 15); ++i)
+    biased ? e.vpsrlw(Zmm(i), Zmm(i), 8) : e.vpsraw(Zmm(i), Zmm(i), 8);
+  const Zmm high(both ? 15 : 14);
+  biased ? e.vpackuswb(Zmm(dst), e.zmm14, high) : e.vpacksswb(Zmm(dst), e.zmm14, high);
 }
 
 // The tables of sub-blocks 4 half .. 4 half + 3, doubled for the two lanes of a sub-block: two vectors.
@@ -192,7 +215,12 @@ void TablePanelDecoder::emitTable16(int half) {
   emitTableWords(14, 12, 0);
   emitTableWords(15, 12, 8);
   const Zmm low(firstTable + 2 * half), high(firstTable + 2 * half + 1);
-  biased ? e.vpackuswb(e.zmm14, e.zmm14, e.zmm15) : e.vpacksswb(e.zmm14, e.zmm14, e.zmm15);
+  if (interleaves()) {
+    e.vpsrlw(e.zmm14, e.zmm14, 8);
+    e.vpternlogd(e.zmm14, e.zmm15, e.splat<uint16_t>(0xff00), 0b11111000); // | (zmm15 & mask)
+  } else {
+    emitTableBytes(14, true);
+  }
   e.vshufi32x4(low, e.zmm14, e.zmm14, 0b01010000);
   e.vshufi32x4(high, e.zmm14, e.zmm14, 0b11111010);
 }
@@ -202,8 +230,7 @@ void TablePanelDecoder::emitTable8(int i, int g) {
   if (scheme.offsets)
     emitLaneWords(13, panelHeaderOffsets, i, g);
   emitTableWords(14, 12, 0);
-  const Zmm table(firstTable + g);
-  biased ? e.vpackuswb(table, e.zmm14, e.zmm14) : e.vpacksswb(table, e.zmm14, e.zmm14);
+  emitTableBytes(firstTable + g, false);
 }
 
 void TablePanelDecoder::emitRow(int i, int blocks) {

@@ -5,6 +5,7 @@
 //   bound = the largest |S * T + O| that any code could have in any sub-block
 //   D     = bound / 127
 //   byte  = (A[b] * T[code] + M[b]) >> 8      A = rint(256 S / D), M = rint(256 O / D) + 128, in 16-bit words
+// (without O that is a rounded product of 128 T and A: one instruction),
 // so that w is about D * byte, off by at most about half of D: far less than the step of the format itself.
 // Formats whose T takes eight bits keep more bits of S: with bound = max |S| * Tmax and A' = rint(32767 S /
 // max|S|
@@ -60,7 +61,6 @@ protected:
     bool offsets = false; // there is O
     bool fine = false;    // A has 15 fractional bits
     float extreme = 1;    // largest |T| (with offsets: T is 0..extreme)
-    int zeroShift = -1;   // no O, but codes are T + (1 << zeroShift)
   };
 
   // S of four rows in zmm0 (sub-blocks 0-3), zmm1 (4-7), zmm2, zmm3; O in zmm4-zmm7. A lane is a row.
@@ -77,9 +77,13 @@ protected:
   void emitByteFloats(int dst, int src, int first, bool isSigned);
   // zmm `dst` = the half at word `word` of each lane of zmm `src`, as floats in the whole lane. Clobbers zmm31.
   void emitHalfFloats(int dst, int src, int word);
+  // The high nibble of a plane's byte is an index like its low one: entry e, then e + 8.
+  bool interleaves() const { return e.hasByteMaps() && !biased; }
+  // Sets zmm16 and zmm17 for emitScaled() without offsets.
+  void emitSignedConstants();
   // What a word of M holds besides O: rounding, and the bias of the bytes.
   uint16_t rounding() const { return biased ? 0x8080 : 0x0080; }
-  // zmm0 = zmm0 (bytes u, or signed bytes with a fine scheme) times A plus M, for group g of row i.
+  // zmm0 = zmm0 (signed bytes T, with offsets unsigned ones) times A plus M, for group g of row i.
   void emitScaled(int i, int g);
   // zmm `dst` = words of A (or M, at `part` panelHeaderOffsets) of four 128-bit lanes.
   void emitLaneWords(int dst, int part, int i, int g);
@@ -94,6 +98,7 @@ protected:
   }
 
 private:
+  void emitScaledSigned(int i, int g);
   void emitBound();
   void emitFactors();
 
@@ -114,6 +119,7 @@ protected:
 private:
   static constexpr int firstTable = 16; // zmm16-zmm19
   void emitTableWords(int dst, int factors, int first);
+  void emitTableBytes(int dst, bool both);
   void emitTable16(int half);
   void emitTable8(int i, int g);
 

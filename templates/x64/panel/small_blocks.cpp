@@ -122,7 +122,7 @@ public:
 protected:
   void emitGroup(int i, int g, int blocks) override {
     const RegExp first = groupOf(i, g);
-    emitNibbleCodes(e, first, first + blockBytes, 2 * g + 1 < blocks);
+    emitNibbleCodes(e, first, first + blockBytes, 2 * g + 1 < blocks, interleaves());
     emitLookup(g);
   }
 
@@ -143,10 +143,12 @@ public:
       : BlockPanelDecoder(format, format.id == KT_TYPE_Q5_1 ? 4 : 2, emitter, biased) {
     scheme.offsets = size == 4;
     scheme.extreme = scheme.offsets ? 31 : 16;
-    scheme.zeroShift = scheme.offsets ? -1 : 4;
   }
 
-  void emitConstants() override { emitNibbleMasks(e); }
+  void emitConstants() override {
+    emitNibbleMasks(e);
+    emitSignedConstants();
+  }
 
 protected:
   void emitGroup(int i, int g, int blocks) override {
@@ -157,8 +159,13 @@ protected:
       e.kmovd(e.k7, e.dword[first + blockBytes]);
       e.kunpckdq(e.k4, e.k7, e.k4);
     }
-    emitNibbleCodes(e, first + 4, first + (blockBytes + 4), both);
-    e.vpaddb(e.zmm0 | e.k4, e.zmm0, e.splat<uint8_t>(16));
+    emitNibbleCodes(e, first + 4, first + (blockBytes + 4), both, false);
+    if (scheme.offsets) {
+      e.vpaddb(e.zmm0 | e.k4, e.zmm0, e.splat<uint8_t>(16));
+    } else {
+      e.knotq(e.k4, e.k4);
+      e.vpaddb(e.zmm0 | e.k4, e.zmm0, e.splat<uint8_t>(0xf0)); // - 16
+    }
     emitScaled(i, g);
   }
 };
