@@ -4,9 +4,8 @@
 // core), and reads it in every pass. A team like the session's does it, bound to the same cores.
 #include "runtime/api/bandwidth.h"
 
+#include "runtime/abi/read_range.h"
 #include "runtime/api/statistics.h"
-
-#include <immintrin.h>
 
 #include <algorithm>
 #include <atomic>
@@ -16,21 +15,6 @@
 
 namespace ktrt::api {
 namespace {
-
-// Sums `bytes` bytes (a multiple of 256) at `data`. Eight independent accumulators keep the load ports busy.
-// This runs only where generated kernels run, and those need AVX2 at least.
-__attribute__((target("avx2"), optimize("O2"))) uint64_t readAll(const uint8_t *data, uint64_t bytes) {
-  __m256i sums[8] = {};
-  for (uint64_t at = 0; at < bytes; at += 256)
-#pragma GCC unroll 8
-    for (int i = 0; i < 8; ++i)
-      sums[i] =
-          _mm256_xor_si256(sums[i], _mm256_load_si256(reinterpret_cast<const __m256i *>(data + at + 32 * i)));
-#pragma GCC unroll 8
-  for (int i = 1; i < 8; ++i)
-    sums[0] = _mm256_xor_si256(sums[0], sums[i]);
-  return static_cast<uint64_t>(_mm256_extract_epi64(sums[0], 0) ^ _mm256_extract_epi64(sums[0], 3));
-}
 
 // What the threads of one measurement share.
 struct Measurement {
@@ -51,7 +35,7 @@ void read(void *context, uint32_t thread) {
   for (double &rate : shared.rates) {
     shared.team.barrier(thread);
     auto start = std::chrono::steady_clock::now();
-    shared.sink.fetch_xor(readAll(shared.buffer + shared.slice * thread, shared.slice),
+    shared.sink.fetch_xor(kt::readRange(shared.buffer + shared.slice * thread, shared.slice),
                           std::memory_order_relaxed);
     shared.team.barrier(thread);
     std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;

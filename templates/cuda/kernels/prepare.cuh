@@ -6,6 +6,31 @@
 
 namespace kt {
 
+// Elements lane + 32 i of a row of `count`, zeros behind it.
+template <int PerLane>
+__device__ inline void loadLane(const float *from, int count, int lane, float (&out)[PerLane]) {
+#pragma unroll
+  for (int i = 0; i < PerLane; ++i)
+    out[i] = lane + 32 * i < count ? from[lane + 32 * i] : 0.0f;
+}
+// The angles of pairs lane + 32 i of a position.
+template <int PerLane>
+__device__ inline void loadAngles(const float *table, int pairs, int lane, float2 (&out)[PerLane]) {
+#pragma unroll
+  for (int i = 0; i < PerLane; ++i)
+    if (lane + 32 * i < pairs)
+      out[i] = reinterpret_cast<const float2 *>(table)[lane + 32 * i];
+}
+// 1 / sqrt(mean(x^2) + eps) of a row of `count` elements that a warp holds, zeros behind it; Eps: bits.
+template <uint32_t Eps, int PerLane> __device__ inline float normFactor(const float (&x)[PerLane], int count) {
+  float squares = 0;
+#pragma unroll
+  for (int i = 0; i < PerLane; ++i)
+    squares += x[i] * x[i];
+  squares = warpSum(squares);
+  return __fdiv_rn(1.0f, __fsqrt_rn(__fdiv_rn(squares, float(count)) + __uint_as_float(Eps)));
+}
+
 // Rows of a token are its query heads, its key heads and its value heads; every warp takes one of them, in
 // shared memory. Eps is the float's bits; Norm: weights may still be absent.
 //
@@ -19,26 +44,9 @@ struct GqaPrepare {
   using Elements = float[perLane]; // element lane + 32 i of a row
   using Angles = float2[pairsPerLane];
 
-  static __device__ void load(const float *from, int count, int lane, Elements &out) {
-#pragma unroll
-    for (int i = 0; i < perLane; ++i)
-      out[i] = lane + 32 * i < count ? from[lane + 32 * i] : 0.0f;
-  }
-  static __device__ void loadAngles(const float *table, int lane, Angles &out) {
-#pragma unroll
-    for (int i = 0; i < pairsPerLane; ++i)
-      if (lane + 32 * i < pairs)
-        out[i] = reinterpret_cast<const float2 *>(table)[lane + 32 * i];
-  }
-
   // x = x * (1 / sqrt(mean(x^2) + eps)) * w, by a warp.
   static __device__ void norm(Elements &x, const Elements &w) {
-    float squares = 0;
-#pragma unroll
-    for (int i = 0; i < perLane; ++i)
-      squares += x[i] * x[i];
-    squares = warpSum(squares);
-    const float factor = __fdiv_rn(1.0f, __fsqrt_rn(__fdiv_rn(squares, float(HeadDim)) + __uint_as_float(Eps)));
+    const float factor = normFactor<Eps>(x, HeadDim);
 #pragma unroll
     for (int i = 0; i < perLane; ++i)
       x[i] = x[i] * factor * w[i];
@@ -79,11 +87,11 @@ struct GqaPrepare {
       weights = nullptr;
     Elements values, w;
     Angles angles;
-    load(x, isValue ? VDim : HeadDim, lane, values);
+    loadLane(x, isValue ? VDim : HeadDim, lane, values);
     if (Norm && weights)
-      load(weights, HeadDim, lane, w);
+      loadLane(weights, HeadDim, lane, w);
     if (Dims > 0 && !isValue)
-      loadAngles(static_cast<const float *>(args.operands[5]) + position * Dims, lane, angles);
+      loadAngles(static_cast<const float *>(args.operands[5]) + position * Dims, pairs, lane, angles);
     float *prepared = heads[threadIdx.x / 32];
     prepare(values, weights, w, angles, Dims > 0 && !isValue, prepared, lane);
     uint8_t *cache = static_cast<uint8_t *>(isValue ? args.operands[8] : args.operands[7]);
@@ -109,11 +117,6 @@ struct MlaPrepare {
   using Elements = float[perLane]; // element lane + 32 i of the latent
   using Pairs = float2[pairsPerLane];
 
-  static __device__ void loadLatent(const float *from, int lane, Elements &out) {
-#pragma unroll
-    for (int i = 0; i < perLane; ++i)
-      out[i] = lane + 32 * i < Latent ? from[lane + 32 * i] : 0.0f;
-  }
   static __device__ int first(int pair) { return Neox ? pair : 2 * pair; }
   static __device__ int second(int pair) { return Neox ? pair + pairs : 2 * pair + 1; }
   static __device__ void loadPairs(const float *from, int lane, Pairs &out) {
@@ -124,12 +127,6 @@ struct MlaPrepare {
   }
   static __device__ void put(float *to, float value) { *to = value; }
   static __device__ void put(uint16_t *to, float value) { *to = floatToBfloat(value); }
-  static __device__ void loadAngles(const float *table, int lane, Pairs &out) {
-#pragma unroll
-    for (int i = 0; i < pairsPerLane; ++i)
-      if (lane + 32 * i < pairs)
-        out[i] = reinterpret_cast<const float2 *>(table)[lane + 32 * i];
-  }
   // Rotates the pairs and writes them to a row.
   template <class T>
   static __device__ void rotateTo(T *row, const Pairs &values, const Pairs &angles, int lane) {
@@ -144,12 +141,7 @@ struct MlaPrepare {
 
   // Norm and store of the latent: x = x * (1 / sqrt(mean(x^2) + eps)) * w.
   static __device__ void storeLatent(const Elements &x, const Elements &w, uint8_t *to, int lane) {
-    float squares = 0;
-#pragma unroll
-    for (int i = 0; i < perLane; ++i)
-      squares += x[i] * x[i];
-    squares = warpSum(squares);
-    const float factor = __fdiv_rn(1.0f, __fsqrt_rn(__fdiv_rn(squares, float(Latent)) + __uint_as_float(Eps)));
+    const float factor = normFactor<Eps>(x, Latent);
 #pragma unroll
     for (int i = 0; i < perLane; ++i) {
       const float value = x[i] * factor * w[i];
@@ -168,7 +160,7 @@ struct MlaPrepare {
     if (row > 0) {
       float *q = static_cast<float *>(args.operands[0]) + token * QStride + (row - 1) * QRowStride + Nope;
       loadPairs(q, lane, values);
-      loadAngles(table + int64_t(positions[token]) * Rotary, lane, angles);
+      loadAngles(table + int64_t(positions[token]) * Rotary, pairs, lane, angles);
       if constexpr (BfloatY)
         rotateTo(static_cast<uint16_t *>(args.operands[8]) +
                      (int64_t(token) * Heads + row - 1) * (Latent + Rotary) + Latent,
@@ -180,16 +172,16 @@ struct MlaPrepare {
     const float *kv = static_cast<const float *>(args.operands[1]) + token * KvStride;
     const float *weights = static_cast<const float *>(args.operands[2]);
     Elements x, w;
-    loadLatent(kv, lane, x);
+    loadLane(kv, Latent, lane, x);
     loadPairs(kv + Latent, lane, values);
 #pragma unroll
     for (int i = 0; i < perLane; ++i)
       w[i] = 1.0f;
     if (weights)
-      loadLatent(weights, lane, w);
+      loadLane(weights, Latent, lane, w);
     const int64_t position = positions[token];
     uint8_t *cache = static_cast<uint8_t *>(args.operands[5]) + cacheBytes<Type>(position * (Latent + Rotary));
-    loadAngles(table + position * Rotary, lane, angles); // on their way while the norm is computed
+    loadAngles(table + position * Rotary, pairs, lane, angles); // on their way while the norm is computed
     storeLatent(x, w, cache, lane);
     rotateTo(rotated, values, angles, lane);
     __syncwarp();
