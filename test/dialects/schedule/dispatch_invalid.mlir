@@ -314,3 +314,15 @@ sched.entry @e capacity 1 {
   // expected-error @+1 {{'sched.dispatch' op expert_bytes must be positive}}
   sched.dispatch @k on @team(%w, %n, %ids) writes [] units 1 per_token 0 {path = "p", bytes_read = 0 : i64, streams = array<i64: 0, 4>, expert_bytes = array<i64: 0>, hint = array<i64: 2, 2, 4, 1>}
 }
+
+// -----
+
+sched.device @cpu "cpu" budget 0
+sched.lane @l on @cpu
+sched.arena @io "io" on @cpu bytes 64
+sched.kernel @k "f" {n = 1 : i64}
+sched.entry @e capacity 1 {
+  %n = sched.none
+  // expected-error @+1 {{'sched.dispatch' op grain of 0 units, expected more than 0}}
+  sched.dispatch @k on @l(%n) writes [] units 1 per_token 0 {path = "p", bytes_read = 0 : i64, grain = 0 : i64}
+}
