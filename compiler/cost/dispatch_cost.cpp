@@ -68,7 +68,7 @@ const FormatRates &CpuRates::ratesOf(const std::string &format) {
   complete(rates.panelWeights, assumed.panelWeights);
   complete(rates.panelProducts, assumed.panelProducts);
   assume("kernels were not measured for " + level +
-         "; matrices at 85 % of the read bandwidth and at rates per core of a 4th-generation Xeon assumed");
+         "; matrices at 95 % of the read bandwidth and at rates per core of a 4th-generation Xeon assumed");
   return rates;
 }
 
