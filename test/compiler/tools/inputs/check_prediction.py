@@ -26,6 +26,9 @@ assert abs(1 / deep["decode_tokens_per_s"] - line["seconds"] - 3000 * line["seco
 for step in slow["steps"]:
     fast = steps[step["entry"], step["tokens"]]
     assert 0 <= fast["reading_seconds"] <= fast["seconds"], fast
-    expected = fast["seconds"] + fast["reading_seconds"] * (1 / 0.8 - 1)
-    assert abs(step["seconds"] / expected - 1) < 0.02, (step, fast)
+    assert fast["seconds"] <= step["seconds"] <= fast["seconds"] / 0.8, (step, fast)
+    # What computes for longer than it reads begins to wait for slower memory: only decoding just reads.
+    if step["entry"].startswith("decode_"):
+        expected = fast["seconds"] + fast["reading_seconds"] * (1 / 0.8 - 1)
+        assert abs(step["seconds"] / expected - 1) < 0.02, (step, fast)
 assert line["reading_seconds"] > 0.1 * line["seconds"], line
