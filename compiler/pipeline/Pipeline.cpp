@@ -55,8 +55,8 @@ void addSchedulePasses(OpPassManager &passes, const ScheduleOptions &options) {
   passes.addPass(createSchedFuseNormProducts());
   // After the residual, whose sums become part of single products.
   passes.addPass(createSchedFuseLinears());
-  // After the fusions, which decide who writes quantised rows. With packed rows threads share pieces of a matrix,
-  // whichever memory node they lie on; with several nodes each keeps to the rows of its own.
+  // After the fusions, which decide who writes quantised rows. With packed rows threads share pieces of a
+  // matrix, whichever memory node they lie on; with several nodes each keeps to the rows of its own.
   if (options.memoryNodes <= 1)
     passes.addPass(createSchedPackRows());
   // Which commands access a buffer is known now.
