@@ -193,6 +193,11 @@ bool readPacked(const Params &params);
 bool readDownQuantize(const Params &params);
 // GPU matrix kernels for exactly 1 to this many tokens stream the weights (templates/cuda); more go by tiles.
 constexpr int64_t mostStreamTokens = 16;
+// Tiles of sixteen rows that a block of such a kernel has, for `batch` matrices of `n` rows: two share the
+// activations where there are blocks enough.
+constexpr int64_t streamRowTiles(int64_t n, int64_t batch) { return (n + 31) / 32 * batch >= 512 ? 2 : 1; }
+// Most elements of a row of a GPU's norm with `products`: they fit into 48 KiB of shared memory.
+constexpr int64_t mostNormProductElements = 12288;
 // Groups of 16 weights that share a scale in formats of integers below 128 (q4_k …), 0 for other formats.
 // Streaming kernels multiply such integers and scale the sums, so that weights are not rounded.
 int64_t groupsPerScale(uint32_t type);

@@ -18,7 +18,7 @@ namespace {
 // Operands of rms_norm and of linear.
 constexpr int kNormRows = 2, kNormProductW = 8, kNormProductY = 9;
 constexpr int kX = 0, kW = 1, kY = 2;
-constexpr int64_t kMostElements = 12288, kLaneElements = 8; // of a row (templates/cuda/rms_norm.cpp)
+constexpr int64_t kLaneElements = 8; // of a row (templates/cuda/rms_norm.cpp)
 
 struct FuseNormProducts : impl::SchedFuseNormProductsBase<FuseNormProducts> {
   void runOnOperation() override {
@@ -46,7 +46,7 @@ struct FuseNormProducts : impl::SchedFuseNormProductsBase<FuseNormProducts> {
            kernels.integer(linear, "dynamic") == 0 && kernels.integer(linear, "m") <= mostStreamTokens &&
            kernels.integer(linear, "bias") == 0 && kernels.integer(linear, "accumulate") == 0 &&
            kernels.text(linear, "x_type") != "bf16" && kernels.text(linear, "y_type") != "bf16" &&
-           isOr("batch", 1) && isOr("x_stride", k) && isOr("y_stride", n) && k <= kMostElements &&
+           isOr("batch", 1) && isOr("x_stride", k) && isOr("y_stride", n) && k <= mostNormProductElements &&
            k % kLaneElements == 0;
   }
 

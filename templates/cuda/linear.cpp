@@ -38,8 +38,7 @@ static Instance floatInstance(const LinearSpec &spec, bool isDown) {
           {static_cast<uint32_t>(m.n), ceilDiv(m.m, tokens), static_cast<uint32_t>(spec.batch), 128, 0}};
 }
 
-// Two tiles of rows share the activations where there are blocks enough.
-int64_t rowTiles(const LinearSpec &spec) { return ceilDiv(spec.matrix.n, 32) * spec.batch >= 512 ? 2 : 1; }
+int64_t rowTiles(const LinearSpec &spec) { return streamRowTiles(spec.matrix.n, spec.batch); }
 
 std::string streamText(const LinearSpec &spec, int part, int64_t tiles, const StreamShape &shape) {
   const MatrixSpec &m = spec.matrix;

@@ -39,11 +39,10 @@ void checkRow(int64_t k) {
 
 // With `products`: blocks that multiply have as many threads as those of the rows.
 Instance makeNormProducts(const RmsNormSpec &spec, const std::string &norm, int64_t m, uint32_t threads) {
-  constexpr int64_t most = 12288; // that fit into 48 KiB of shared memory
-  if (spec.k > most || m > mostStreamTokens)
-    throw ParamError("parameter 'products' needs k of at most " + std::to_string(most) + " and m of at most " +
-                     std::to_string(mostStreamTokens) + ", found " + std::to_string(spec.k) + " and " +
-                     std::to_string(m));
+  if (spec.k > mostNormProductElements || m > mostStreamTokens)
+    throw ParamError("parameter 'products' needs k of at most " + std::to_string(mostNormProductElements) +
+                     " and m of at most " + std::to_string(mostStreamTokens) + ", found " +
+                     std::to_string(spec.k) + " and " + std::to_string(m));
   const int64_t tokens = std::min<int64_t>(m, 4), groups = (m + tokens - 1) / tokens;
   const std::string body = typeName(
       "NormProducts", {norm, spec.products, spec.k, spec.eps, rowPlaces(spec.x), int64_t(threads), tokens, m});

@@ -1,5 +1,6 @@
 // What the lowerings of attention share: see the header.
 #include "compiler/placed-to-schedule/lower/Attention.h"
+#include "templates/specs.h"
 
 #include "llvm/Support/MathExtras.h"
 
@@ -102,10 +103,9 @@ static int64_t mostSplits(const AttentionCall &call, EntryBuilder &entry) {
 // of the GPU at about 5 TB/s, and a merge of its own takes 2.5 µs.
 static constexpr int64_t kUpBytes = 32 << 20;
 
-// Blocks of a product with `n` rows for each head (templates/cuda/linear.cpp, rowTiles).
+// Blocks of a product with `n` rows for each head.
 static int64_t productBlocks(int64_t heads, int64_t n) {
-  const int64_t pairs = heads * llvm::divideCeil(n, 32);
-  return pairs >= 512 ? pairs : heads * llvm::divideCeil(n, 16);
+  return heads * llvm::divideCeil(n, 16 * streamRowTiles(n, heads));
 }
 
 bool takesUp(const AttentionCall &call, int64_t n, EntryBuilder &entry) {
